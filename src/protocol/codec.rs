@@ -1,0 +1,257 @@
+//! Frames from bytes and bytes from frames. Decoding never indexes, never panics, and never looks further than it must:
+//! a mistake is found at the first byte that shows it.
+
+use bytes::BufMut;
+
+use super::MAX_DATA;
+use super::frame::{BadClientId, Frame, Kind, Mode, check_id, check_id_len};
+use super::reply::Reply;
+
+/// The first byte of a PUBLISH and of a CMD that the server sends.
+const PUBLISH: u8 = first_byte(Mode::Session, Kind::Publish);
+const CMD: u8 = first_byte(Mode::Session, Kind::Cmd);
+
+/// What the bytes at hand amount to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decoded<'a> {
+    /// A whole frame, and the bytes that it took.
+    Frame(Frame<'a>, usize),
+    /// The beginning of a frame whose end has not come yet.
+    Partial(Option<Head>),
+}
+
+/// What is known of a frame as soon as its id is complete and right, while its data is still on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Session or one-shot.
+    pub mode: Mode,
+    /// SEND, PUBLISH or an answer to a command: the others carry no data.
+    pub kind: Kind,
+    /// Bytes of the whole frame, from its first byte to the last of its data.
+    pub len: usize,
+}
+
+/// Why bytes from a device are no frame. The device is at fault, and is told `protocol_error`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// Modes 1 and 2 exist, and `0x00` as padding.
+    #[error("first byte 0x{byte:02x} has mode {}, expected 1 or 2", byte >> 6)]
+    Mode {
+        /// The first byte.
+        byte: u8,
+    },
+    /// The type is none that a device may send in this mode.
+    #[error("first byte 0x{byte:02x} has type {}, which a device does not send in mode {}", byte & 0x3f, byte >> 6)]
+    Type {
+        /// The first byte.
+        byte: u8,
+    },
+    /// The client or command id is none.
+    #[error(transparent)]
+    Id(#[from] BadClientId),
+    /// More data than this server takes in a frame.
+    #[error("the frame announces {got} bytes of data, at most {max} are taken")]
+    TooLong {
+        /// What `data_len` says.
+        got: usize,
+        /// The configured limit.
+        max: usize,
+    },
+}
+
+/// How many bytes of padding stand before the next frame.
+pub fn padding(input: &[u8]) -> usize {
+    input.iter().position(|&byte| byte != 0).unwrap_or(input.len())
+}
+
+/// Decodes the frame of a device at the start of `input`, which holds no padding there. `max_data` is the most data
+/// bytes that are taken in one frame.
+pub fn decode(input: &[u8], max_data: usize) -> Result<Decoded<'_>, Malformed> {
+    let Some(&byte) = input.first() else {
+        return Ok(Decoded::Partial(None));
+    };
+    let (mode, kind) = from_device(byte)?;
+    match kind {
+        Kind::Ping => Ok(two_bytes(input, Frame::Ping)),
+        Kind::Connect => Ok(two_bytes(input, Frame::Connect)),
+        Kind::Auth => auth(input),
+        _ => with_data(input, mode, kind, max_data),
+    }
+}
+
+fn from_device(byte: u8) -> Result<(Mode, Kind), Malformed> {
+    let mode = match byte >> 6 {
+        1 => Mode::Session,
+        2 => Mode::OneShot,
+        _ => return Err(Malformed::Mode { byte }),
+    };
+    match (mode, Kind::from_number(byte & 0x3f)) {
+        (_, Some(Kind::Send)) => Ok((mode, Kind::Send)),
+        (_, Some(Kind::Cmd)) | (_, None) | (Mode::OneShot, _) => Err(Malformed::Type { byte }),
+        (Mode::Session, Some(kind)) => Ok((mode, kind)),
+    }
+}
+
+fn two_bytes<'a>(input: &[u8], frame: Frame<'a>) -> Decoded<'a> {
+    match input.len() {
+        0 | 1 => Decoded::Partial(None),
+        _ => Decoded::Frame(frame, 2),
+    }
+}
+
+fn auth(input: &[u8]) -> Result<Decoded<'_>, Malformed> {
+    let Some((&[_, hi, lo], rest)) = input.split_first_chunk() else {
+        return Ok(Decoded::Partial(None));
+    };
+    let id_len = check_id_len(u16::from_be_bytes([hi, lo]).into())?;
+    let Some(id) = rest.get(..id_len) else {
+        return Ok(Decoded::Partial(None));
+    };
+    let client = check_id(id)?;
+    Ok(Decoded::Frame(Frame::Auth { client }, 3 + id_len))
+}
+
+/// `first data_len:16 id_len:8 id data`
+fn with_data(input: &[u8], mode: Mode, kind: Kind, max_data: usize) -> Result<Decoded<'_>, Malformed> {
+    let Some(&[_, hi, lo]) = input.first_chunk() else {
+        return Ok(Decoded::Partial(None));
+    };
+    let data_len = usize::from(u16::from_be_bytes([hi, lo]));
+    if data_len > max_data {
+        return Err(Malformed::TooLong { got: data_len, max: max_data });
+    }
+    let Some((&[.., id_len], rest)) = input.split_first_chunk::<4>() else {
+        return Ok(Decoded::Partial(None));
+    };
+    let id_len = check_id_len(id_len.into())?;
+    let Some((id, rest)) = rest.split_at_checked(id_len) else {
+        return Ok(Decoded::Partial(None));
+    };
+    let id = check_id(id)?;
+    let len = 4 + id_len + data_len;
+    match rest.get(..data_len) {
+        Some(data) => Ok(Decoded::Frame(frame(mode, kind, id, data), len)),
+        None => Ok(Decoded::Partial(Some(Head { mode, kind, len }))),
+    }
+}
+
+fn frame<'a>(mode: Mode, kind: Kind, id: &'a str, data: &'a [u8]) -> Frame<'a> {
+    match kind {
+        Kind::Ping => Frame::Ping,
+        Kind::Connect => Frame::Connect,
+        Kind::Auth => Frame::Auth { client: id },
+        Kind::Send => Frame::Send { mode, client: id, data },
+        Kind::Publish => Frame::Publish { client: id, data },
+        Kind::Cmd => Frame::Cmd { command: id, data },
+        Kind::CmdOk => Frame::CmdOk { command: id, data },
+        Kind::CmdFailure => Frame::CmdFailure { command: id, data },
+    }
+}
+
+/// What a device receives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer<'a> {
+    /// A word.
+    Reply(Reply),
+    /// A frame that the server started: PUBLISH or CMD.
+    Frame(Frame<'a>),
+}
+
+/// The server sent what is neither a word nor a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the server sent neither a reply nor a frame (first byte 0x{byte:02x})")]
+pub struct NotAnAnswer {
+    /// Where it went wrong.
+    pub byte: u8,
+}
+
+/// Decodes what the server sent, on the device's side: the first word or frame in `input` with the bytes that it took,
+/// or nothing if it is not whole yet.
+pub fn decode_answer(input: &[u8]) -> Result<Option<(Answer<'_>, usize)>, NotAnAnswer> {
+    let Some(&byte) = input.first() else {
+        return Ok(None);
+    };
+    let kind = match byte {
+        PUBLISH => Kind::Publish,
+        CMD => Kind::Cmd,
+        _ => return decode_word(input, byte),
+    };
+    match with_data(input, Mode::Session, kind, MAX_DATA) {
+        Ok(Decoded::Frame(frame, len)) => Ok(Some((Answer::Frame(frame), len))),
+        Ok(Decoded::Partial(_)) => Ok(None),
+        Err(_) => Err(NotAnAnswer { byte }),
+    }
+}
+
+fn decode_word(input: &[u8], byte: u8) -> Result<Option<(Answer<'_>, usize)>, NotAnAnswer> {
+    let mut whole_or_part = Reply::ALL.into_iter().filter(|reply| {
+        let word = reply.word().as_bytes();
+        input.starts_with(word) || word.starts_with(input)
+    });
+    let reply = whole_or_part.next().ok_or(NotAnAnswer { byte })?;
+    let len = reply.word().len();
+    Ok((input.len() >= len).then_some((Answer::Reply(reply), len)))
+}
+
+/// A frame cannot be written down: its data or its id is longer than the length field can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unencodable {
+    /// More data than `data_len` can say.
+    #[error("{got} bytes of data do not fit into a frame, at most {MAX_DATA} do")]
+    Data {
+        /// How many bytes it has.
+        got: usize,
+    },
+    /// The id is none.
+    #[error(transparent)]
+    Id(#[from] BadClientId),
+}
+
+/// Appends `frame` to `out` as it travels.
+pub fn encode(frame: &Frame<'_>, out: &mut impl BufMut) -> Result<(), Unencodable> {
+    let (mode, id, data) = match *frame {
+        Frame::Ping | Frame::Connect => {
+            out.put_slice(&[first_byte(Mode::Session, frame.kind()), 0]);
+            return Ok(());
+        }
+        Frame::Auth { client } => return encode_auth(client, out),
+        Frame::Send { mode, client, data } => (mode, client, data),
+        Frame::Publish { client, data } => (Mode::Session, client, data),
+        Frame::Cmd { command, data }
+        | Frame::CmdOk { command, data }
+        | Frame::CmdFailure { command, data } => (Mode::Session, command, data),
+    };
+    let (id_len, id) = encodable_id(id)?;
+    let data_len = u16::try_from(data.len()).map_err(|_| Unencodable::Data { got: data.len() })?;
+    out.put_u8(first_byte(mode, frame.kind()));
+    out.put_u16(data_len);
+    out.put_u8(id_len);
+    out.put_slice(id);
+    out.put_slice(data);
+    Ok(())
+}
+
+fn encode_auth(client: &str, out: &mut impl BufMut) -> Result<(), Unencodable> {
+    let (id_len, id) = encodable_id(client)?;
+    out.put_u8(first_byte(Mode::Session, Kind::Auth));
+    out.put_u16(id_len.into());
+    out.put_slice(id);
+    Ok(())
+}
+
+fn encodable_id(id: &str) -> Result<(u8, &[u8]), BadClientId> {
+    let id = check_id(id.as_bytes())?.as_bytes();
+    let id_len = u8::try_from(id.len()).map_err(|_| BadClientId::Length { got: id.len() })?;
+    Ok((id_len, id))
+}
+
+const fn first_byte(mode: Mode, kind: Kind) -> u8 {
+    let mode = match mode {
+        Mode::Session => 1,
+        Mode::OneShot => 2,
+    };
+    mode << 6 | kind as u8
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,21 @@
+//! The trap protocol: bytes in, values out. No socket, no clock, no actor.
+//!
+//! | file | subject |
+//! |---|---|
+//! | [`frame`] | what travels as a binary frame, and the ids in it |
+//! | [`reply`] | the words with which the server answers |
+//! | [`codec`] | decoding and encoding of both |
+
+pub mod codec;
+pub mod frame;
+pub mod reply;
+
+pub use codec::{Answer, Decoded, Malformed};
+pub use frame::{BadClientId, ClientId, Frame, Kind, Mode};
+pub use reply::Reply;
+
+/// The most data bytes a frame can carry: `data_len` has 16 bits.
+pub const MAX_DATA: usize = u16::MAX as usize;
+
+/// The most bytes of a client or command id: `id_len` has 8 bits.
+pub const MAX_ID: usize = u8::MAX as usize;
