@@ -1,0 +1,191 @@
+//! Lists of `allow` and `deny`. The first rule that matches an address decides, and the last one matches every address.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+/// The bits of an IPv6 address before the IPv4 address that it maps.
+const MAPPED: u8 = 96;
+
+/// Which addresses may connect: rules in their order, none of them in vain. By default, all may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    nets: Vec<(Verdict, IpNet)>,
+    all: Verdict,
+}
+
+impl Rules {
+    /// Rules from one line each: `allow` or `deny`, then `all`, an address, or a network such as `192.168.0.0/24`, whose
+    /// host bits do not count. The last line, and only the last, is for `all`. Fails with every line that is wrong.
+    pub fn parse<S: AsRef<str>>(lines: &[S]) -> Result<Self, Vec<BadRule>> {
+        let Some(last) = lines.len().checked_sub(1) else {
+            return Err(vec![BadRule { index: 0, problem: Problem::Empty }]);
+        };
+        let mut rules = Self { nets: Vec::new(), all: Verdict::Deny };
+        let mut bad = Vec::new();
+        for (index, line) in lines.iter().enumerate() {
+            match (Rule::parse(line.as_ref()), index == last) {
+                (Ok(Rule { verdict, whom: Whom::Net(net) }), false) => rules.nets.push((verdict, net)),
+                (Ok(Rule { verdict, whom: Whom::All }), true) => rules.all = verdict,
+                (Ok(Rule { whom: Whom::All, .. }), false) => {
+                    bad.push(BadRule { index, problem: Problem::Early })
+                }
+                (Ok(Rule { whom: Whom::Net(_), .. }), true) => {
+                    bad.push(BadRule { index, problem: Problem::Open })
+                }
+                (Err(problem), _) => bad.push(BadRule { index, problem }),
+            }
+        }
+        if bad.is_empty() { Ok(rules) } else { Err(bad) }
+    }
+
+    /// Whether a peer with this address may connect. An IPv4 address that travels as IPv6 (`::ffff:1.2.3.4`) is itself.
+    pub fn admits(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        let first = self.nets.iter().find(|(_, net)| net.contains(&peer));
+        first.map_or(self.all, |(verdict, _)| *verdict) == Verdict::Allow
+    }
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { nets: Vec::new(), all: Verdict::Allow }
+    }
+}
+
+/// The rules in normal form, in their order, with commas between them.
+impl fmt::Display for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (verdict, net) in &self.nets {
+            if net.prefix_len() == net.max_prefix_len() {
+                write!(f, "{verdict} {}, ", net.addr())?;
+            } else {
+                write!(f, "{verdict} {net}, ")?;
+            }
+        }
+        write!(f, "{} all", self.all)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Allow,
+    Deny,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        })
+    }
+}
+
+/// One line by itself.
+struct Rule {
+    verdict: Verdict,
+    whom: Whom,
+}
+
+enum Whom {
+    All,
+    Net(IpNet),
+}
+
+impl Rule {
+    fn parse(line: &str) -> Result<Self, Problem> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (verdict, whom) = match *words.as_slice() {
+            ["allow", whom] => (Verdict::Allow, whom),
+            ["deny", whom] => (Verdict::Deny, whom),
+            _ => return Err(Problem::NoRule { got: line.into() }),
+        };
+        let whom = if whom == "all" { Whom::All } else { Whom::Net(parse_net(whom)?) };
+        Ok(Self { verdict, whom })
+    }
+}
+
+fn parse_net(text: &str) -> Result<IpNet, Problem> {
+    let no_net = || Problem::NoNet { got: text.into() };
+    let (address, prefix) = match text.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix)),
+        None => (text, None),
+    };
+    let address: IpAddr = address.parse().map_err(|_| no_net())?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let too_long = || Problem::Prefix { got: text.into(), most };
+    let prefix = match prefix {
+        None => most,
+        Some(digits) if digits.is_empty() || digits.contains(|c: char| !c.is_ascii_digit()) => {
+            return Err(no_net());
+        }
+        Some(digits) => digits.parse().map_err(|_| too_long())?,
+    };
+    let net = IpNet::new(address, prefix).map_err(|_| too_long())?;
+    Ok(canonical(net).trunc())
+}
+
+/// A network of mapped IPv4 addresses is the network of those addresses, since that is what its peers will be.
+fn canonical(net: IpNet) -> IpNet {
+    let IpNet::V6(mapped) = net else {
+        return net;
+    };
+    let (Some(address), Some(prefix)) =
+        (mapped.addr().to_ipv4_mapped(), mapped.prefix_len().checked_sub(MAPPED))
+    else {
+        return net;
+    };
+    IpNet::new(address.into(), prefix).unwrap_or(net)
+}
+
+/// A line of a list of rules that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}")]
+pub struct BadRule {
+    /// Which line, counted from 0.
+    pub index: usize,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What is wrong with a rule, or with its place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// There is no rule at all.
+    #[error("a list of rules has at least one: `allow all` or `deny all`")]
+    Empty,
+    /// Not two words, of which the first is a verdict.
+    #[error("a rule is `allow` or `deny`, then `all`, an address or a network; {got:?} is not")]
+    NoRule {
+        /// The line.
+        got: String,
+    },
+    /// The second word is none of those that may stand there.
+    #[error(
+        "{got:?} is neither `all` nor an address such as 192.168.0.7 or fe80::1 \
+         nor a network such as 192.168.0.0/24 or fe80::/10"
+    )]
+    NoNet {
+        /// The second word.
+        got: String,
+    },
+    /// The network has more bits than its addresses.
+    #[error("a prefix of this kind of address has at most {most} bits, the one of {got:?} has more")]
+    Prefix {
+        /// The network.
+        got: String,
+        /// 32 for IPv4, 128 for IPv6.
+        most: u8,
+    },
+    /// `all` before the end.
+    #[error("`all` matches every address, the rules behind it none: it must be the last one")]
+    Early,
+    /// Something else than `all` at the end.
+    #[error("the last rule must be `allow all` or `deny all`, so that every address is decided upon")]
+    Open,
+}
+
+#[cfg(test)]
+mod tests;
