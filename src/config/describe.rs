@@ -1,0 +1,105 @@
+//! A config as `--check` prints it: what it means on this machine, one setting per line.
+
+use std::fmt::{self, Display};
+use std::time::Duration;
+
+use humantime::format_duration;
+
+use super::{ClientPattern, Config, Credentials, Duplicate, Listener, Session, Store};
+
+impl Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "server")?;
+        line(f, "workers", self.server.workers)?;
+        line(f, "shutdown", format_duration(self.server.shutdown))?;
+        writeln!(f, "supervisor")?;
+        line(f, "max_restarts", self.supervisor.max_restarts)?;
+        line(f, "within", format_duration(self.supervisor.within))?;
+        for listener in &self.listeners {
+            write!(f, "{listener}")?;
+        }
+        write!(f, "{}{}", self.session, self.credentials)?;
+        writeln!(f, "uplink")?;
+        line(f, "store", self.uplink.store)?;
+        writeln!(f, "log")?;
+        line(f, "level", self.log.level.as_str().to_ascii_lowercase())?;
+        line(f, "stats_every", OrOff(self.log.stats_every))
+    }
+}
+
+impl Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "listener {}", self.name)?;
+        line(f, "bind", self.bind)?;
+        line(f, "acceptors", self.acceptors)?;
+        line(f, "max_connections", self.max_connections)?;
+        line(f, "backlog", self.backlog)?;
+        line(f, "nodelay", if self.nodelay { "on" } else { "off" })?;
+        line(f, "keepalive", OrOff(self.keepalive))?;
+        line(f, "access", &self.access)
+    }
+}
+
+impl Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "session")?;
+        line(f, "auth_timeout", format_duration(self.auth_timeout))?;
+        line(f, "frame_timeout", format_duration(self.frame_timeout))?;
+        line(f, "write_timeout", format_duration(self.write_timeout))?;
+        line(f, "idle_timeout", OrOff(self.idle_timeout))?;
+        line(f, "max_frame", format_args!("{} bytes", self.max_frame))?;
+        line(f, "duplicate", self.duplicate)
+    }
+}
+
+impl Display for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "credentials")?;
+        let clients: Vec<String> = self.clients.iter().map(ClientPattern::to_string).collect();
+        line(f, "clients", if clients.is_empty() { "nobody".into() } else { clients.join(", ") })
+    }
+}
+
+/// As the file writes it.
+impl Display for ClientPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(id) => write!(f, "{id}"),
+            Self::Prefix(prefix) => write!(f, "{prefix}*"),
+        }
+    }
+}
+
+/// As the file writes it.
+impl Display for Duplicate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Takeover => "takeover",
+            Self::Reject => "reject",
+        })
+    }
+}
+
+/// As the file writes it.
+impl Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Log => "log",
+        })
+    }
+}
+
+struct OrOff(Option<Duration>);
+
+impl Display for OrOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(time) => write!(f, "{}", format_duration(time)),
+            None => f.write_str("off"),
+        }
+    }
+}
+
+fn line(f: &mut fmt::Formatter<'_>, key: &str, value: impl Display) -> fmt::Result {
+    writeln!(f, "  {key:<16}{value}")
+}

@@ -1,0 +1,160 @@
+//! What may stand in `config.toml`: the keys, section by section, and the range of each. Defaults are not here but with
+//! the types.
+
+use std::collections::HashSet;
+use std::ops::{Range, RangeInclusive};
+use std::time::Duration;
+
+use log::LevelFilter;
+use toml::de::{DeTable, DeValue};
+
+use super::mistake::Fault;
+use super::section::Section;
+use super::value::{bind, count, duration, duration_or_off, flag, name, seconds_or_off, word};
+use super::{ClientPattern, Config, Duplicate, Listener, Session, Store, one_per_core};
+use crate::access::Rules;
+use crate::protocol::MAX_DATA;
+
+/// The shortest and the longest time that is a plan rather than a slip.
+const TIME: RangeInclusive<Duration> = Duration::from_millis(1)..=DAY;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// More often than once a second, the counters would be all that is in the log.
+const STATS: RangeInclusive<Duration> = Duration::from_secs(1)..=DAY;
+/// Seconds; the most that Linux takes for `TCP_KEEPIDLE`.
+const KEEPALIVE: u64 = 32_767;
+/// Threads. More than any machine has cores; 0 asks for one per core.
+const WORKERS: RangeInclusive<usize> = 0..=1024;
+/// As many as workers: more than one per worker serve nothing.
+const ACCEPTORS: RangeInclusive<usize> = 1..=1024;
+/// 0 is a server that never restarts anything; each restart within the window is remembered.
+const RESTARTS: RangeInclusive<usize> = 0..=1_000_000;
+/// More than any machine holds: the limit on open files lowers it.
+const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000_000;
+/// The kernel lowers it to `net.core.somaxconn`, once a 16-bit number.
+const BACKLOG: RangeInclusive<u32> = 1..=65_535;
+/// Bytes.
+const FRAME: RangeInclusive<usize> = 1..=MAX_DATA;
+
+const DUPLICATES: &[(&str, Duplicate)] = &[("takeover", Duplicate::Takeover), ("reject", Duplicate::Reject)];
+
+const LEVELS: &[(&str, LevelFilter)] = &[
+    ("off", LevelFilter::Off),
+    ("error", LevelFilter::Error),
+    ("warn", LevelFilter::Warn),
+    ("info", LevelFilter::Info),
+    ("debug", LevelFilter::Debug),
+    ("trace", LevelFilter::Trace),
+];
+
+/// The config that `table`, the content of `text`, describes, and what is wrong with it. A text that is not `whole` may
+/// have lost keys, so that what seems to be there twice may be a default.
+pub(super) fn read(text: &str, table: DeTable<'_>, whole: bool) -> (Config, Vec<Fault>) {
+    let mut config = Config::default();
+    let mut faults = Vec::new();
+    Section::file(text, table, &mut faults, |file| {
+        file.section("server", |section| {
+            section.set("workers", &mut config.server.workers, workers);
+            section.set("shutdown", &mut config.server.shutdown, duration(TIME));
+        });
+        file.section("supervisor", |section| {
+            section.set("max_restarts", &mut config.supervisor.max_restarts, count(RESTARTS));
+            section.set("within", &mut config.supervisor.within, duration(TIME));
+        });
+        listeners(file, &mut config.listeners, whole);
+        file.section("session", |section| session(section, &mut config.session));
+        file.section("credentials", |section| {
+            section.set_list("clients", &mut config.credentials.clients, clients);
+        });
+        file.section("uplink", |section| {
+            section.set("store", &mut config.uplink.store, word(&[("log", Store::Log)]));
+        });
+        file.section("log", |section| {
+            section.set("level", &mut config.log.level, word(LEVELS));
+            section.set("stats_every", &mut config.log.stats_every, duration_or_off(STATS));
+        });
+    });
+    (config, faults)
+}
+
+fn workers(value: &DeValue<'_>) -> Result<usize, String> {
+    match count(WORKERS)(value) {
+        Ok(0) => Ok(one_per_core()),
+        other => other,
+    }
+}
+
+fn listeners(file: &mut Section<'_>, listeners: &mut Vec<Listener>, whole: bool) {
+    let mut placed = Vec::new();
+    file.sections("listener", |section| placed.push(listener(section)));
+    if whole {
+        forbid_twins(file, &placed);
+    }
+    if !placed.is_empty() {
+        *listeners = placed.into_iter().map(|one| one.listener).collect();
+    }
+}
+
+/// A listener, and where its name and its address come from, unless they are wrong.
+struct Placed {
+    listener: Listener,
+    name_at: Option<Range<usize>>,
+    bind_at: Option<Range<usize>>,
+}
+
+fn listener(section: &mut Section<'_>) -> Placed {
+    let mut listener = Listener::default();
+    let name_at = section.set("name", &mut listener.name, name);
+    let bind_at = section.set("bind", &mut listener.bind, bind);
+    section.set("acceptors", &mut listener.acceptors, count(ACCEPTORS));
+    section.set("max_connections", &mut listener.max_connections, count(CONNECTIONS));
+    section.set("backlog", &mut listener.backlog, count(BACKLOG));
+    section.set("nodelay", &mut listener.nodelay, flag);
+    section.set("keepalive", &mut listener.keepalive, seconds_or_off(KEEPALIVE));
+    section.set_list("access", &mut listener.access, |lines| {
+        Rules::parse(lines).map_err(|bad| bad.into_iter().map(|bad| (bad.index, bad.to_string())).collect())
+    });
+    Placed { listener, name_at, bind_at }
+}
+
+fn forbid_twins(file: &mut Section<'_>, placed: &[Placed]) {
+    let (mut names, mut addresses) = (HashSet::new(), HashSet::new());
+    for Placed { listener: Listener { name, bind, .. }, name_at, bind_at } in placed {
+        let mut address = *bind;
+        address.set_ip(bind.ip().to_canonical());
+        if let Some(at) = name_at
+            && !names.insert(name)
+        {
+            let message = format!("a listener above is called {name:?} too, give each a `name` of its own");
+            file.fault(at.clone(), message);
+        }
+        if let Some(at) = bind_at
+            && bind.port() != 0
+            && !addresses.insert(address)
+        {
+            let message =
+                format!("a listener above has the address {bind} too, give each a `bind` of its own");
+            file.fault(at.clone(), message);
+        }
+    }
+}
+
+fn session(section: &mut Section<'_>, session: &mut Session) {
+    section.set("auth_timeout", &mut session.auth_timeout, duration(TIME));
+    section.set("frame_timeout", &mut session.frame_timeout, duration(TIME));
+    section.set("write_timeout", &mut session.write_timeout, duration(TIME));
+    section.set("idle_timeout", &mut session.idle_timeout, duration_or_off(TIME));
+    section.set("max_frame", &mut session.max_frame, count(FRAME));
+    section.set("duplicate", &mut session.duplicate, word(DUPLICATES));
+}
+
+fn clients(lines: &[&str]) -> Result<Vec<ClientPattern>, Vec<(usize, String)>> {
+    let mut patterns = Vec::new();
+    let mut wrong = Vec::new();
+    for (index, line) in lines.iter().enumerate() {
+        match ClientPattern::try_from(*line) {
+            Ok(pattern) => patterns.push(pattern),
+            Err(err) => wrong.push((index, err.to_string())),
+        }
+    }
+    if wrong.is_empty() { Ok(patterns) } else { Err(wrong) }
+}

@@ -1,0 +1,286 @@
+//! What an operator sets in `config.toml`, typed and valid: whoever holds a [`Config`] checks nothing any more.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `file` | the keys of the file, their ranges, what they become |
+//! | `section` | a table of the file while it is read, so that no mistake loses its position |
+//! | `value` | single values from TOML |
+//! | [`mistake`] | what is wrong with a file, and where |
+//! | `describe` | a config as `--check` prints it |
+
+mod describe;
+mod file;
+pub mod mistake;
+mod section;
+mod value;
+
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use log::LevelFilter;
+use toml::de::DeTable;
+
+use self::mistake::Fault;
+pub use self::mistake::{LoadError, Mistake, Mistakes};
+use crate::access::Rules;
+use crate::protocol::{BadClientId, ClientId, MAX_DATA};
+
+/// Everything that can be set. The default is what the shipped `config.toml` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `[server]`
+    pub server: Server,
+    /// `[supervisor]`
+    pub supervisor: Supervisor,
+    /// Each `[[listener]]`, in the order of the file; never empty, no two of one name or one address.
+    pub listeners: Vec<Listener>,
+    /// `[session]`
+    pub session: Session,
+    /// `[credentials]`
+    pub credentials: Credentials,
+    /// `[uplink]`
+    pub uplink: Uplink,
+    /// `[log]`
+    pub log: Log,
+}
+
+impl Config {
+    /// Reads the text of a config file, which messages call `file`. Fails with all mistakes in it at once, except that
+    /// some syntax errors hide what is behind them.
+    pub fn parse(text: &str, file: &str) -> Result<Self, Mistakes> {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        let syntax: Vec<Fault> = errors.iter().map(|err| Fault::syntax(text, err)).collect();
+        let (config, faults) = file::read(text, table.into_inner(), syntax.is_empty());
+        if syntax.is_empty() && faults.is_empty() {
+            return Ok(config);
+        }
+        Err(Mistakes::new(text, file, syntax, faults))
+    }
+
+    /// Reads a config file, of at most [`mistake::MAX_FILE`] bytes of UTF-8.
+    pub fn load(path: &Path) -> Result<Self, LoadError> {
+        let text = mistake::read(path)?;
+        Ok(Self::parse(&text, &path.display().to_string())?)
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            server: Server::default(),
+            supervisor: Supervisor::default(),
+            listeners: vec![Listener::default()],
+            session: Session::default(),
+            credentials: Credentials::default(),
+            uplink: Uplink::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+/// The process as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Threads that serve devices, at least 1. The file's 0 is already resolved to one per core.
+    pub workers: usize,
+    /// How long stopping may take, all phases together.
+    pub shutdown: Duration,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { workers: one_per_core(), shutdown: Duration::from_secs(2) }
+    }
+}
+
+/// How many workers `workers = 0` means on this machine.
+fn one_per_core() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// How often the supervisor restarts its children before it gives up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Supervisor {
+    /// Restarts within the window, of all children together; one more ends the server.
+    pub max_restarts: usize,
+    /// The window.
+    pub within: Duration,
+}
+
+impl Default for Supervisor {
+    fn default() -> Self {
+        Self { max_restarts: 1000, within: Duration::from_secs(3600) }
+    }
+}
+
+/// One listening socket, and what holds for the connections it accepts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// What logs call it: 1 to 32 of `A-Z a-z 0-9 _ -`.
+    pub name: String,
+    /// Where it listens. Port 0 lets the system choose one.
+    pub bind: SocketAddr,
+    /// Accept loops, at least 1.
+    pub acceptors: usize,
+    /// Connections open at once, at least 1.
+    pub max_connections: usize,
+    /// Connections that the kernel keeps until they are accepted; fits an `i32`.
+    pub backlog: u32,
+    /// Whether small answers leave at once (`TCP_NODELAY`).
+    pub nodelay: bool,
+    /// Whole seconds of silence before the kernel probes a peer, and between probes; `None` is off.
+    pub keepalive: Option<Duration>,
+    /// Who may connect.
+    pub access: Rules,
+}
+
+impl Default for Listener {
+    fn default() -> Self {
+        Self {
+            name: "trap".into(),
+            bind: SocketAddr::from(([0, 0, 0, 0], 5000)),
+            acceptors: 8,
+            max_connections: 100_000,
+            backlog: 512,
+            nodelay: true,
+            keepalive: Some(Duration::from_secs(60)),
+            access: Rules::default(),
+        }
+    }
+}
+
+/// What holds for a connection once it speaks the trap protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// From the connection to its complete AUTH or one-shot.
+    pub auth_timeout: Duration,
+    /// From the first byte of a frame to its last.
+    pub frame_timeout: Duration,
+    /// How long an answer may wait for a peer that does not read.
+    pub write_timeout: Duration,
+    /// Silence after which an authenticated session is closed; `None` is never.
+    pub idle_timeout: Option<Duration>,
+    /// Bytes of data in one frame, 1 to [`MAX_DATA`].
+    pub max_frame: usize,
+    /// What happens when an id that has a session authenticates again.
+    pub duplicate: Duplicate,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self {
+            auth_timeout: Duration::from_secs(3),
+            frame_timeout: Duration::from_secs(5),
+            write_timeout: Duration::from_secs(10),
+            idle_timeout: None,
+            max_frame: MAX_DATA,
+            duplicate: Duplicate::Takeover,
+        }
+    }
+}
+
+/// Which of two sessions of one id stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duplicate {
+    /// The newer; the older is closed.
+    Takeover,
+    /// The older; the newer gets `auth_failure`.
+    Reject,
+}
+
+/// Whom the server knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// A client is known if one of these matches its id.
+    pub clients: Vec<ClientPattern>,
+}
+
+impl Default for Credentials {
+    fn default() -> Self {
+        let client = ClientPattern::try_from("client0012").expect("ten letters and digits are an id");
+        Self { clients: vec![client] }
+    }
+}
+
+/// One id, or all that begin alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientPattern {
+    /// `client0012`
+    Exact(ClientId),
+    /// `client*`: what stands before the `*`; empty for `*`, which is everybody.
+    Prefix(String),
+}
+
+impl TryFrom<&str> for ClientPattern {
+    type Error = BadPattern;
+
+    fn try_from(text: &str) -> Result<Self, BadPattern> {
+        let (prefix, exact) = match text.strip_suffix('*') {
+            Some(prefix) => (prefix, false),
+            None => (text, true),
+        };
+        if prefix.contains('*') {
+            return Err(BadPattern::Star { got: text.into() });
+        }
+        if prefix.is_empty() && !exact {
+            return Ok(Self::Prefix(String::new()));
+        }
+        let id = ClientId::try_from(prefix)?;
+        Ok(if exact { Self::Exact(id) } else { Self::Prefix(id.as_str().into()) })
+    }
+}
+
+/// Why a text is no [`ClientPattern`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadPattern {
+    /// A `*` that is not the end.
+    #[error("`*` may stand only at the end, as in \"dev-*\", not as in {got:?}")]
+    Star {
+        /// The pattern.
+        got: String,
+    },
+    /// What is not the `*` could not be (the beginning of) an id.
+    #[error(transparent)]
+    Id(#[from] BadClientId),
+}
+
+/// Where the data of devices goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uplink {
+    /// What keeps it.
+    pub store: Store,
+}
+
+impl Default for Uplink {
+    fn default() -> Self {
+        Self { store: Store::Log }
+    }
+}
+
+/// What can keep the data of devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// Lines in the log.
+    Log,
+}
+
+/// What the server writes about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The least important messages that are written.
+    pub level: LevelFilter,
+    /// How often a line with the counters is written; `None` is never.
+    pub stats_every: Option<Duration>,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: LevelFilter::Info, stats_every: Some(Duration::from_secs(60)) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

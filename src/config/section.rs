@@ -1,0 +1,197 @@
+//! A table of the file while it is read: each key is taken once, and what is left at the end is unknown. What is wrong is
+//! noted with its place, and reading goes on with the default.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::mistake::Fault;
+
+/// The most characters of the source that a message repeats.
+const SHOWN: usize = 40;
+
+/// A table that is being read.
+pub(super) struct Section<'a> {
+    /// As the file writes it, `[server]`; nothing for the file itself.
+    title: Option<String>,
+    at: Range<usize>,
+    table: DeTable<'a>,
+    known: Vec<&'static str>,
+    text: &'a str,
+    faults: &'a mut Vec<Fault>,
+}
+
+impl<'a> Section<'a> {
+    /// Reads a whole file, whose `text` has become `table`.
+    pub(super) fn file(
+        text: &'a str,
+        table: DeTable<'a>,
+        faults: &'a mut Vec<Fault>,
+        read: impl FnOnce(&mut Section<'_>),
+    ) {
+        Section { title: None, at: 0..0, table, known: Vec::new(), text, faults }.read(read);
+    }
+
+    /// Reads the section `[key]`, if there is one.
+    pub(super) fn section(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'_>)) {
+        let Some(value) = self.take(key) else { return };
+        let (at, title) = (value.span(), format!("[{key}]"));
+        match value.into_inner() {
+            DeValue::Table(table) => self.inner(title, at, table).read(read),
+            _ => self.fault(at, format!("`{key}` is a section, written once: {title}, and its keys below")),
+        }
+    }
+
+    /// Reads each section `[[key]]`.
+    pub(super) fn sections(&mut self, key: &'static str, mut read: impl FnMut(&mut Section<'_>)) {
+        let Some(value) = self.take(key) else { return };
+        let (at, title) = (value.span(), format!("[[{key}]]"));
+        let right = format!("each `{key}` is a section of its own: {title}, and its keys below");
+        let tables = match value.into_inner() {
+            DeValue::Array(tables) if !tables.is_empty() => tables,
+            _ => return self.fault(at, right),
+        };
+        for table in tables {
+            let at = table.span();
+            match table.into_inner() {
+                DeValue::Table(table) => self.inner(title.clone(), at, table).read(&mut read),
+                _ => self.fault(at, right.clone()),
+            }
+        }
+    }
+
+    /// Sets `target` to the value of `key`, if it has one; `parse` fails with what would be right. Returns where the
+    /// value comes from (the head of the section, if it is the default), or nothing if it is wrong.
+    pub(super) fn set<T>(
+        &mut self,
+        key: &'static str,
+        target: &mut T,
+        parse: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
+    ) -> Option<Range<usize>> {
+        let Some(value) = self.take(key) else {
+            return Some(self.at.clone());
+        };
+        let at = value.span();
+        match parse(value.get_ref()) {
+            Ok(parsed) => *target = parsed,
+            Err(right) => {
+                let got = shown(self.text, &at);
+                self.fault(at, format!("`{key}` must be {right}, not {got}"));
+                return None;
+            }
+        }
+        Some(at)
+    }
+
+    /// Sets `target` to the list of strings of `key`, if it has one; `parse` fails with messages for its elements. Where
+    /// there is no such element, the message is for the list.
+    pub(super) fn set_list<T>(
+        &mut self,
+        key: &'static str,
+        target: &mut T,
+        parse: impl FnOnce(&[&str]) -> Result<T, Vec<(usize, String)>>,
+    ) {
+        let Some(value) = self.take(key) else { return };
+        let at = value.span();
+        let strings: Option<Vec<Spanned<&str>>> = value.get_ref().as_array().and_then(|array| {
+            array.iter().map(|one| Some(Spanned::new(one.span(), one.get_ref().as_str()?))).collect()
+        });
+        let Some(strings) = strings else {
+            let got = shown(self.text, &at);
+            return self.fault(at, format!("`{key}` must be a list of strings, [\"…\", \"…\"], not {got}"));
+        };
+        let lines: Vec<&str> = strings.iter().map(|line| *line.get_ref()).collect();
+        match parse(&lines) {
+            Ok(parsed) => *target = parsed,
+            Err(wrong) => {
+                for (index, message) in wrong {
+                    self.fault(strings.get(index).map_or(at.clone(), Spanned::span), message);
+                }
+            }
+        }
+    }
+
+    /// Notes a mistake.
+    pub(super) fn fault(&mut self, at: Range<usize>, message: String) {
+        self.faults.push(Fault { at, message });
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<Spanned<DeValue<'a>>> {
+        self.known.push(key);
+        self.table.remove(key)
+    }
+
+    fn inner<'b>(&'b mut self, title: String, at: Range<usize>, table: DeTable<'b>) -> Section<'b> {
+        Section { title: Some(title), at, table, known: Vec::new(), text: self.text, faults: self.faults }
+    }
+
+    fn read(mut self, read: impl FnOnce(&mut Section<'_>)) {
+        read(&mut self);
+        for key in self.table.keys() {
+            let what = match &self.title {
+                Some(title) => format!("{title} has no key `{}`", shown(self.text, &key.span())),
+                None => format!("there is no section `{}`", shown(self.text, &key.span())),
+            };
+            let message = match near(key.get_ref(), &self.known) {
+                Some(known) => format!("{what}, did you mean `{known}`?"),
+                None => format!("{what}, only {}", self.known.join(", ")),
+            };
+            self.faults.push(Fault { at: key.span(), message });
+        }
+    }
+}
+
+/// The piece of the source as it is written, cut short if it is long.
+fn shown(text: &str, at: &Range<usize>) -> String {
+    let source = text.get(at.clone()).unwrap_or_default();
+    let mut shown: String = source.chars().take_while(|c| !c.is_control()).take(SHOWN).collect();
+    if shown.len() < source.len() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// The known key that `key` is a slip of: at most every third character differs.
+fn near<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
+    let nearest = known.iter().min_by_key(|known| distance(key, known))?;
+    (distance(key, nearest) <= nearest.len() / 3).then_some(nearest)
+}
+
+/// How many characters must be changed, added or left out to make `a` of `b` (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (1..=b.chars().count()).collect();
+    for (above, x) in a.chars().enumerate() {
+        let (mut diagonal, mut left) = (above, above + 1);
+        for (cell, y) in row.iter_mut().zip(b.chars()) {
+            left = (diagonal + usize::from(x != y)).min(*cell + 1).min(left + 1);
+            diagonal = std::mem::replace(cell, left);
+        }
+    }
+    row.last().copied().unwrap_or_else(|| a.chars().count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_near_and_another_word_is_not() {
+        for (a, b, expected) in [
+            ("", "", 0),
+            ("ab", "", 2),
+            ("", "ab", 2),
+            ("abc", "abc", 0),
+            ("abc", "axc", 1),
+            ("bc", "abcd", 2),
+        ] {
+            assert_eq!(distance(a, b), expected, "{a} {b}");
+        }
+        let known = ["workers", "shutdown", "log"];
+        assert_eq!(near("worker", &known), Some("workers"));
+        assert_eq!(near("Shut-down", &known), Some("shutdown"));
+        assert_eq!(near("lag", &known), Some("log"));
+        assert_eq!(near("lo", &["level"]), None);
+        assert_eq!(near("foo", &known), None);
+    }
+}

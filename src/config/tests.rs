@@ -1,0 +1,224 @@
+use std::io::Write as _;
+
+use proptest::prelude::*;
+
+use super::*;
+
+mod mistakes;
+
+const SHIPPED: &str = include_str!("../../config.toml");
+
+const OTHER: &str = r#"
+[server]
+workers = 3
+shutdown = "1500ms"
+[supervisor]
+max_restarts = 0
+within = "1m"
+[[listener]]
+name = "lan_6"
+bind = "[::1]:6000"
+acceptors = 2
+max_connections = 10
+backlog = 64
+nodelay = false
+keepalive = "0s"
+access = ["allow 10.1.2.3/8", "deny all"]
+[[listener]]
+name = "wan-2"
+bind = "7000"
+[session]
+auth_timeout = "1s"
+frame_timeout = "2s"
+write_timeout = "3s"
+idle_timeout = "1h 30m"
+max_frame = 0x10
+duplicate = "reject"
+[credentials]
+clients = ["dev-*", "größe 7", "*"]
+[uplink]
+store = "log"
+[log]
+level = "debug"
+stats_every = "0s"
+"#;
+
+fn other() -> Config {
+    let lan = Listener {
+        name: "lan_6".into(),
+        bind: "[::1]:6000".parse().unwrap(),
+        acceptors: 2,
+        max_connections: 10,
+        backlog: 64,
+        nodelay: false,
+        keepalive: None,
+        access: Rules::parse(&["allow 10.0.0.0/8", "deny all"]).unwrap(),
+    };
+    let wan = Listener { name: "wan-2".into(), bind: "0.0.0.0:7000".parse().unwrap(), ..Listener::default() };
+    let size = ClientPattern::Exact(ClientId::try_from("größe 7").unwrap());
+    Config {
+        server: Server { workers: 3, shutdown: Duration::from_millis(1500) },
+        supervisor: Supervisor { max_restarts: 0, within: Duration::from_secs(60) },
+        listeners: vec![lan, wan],
+        session: Session {
+            auth_timeout: Duration::from_secs(1),
+            frame_timeout: Duration::from_secs(2),
+            write_timeout: Duration::from_secs(3),
+            idle_timeout: Some(Duration::from_secs(5400)),
+            max_frame: 16,
+            duplicate: Duplicate::Reject,
+        },
+        credentials: Credentials {
+            clients: vec![ClientPattern::Prefix("dev-".into()), size, ClientPattern::Prefix(String::new())],
+        },
+        uplink: Uplink { store: Store::Log },
+        log: Log { level: LevelFilter::Debug, stats_every: None },
+    }
+}
+
+fn parse(text: &str) -> Result<Config, Mistakes> {
+    Config::parse(text, "config.toml")
+}
+
+/// Line, column and message of each mistake in `text`.
+fn mistakes(text: &str) -> Vec<(usize, usize, String)> {
+    let Err(mistakes) = parse(text) else { panic!("this has no mistakes:\n{text}") };
+    mistakes.told.into_iter().map(|one| (one.line, one.column, one.message)).collect()
+}
+
+#[test]
+fn the_shipped_file_is_the_default_and_so_is_an_empty_one() {
+    assert_eq!(parse(SHIPPED), Ok(Config::default()));
+    assert_eq!(parse(""), Ok(Config::default()));
+    assert_eq!(parse("[server]\n[[listener]]\n[session]\n[log]"), Ok(Config::default()));
+    assert!(Config::default().server.workers >= 1);
+}
+
+/// The list of keys in the message about an unknown one is that of the code.
+#[test]
+fn the_shipped_file_mentions_every_key() {
+    let known = |text: &str| -> Vec<String> {
+        let (_, _, message) = mistakes(text).remove(0);
+        let (_, keys) = message.split_once(", only ").unwrap();
+        keys.split(", ").map(str::to_owned).collect()
+    };
+    let shipped = DeTable::parse(SHIPPED).unwrap().into_inner();
+    for section in known("xxxxxxxxxxxxxxxxxxxx = 1") {
+        let (head, table) = match shipped.get(section.as_str()).unwrap().get_ref() {
+            toml::de::DeValue::Array(listeners) => (format!("[[{section}]]"), listeners[0].get_ref()),
+            table => (format!("[{section}]"), table),
+        };
+        for key in known(&format!("{head}\nxxxxxxxxxxxxxxxxxxxx = 1")) {
+            assert!(table.get(key.as_str()).is_some(), "{head} {key}");
+        }
+    }
+}
+
+#[test]
+fn every_key_has_an_effect() {
+    assert_eq!(parse(OTHER), Ok(other()));
+    let dotted = "server.workers = 3\nlistener = [{ name = \"a\" }, { name = \"b\", bind = \"1\" }]";
+    let config = parse(dotted).unwrap();
+    assert_eq!((config.server.workers, config.listeners.len()), (3, 2));
+}
+
+#[test]
+fn a_config_tells_what_it_means() {
+    let expected = "\
+server
+  workers         3
+  shutdown        1s 500ms
+supervisor
+  max_restarts    0
+  within          1m
+listener lan_6
+  bind            [::1]:6000
+  acceptors       2
+  max_connections 10
+  backlog         64
+  nodelay         off
+  keepalive       off
+  access          allow 10.0.0.0/8, deny all
+listener wan-2
+  bind            0.0.0.0:7000
+  acceptors       8
+  max_connections 100000
+  backlog         512
+  nodelay         on
+  keepalive       1m
+  access          allow all
+session
+  auth_timeout    1s
+  frame_timeout   2s
+  write_timeout   3s
+  idle_timeout    1h 30m
+  max_frame       16 bytes
+  duplicate       reject
+credentials
+  clients         dev-*, größe 7, *
+uplink
+  store           log
+log
+  level           debug
+  stats_every     off
+";
+    assert_eq!(other().to_string(), expected);
+    let nobody = parse("[credentials]\nclients = []").unwrap();
+    assert!(nobody.to_string().contains("  clients         nobody\n"));
+}
+
+#[test]
+fn a_file_is_loaded_or_it_is_said_why_not() {
+    let load = |content: &[u8]| {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(content).unwrap();
+        let path = file.path().display().to_string();
+        Config::load(file.path()).map_err(|err| err.to_string().replace(&path, "FILE"))
+    };
+    assert_eq!(load(OTHER.as_bytes()), Ok(other()));
+    assert_eq!(load(b"[log]\nlevel = 3"), Err(mistakes_of("[log]\nlevel = 3")));
+    assert_eq!(
+        load(b"[log]\nlevel = \"inf\xff\xfeo\""),
+        Err("FILE:2:13: a config file is UTF-8 text, this byte is not\n  |\n2 | level = \"inf\u{fffd}\u{fffd}o\"\n  |             ^\n".into())
+    );
+    let most = usize::try_from(mistake::MAX_FILE).unwrap();
+    assert_eq!(load(&vec![b'\n'; most]), Ok(Config::default()));
+    assert_eq!(
+        load(&vec![b'\n'; most + 1]),
+        Err("FILE is larger than a config file may be, which is 1048576 bytes".into())
+    );
+    let missing = tempfile::tempdir().unwrap().path().join("none.toml");
+    let message = Config::load(&missing).unwrap_err().to_string();
+    assert!(message.starts_with(&format!("cannot read {}: No such file", missing.display())), "{message}");
+}
+
+fn mistakes_of(text: &str) -> String {
+    Config::parse(text, "FILE").unwrap_err().to_string()
+}
+
+proptest! {
+    #[test]
+    fn random_text_never_panics(text in "\\PC{0,80}|([\\[\\]a-z0-9.=\"'{},# \n\r\t]{0,80})") {
+        let _ = parse(&text).map_err(|mistakes| mistakes.to_string());
+    }
+
+    /// A piece of the shipped file is replaced, which leaves much of it as it was.
+    #[test]
+    fn a_damaged_file_never_panics_and_its_mistakes_are_in_it(
+        at in any::<prop::sample::Index>(),
+        len in 0..60_usize,
+        patch in "[\\[\\]a-z0-9.=\"'{},# \nß]{0,12}",
+    ) {
+        let mut chars: Vec<char> = SHIPPED.chars().collect();
+        let at = at.index(chars.len());
+        let end = chars.len().min(at + len);
+        chars.splice(at..end, patch.chars());
+        let text: String = chars.into_iter().collect();
+        let Err(mistakes) = parse(&text) else { return Ok(()) };
+        prop_assert!(!mistakes.told.is_empty());
+        let lines: Vec<&str> = text.split('\n').collect();
+        for Mistake { line, column, .. } in mistakes.told {
+            prop_assert!((1..=lines[line - 1].chars().count() + 1).contains(&column), "{line}:{column}");
+        }
+    }
+}

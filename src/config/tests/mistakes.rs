@@ -1,0 +1,261 @@
+//! Every kind of mistake, and where it is said to be.
+
+use super::*;
+
+/// Asserts that `text` has these mistakes, by line, column and a part of the message.
+#[track_caller]
+fn assert_mistakes(text: &str, expected: &[(usize, usize, &str)]) {
+    let found = mistakes(text);
+    assert_eq!(found.len(), expected.len(), "{text}\n{found:#?}");
+    for ((line, column, message), (expected_line, expected_column, part)) in found.iter().zip(expected) {
+        assert_eq!((line, column), (expected_line, expected_column), "{text}\n{message}");
+        assert!(message.contains(part), "{text}\n{message}\n{part}");
+    }
+}
+
+#[test]
+fn values_have_a_type_and_a_range() {
+    for (section, key, right, wrong) in [
+        ("[server]", "workers", "0 1024", "-1 1025 \"2\" 1.0 true [] {} 1979-05-27 99999999999999999999"),
+        ("[server]", "shutdown", "\"1ms\" \"1day\"", "\"0s\" \"999us\" \"86401s\" \"2\" 2 \"\" \"-1s\""),
+        ("[supervisor]", "max_restarts", "0 1_000_000", "-1 1000001 \"many\""),
+        ("[supervisor]", "within", "\"1ms\" \"24h\"", "\"0s\" \"25h\" 3600"),
+        ("[[listener]]", "name", "\"a\" \"A-z_0\"", "\"\" \"a.b\" \"ä\" 1"),
+        (
+            "[[listener]]",
+            "bind",
+            "\"0\" \"127.0.0.1:1\" \"[::]:65535\"",
+            "5000 \"localhost:5000\" \"::1\" \"65536\"",
+        ),
+        ("[[listener]]", "acceptors", "1 1024", "0 1025"),
+        ("[[listener]]", "max_connections", "1 1000000000", "0 1000000001"),
+        ("[[listener]]", "backlog", "1 65535", "0 65536"),
+        ("[[listener]]", "nodelay", "true false", "1 \"true\""),
+        ("[[listener]]", "keepalive", "\"0s\" \"1s\" \"32767s\"", "\"32768s\" \"1ms\" \"1.5s\" 60"),
+        ("[[listener]]", "access", "[\"deny\\u0020all\"]", "\"all\" [1] true"),
+        ("[session]", "auth_timeout", "\"1ms\" \"1day\"", "\"0s\" \"2days\" 3"),
+        ("[session]", "frame_timeout", "\"1ms\" \"1day\"", "\"0s\" \"2days\" 5"),
+        ("[session]", "write_timeout", "\"1ms\" \"1day\"", "\"0s\" \"2days\" 10"),
+        ("[session]", "idle_timeout", "\"0s\" \"1ms\" \"1day\"", "\"2days\" \"1us\" 0 false"),
+        ("[session]", "max_frame", "1 65535", "0 65536"),
+        ("[session]", "duplicate", "\"takeover\" \"reject\"", "\"Reject\" true"),
+        ("[credentials]", "clients", "[] [\"*\"]", "\"*\" [[]] {}"),
+        ("[uplink]", "store", "\"log\"", "\"disk\" 1"),
+        ("[log]", "level", "\"off\" \"trace\"", "\"INFO\" 3"),
+        ("[log]", "stats_every", "\"0s\" \"1s\" \"1day\"", "\"999ms\" \"2days\" 60"),
+    ] {
+        for right in right.split(' ') {
+            let text = format!("{section}\n{key} = {right}");
+            assert!(parse(&text).is_ok(), "{text}");
+        }
+        for wrong in wrong.split(' ') {
+            let column = key.len() + 4;
+            assert_mistakes(
+                &format!("{section}\n{key} = {wrong}"),
+                &[(2, column, &format!("`{key}` must be "))],
+            );
+            assert_mistakes(
+                &format!("{section}\n{key} = {wrong}"),
+                &[(2, column, &format!(", not {wrong}"))],
+            );
+        }
+    }
+    assert!(parse(&format!("[[listener]]\nname = {:?}", "x".repeat(32))).is_ok());
+    assert!(parse(&format!("[[listener]]\nname = {:?}", "x".repeat(33))).is_err());
+}
+
+#[test]
+fn the_messages_say_what_would_be_right() {
+    for (text, line, column, message) in [
+        ("[server]\nworkers = 5000", 2, 11, "`workers` must be a whole number from 0 to 1024, not 5000"),
+        (
+            "[session]\n  auth_timeout = 3",
+            2,
+            18,
+            "`auth_timeout` must be a time with its unit, such as \"3s\" or \"250ms\", from \"1ms\" to \"1day\", not 3",
+        ),
+        (
+            "[session]\nidle_timeout = \"2d\"",
+            2,
+            16,
+            "`idle_timeout` must be a time with its unit, such as \"3s\" or \"250ms\", from \"1ms\" to \"1day\", or \
+             \"0s\" (off), not \"2d\"",
+        ),
+        (
+            "[[listener]]\nkeepalive = \"1ms\"",
+            2,
+            13,
+            "`keepalive` must be whole seconds with their unit, from \"1s\" to \"32767s\", or \"0s\" (off), not \"1ms\"",
+        ),
+        (
+            "[[listener]]\nbind = \"trap.example:5000\"",
+            2,
+            8,
+            "`bind` must be a port or an IP address with a port, in quotes, such as \"5000\", \"192.168.0.7:5000\" or \
+             \"[::1]:5000\" (host names are not looked up), not \"trap.example:5000\"",
+        ),
+        (
+            "[[listener]]\nname = \"a b\"",
+            2,
+            8,
+            "`name` must be 1 to 32 letters, digits, `_` and `-`, in quotes, not \"a b\"",
+        ),
+        (
+            "[session]\nduplicate = \"both\"",
+            2,
+            13,
+            "`duplicate` must be \"takeover\" or \"reject\", not \"both\"",
+        ),
+        ("[log]\nlvl = \"x\"", 2, 1, "[log] has no key `lvl`, only level, stats_every"),
+        (
+            "[[listener]]\nport = 1",
+            2,
+            1,
+            "[[listener]] has no key `port`, only name, bind, acceptors, \
+            max_connections, backlog, nodelay, keepalive, access",
+        ),
+        ("[session]\nmax-frame = 1", 2, 1, "[session] has no key `max-frame`, did you mean `max_frame`?"),
+        ("[sesion]\nx = 1", 1, 2, "there is no section `sesion`, did you mean `session`?"),
+        (
+            "workers = 1",
+            1,
+            1,
+            "there is no section `workers`, only server, supervisor, listener, session, credentials, uplink, log",
+        ),
+        ("[[server]]", 1, 1, "`server` is a section, written once: [server], and its keys below"),
+        ("log = \"info\"", 1, 7, "`log` is a section, written once: [log], and its keys below"),
+        (
+            "[listener]\nname = 1",
+            1,
+            1,
+            "each `listener` is a section of its own: [[listener]], and its keys below",
+        ),
+        ("listener = []", 1, 12, "each `listener` is a section of its own: [[listener]], and its keys below"),
+        (
+            "listener = [{}, 2]",
+            1,
+            17,
+            "each `listener` is a section of its own: [[listener]], and its keys below",
+        ),
+        (
+            "[credentials]\nclients = [\"a\",\n  \"b*c\"]",
+            3,
+            3,
+            "`*` may stand only at the end, as in \"dev-*\", not as in \"b*c\"",
+        ),
+        ("[credentials]\nclients = [\"\"]", 2, 12, "an id has 1 to 255 bytes, this one has 0"),
+        (
+            "[credentials]\nclients = [\"a\\n*\"]",
+            2,
+            12,
+            "an id has no control characters, this one has '\\n'",
+        ),
+        ("[credentials]\nclients = 5", 2, 11, "`clients` must be a list of strings, [\"…\", \"…\"], not 5"),
+        ("[[listener]]\naccess = []", 2, 10, "a list of rules has at least one: `allow all` or `deny all`"),
+        (
+            "[[listener]]\naccess = [\"allow 10.0.0.0/8\"]",
+            2,
+            11,
+            "the last rule must be `allow all` or `deny all`, so that every address is decided upon",
+        ),
+    ] {
+        assert_eq!(mistakes(text), [(line, column, message.to_owned())], "{text}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let text = "\
+[server]
+worker = 1
+shutdown = 2
+[[listener]]
+access = [\"allow all\", \"permit\", \"deny ::1\"]
+[log]
+level = \"loud\"
+";
+    assert_mistakes(
+        text,
+        &[
+            (2, 1, "did you mean `workers`"),
+            (3, 12, "a time with its unit"),
+            (5, 11, "it must be the last one"),
+            (5, 24, "a rule is"),
+            (5, 34, "the last rule"),
+            (7, 9, "\"off\" or \"error\" or \"warn\" or \"info\" or \"debug\" or \"trace\""),
+        ],
+    );
+}
+
+#[test]
+fn no_two_listeners_have_one_name_or_one_address() {
+    let two = |first: &str, second: &str| format!("[[listener]]\n{first}\n[[listener]]\n{second}");
+    assert!(parse(&two("", "name = \"b\"\nbind = \"1\"")).is_ok());
+    assert!(parse(&two("bind = \"0\"", "name = \"b\"\nbind = \"0\"")).is_ok());
+    assert!(parse(&two("bind = \"[fe80::1%1]:1\"", "name = \"b\"\nbind = \"[fe80::1%2]:1\"")).is_ok());
+    assert!(parse(&two("bind = \"[::1]:1\"", "name = \"b\"\nbind = \"127.0.0.1:1\"")).is_ok());
+    assert_mistakes(&two("", "bind = \"1\""), &[(3, 1, "a listener above is called \"trap\" too")]);
+    assert_mistakes(&two("", "name = \"b\""), &[(3, 1, "a listener above has the address 0.0.0.0:5000 too")]);
+    assert_mistakes(
+        &two("name = \"a\"\nbind = \"127.0.0.1:1\"", "name = \"a\"\nbind = \"[::ffff:127.0.0.1]:1\""),
+        &[(5, 8, "give each a `name` of its own"), (6, 8, "give each a `bind` of its own")],
+    );
+    // A name that is wrong is nobody's.
+    assert_mistakes(&two("", "name = \"\"\nbind = \"1\""), &[(4, 8, "`name` must be")]);
+}
+
+#[test]
+fn syntax_errors_have_a_place() {
+    assert_mistakes("[log]\nlevel = info", &[(2, 9, "text must be in quotes")]);
+    assert_mistakes("[[listener]]\nbind = 0.0.0.0:5000", &[(2, 11, "text must be in quotes")]);
+    assert_mistakes("[log]\nlevel = \"info\nstats_every = 1", &[(2, 14, "invalid"), (3, 15, "a time")]);
+    assert_mistakes("[log]\nlevel = \"info\"\nlevel = \"warn\"", &[(3, 1, "`level` is there a second time")]);
+    assert_mistakes("[log]\n[server]\n[log]", &[(3, 2, "`log` is there a second time")]);
+    // A head that is broken leaves it open where the keys below it belong.
+    assert_mistakes("[server\nworkers = 1\nshutdown = 2", &[(1, 8, "expected `]`")]);
+    assert_mistakes(
+        "[server\nworkers = 1\n\n[log]\nlvl = 1",
+        &[(1, 8, "expected `]`"), (5, 1, "no key `lvl`")],
+    );
+    assert_mistakes("[[listener]\nname = 1\n[log]\nlvl = 1", &[(1, 12, "expected `]`")]);
+    assert_mistakes("[server]\nworkers\n", &[(2, 8, "expected `=`")]);
+    assert_mistakes("[server]\nworkers =", &[(2, 10, "must be quoted")]);
+    // The second listener has lost its name and its address.
+    assert_mistakes("[[listener]]\n[[listener]]\nname\nbind = \"1\"", &[(3, 5, "expected `=`")]);
+}
+
+#[test]
+fn a_mistake_is_shown_in_its_line() {
+    let shown = |text: &str| parse(text).unwrap_err().to_string();
+    assert_eq!(
+        shown("\u{feff}[server]\r\n\tworkers = \"größe\"\t# x\r\nshutdown = \"\"\r\n"),
+        concat!(
+            "config.toml:2:12: `workers` must be a whole number from 0 to 1024, not \"größe\"\n",
+            "  |\n",
+            "2 | \tworkers = \"größe\"\t# x\n",
+            "  | \t          ^^^^^^^\n",
+            "\n",
+            "config.toml:3:12: `shutdown` must be a time with its unit, such as \"3s\" or \"250ms\", from \"1ms\" \
+             to \"1day\", not \"\"\n",
+            "  |\n",
+            "3 | shutdown = \"\"\n",
+            "  |            ^^\n",
+        )
+    );
+    let control = shown("a = 1 \u{7f} \u{1b}[31m");
+    assert!(control.ends_with("1 | a = 1    [31m\n  |     ^^^^^\n"), "{control}");
+    let column = shown("\u{feff}workers = 1");
+    assert!(column.starts_with("config.toml:1:1: "), "{column}");
+    let several_lines = shown(&format!("{}[log]\nlevel = [\n1]", "\n".repeat(8)));
+    assert!(several_lines.ends_with("not […\n   |\n10 | level = [\n   |         ^\n"), "{several_lines}");
+    let long = shown(&format!("[log]\nlevel = {:?}", "x".repeat(300)));
+    assert!(long.ends_with(&format!("not \"{}…", "x".repeat(39))), "{long}");
+}
+
+#[test]
+fn what_is_no_config_file_does_not_flood_the_terminal() {
+    let text: String = (0..150).map(|line| format!("x{line} = 1\n")).collect();
+    let mistakes = parse(&text).unwrap_err();
+    assert_eq!((mistakes.told.len(), mistakes.untold), (100, 50));
+    assert!(mistakes.to_string().ends_with("\nand 50 more mistakes"));
+}

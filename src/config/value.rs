@@ -1,0 +1,156 @@
+//! Single values from TOML. Each fails with what would be right, as it goes on after "must be".
+
+use std::fmt::Display;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+/// Digits in a duration. Nobody needs as many, and `humantime` panics where the sum of seconds exceeds 64 bits.
+const DIGITS: usize = 15;
+
+/// Characters in a listener's name: it stands in every line of its log.
+const NAME: RangeInclusive<usize> = 1..=32;
+
+/// A whole number.
+pub(super) fn count<T>(range: RangeInclusive<T>) -> impl Fn(&DeValue<'_>) -> Result<T, String>
+where
+    T: TryFrom<u64> + PartialOrd + Display,
+{
+    move |value| {
+        let number = integer(value).filter(|number| range.contains(number));
+        number.ok_or_else(|| format!("a whole number from {} to {}", range.start(), range.end()))
+    }
+}
+
+fn integer<T: TryFrom<u64>>(value: &DeValue<'_>) -> Option<T> {
+    let integer = value.as_integer()?;
+    u64::from_str_radix(integer.as_str(), integer.radix()).ok()?.try_into().ok()
+}
+
+/// `true` or `false`.
+pub(super) fn flag(value: &DeValue<'_>) -> Result<bool, String> {
+    value.as_bool().ok_or_else(|| "true or false".into())
+}
+
+/// One of some words.
+pub(super) fn word<T: Copy>(words: &[(&str, T)]) -> impl Fn(&DeValue<'_>) -> Result<T, String> {
+    move |value| {
+        let found = words.iter().find(|(word, _)| value.as_str() == Some(word));
+        found.map(|(_, meaning)| *meaning).ok_or_else(|| {
+            let quoted: Vec<String> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
+            quoted.join(" or ")
+        })
+    }
+}
+
+/// A time with its unit.
+pub(super) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&DeValue<'_>) -> Result<Duration, String> {
+    move |value| time(value).filter(|time| range.contains(time)).ok_or_else(|| times(&range))
+}
+
+/// A time with its unit, of which 0 means off.
+pub(super) fn duration_or_off(
+    range: RangeInclusive<Duration>,
+) -> impl Fn(&DeValue<'_>) -> Result<Option<Duration>, String> {
+    move |value| match time(value) {
+        Some(Duration::ZERO) => Ok(None),
+        Some(time) if range.contains(&time) => Ok(Some(time)),
+        _ => Err(format!("{}, or \"0s\" (off)", times(&range))),
+    }
+}
+
+/// Whole seconds up to `most`, of which 0 means off.
+pub(super) fn seconds_or_off(most: u64) -> impl Fn(&DeValue<'_>) -> Result<Option<Duration>, String> {
+    move |value| match time(value) {
+        Some(Duration::ZERO) => Ok(None),
+        Some(time) if time.subsec_nanos() == 0 && time.as_secs() <= most => Ok(Some(time)),
+        _ => Err(format!("whole seconds with their unit, from \"1s\" to \"{most}s\", or \"0s\" (off)")),
+    }
+}
+
+fn time(value: &DeValue<'_>) -> Option<Duration> {
+    let text = value.as_str()?;
+    let (digits, units) = text.chars().partition::<String, _>(char::is_ascii_digit);
+    if digits.len() > DIGITS || units.trim().is_empty() {
+        return None;
+    }
+    humantime::parse_duration(text).ok()
+}
+
+fn times(range: &RangeInclusive<Duration>) -> String {
+    let (from, to) = (humantime::format_duration(*range.start()), humantime::format_duration(*range.end()));
+    format!("a time with its unit, such as \"3s\" or \"250ms\", from \"{from}\" to \"{to}\"")
+}
+
+/// The name of a listener.
+pub(super) fn name(value: &DeValue<'_>) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let name = value.as_str().filter(|name| NAME.contains(&name.len()) && name.chars().all(allowed));
+    name.map(str::to_owned)
+        .ok_or_else(|| format!("{} to {} letters, digits, `_` and `-`, in quotes", NAME.start(), NAME.end()))
+}
+
+/// Where to listen.
+pub(super) fn bind(value: &DeValue<'_>) -> Result<SocketAddr, String> {
+    value.as_str().and_then(socket_addr).ok_or_else(|| {
+        "a port or an IP address with a port, in quotes, such as \"5000\", \"192.168.0.7:5000\" or \"[::1]:5000\" \
+         (host names are not looked up)"
+            .into()
+    })
+}
+
+fn socket_addr(text: &str) -> Option<SocketAddr> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), text.parse().ok()?));
+    }
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parsed(text: &str) -> Option<Duration> {
+        time(&DeValue::String(text.into()))
+    }
+
+    #[test]
+    fn a_time_has_a_unit() {
+        assert_eq!(parsed("1h 30m"), Some(Duration::from_secs(5400)));
+        assert_eq!(parsed("0.5s"), Some(Duration::from_millis(500)));
+        for text in ["", " ", "0", "3", "3 ", "s", "-3s", "3x", "1e3s", "18446744073709551615s 1000ms"] {
+            assert_eq!(parsed(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_socket_address_is_written_out() {
+        let any = |port| Some(SocketAddr::from(([0, 0, 0, 0], port)));
+        assert_eq!(socket_addr("5000"), any(5000));
+        assert_eq!(socket_addr("0"), any(0));
+        assert_eq!(socket_addr("127.0.0.1:65535"), Some(SocketAddr::from(([127, 0, 0, 1], 65535))));
+        assert_eq!(socket_addr("[::1]:5000"), Some(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 5000))));
+        for text in
+            ["", "+5000", "65536", ":5000", "127.0.0.1", "::1:5000", "localhost:5000", "[::1]", "*:5000"]
+        {
+            assert_eq!(socket_addr(text), None, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_humantime_writes_is_read_back(millis in 1..=86_400_000_u64) {
+            let time = Duration::from_millis(millis);
+            prop_assert_eq!(parsed(&humantime::format_duration(time).to_string()), Some(time));
+        }
+
+        #[test]
+        fn random_times_never_panic(text in "([0-9]{1,20}(\\.[0-9]{0,12})?(ns|ms|s|m|h|d|w|y| |.)){0,4}") {
+            let _ = parsed(&text);
+        }
+    }
+}
