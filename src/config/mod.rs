@@ -7,9 +7,11 @@
 //! | `value` | single values from TOML |
 //! | [`mistake`] | what is wrong with a file, and where |
 //! | `describe` | a config as `--check` prints it |
+//! | [`limits`] | a config lowered to what this machine can do |
 
 mod describe;
 mod file;
+pub mod limits;
 pub mod mistake;
 mod section;
 mod value;
