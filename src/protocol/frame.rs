@@ -178,6 +178,10 @@ pub enum BadClientId {
 pub(super) fn check_id(bytes: &[u8]) -> Result<&str, BadClientId> {
     check_id_len(bytes.len())?;
     let text = std::str::from_utf8(bytes).map_err(|err| BadClientId::NotUtf8 { at: err.valid_up_to() })?;
+    // Nearly all ids are ASCII, which is quicker to look through.
+    if bytes.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Ok(text);
+    }
     match text.chars().find(|c| c.is_control()) {
         Some(found) => Err(BadClientId::Control { found }),
         None => Ok(text),

@@ -1,0 +1,107 @@
+//! Faults on demand, for tests: any actor can be made to panic or to block its thread.
+//!
+//! Only the cargo feature `faults` can set one; without it every call here is empty. Neither the wire nor the config
+//! reaches it.
+
+/// Where a fault strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Point {
+    /// The next session that wakes up.
+    Session,
+    /// The next acceptor that has taken a connection.
+    Acceptor,
+    /// A listener.
+    Listener,
+    /// The registry.
+    Registry,
+    /// The registry, over the next question that it is asked.
+    RegistryQuestion,
+    /// The uplink.
+    Uplink,
+}
+
+#[cfg(feature = "faults")]
+pub use switch::Fault;
+pub use switch::Faults;
+
+#[cfg(feature = "faults")]
+mod switch {
+    use std::collections::HashMap;
+    use std::sync::{Arc, Mutex, PoisonError};
+    use std::time::Duration;
+
+    use tokio::sync::watch;
+
+    use super::Point;
+
+    /// What happens at a point, once.
+    #[derive(Clone, Copy, Debug)]
+    pub enum Fault {
+        /// The actor panics.
+        Panic,
+        /// The actor blocks its thread for so long.
+        Block(Duration),
+    }
+
+    /// The faults that are set on one server.
+    #[derive(Clone, Default)]
+    pub struct Faults {
+        set: Arc<Mutex<HashMap<Point, Vec<Fault>>>>,
+        news: watch::Sender<()>,
+    }
+
+    impl Faults {
+        /// Sets a fault; it strikes once. Several on one point strike one after the other.
+        pub fn set(&self, point: Point, fault: Fault) {
+            let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
+            set.entry(point).or_default().push(fault);
+            drop(set);
+            self.news.send_replace(());
+        }
+
+        /// Strikes here and now if a fault is set on `point`.
+        #[allow(clippy::panic, reason = "this is what it is for")]
+        pub fn trip(&self, point: Point) {
+            let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
+            let fault = set.get_mut(&point).and_then(Vec::pop);
+            drop(set);
+            match fault {
+                None => {}
+                Some(Fault::Block(time)) => std::thread::sleep(time),
+                Some(Fault::Panic) => panic!("injected fault at {point:?}"),
+            }
+        }
+
+        /// Strikes whenever a fault is set on `point`.
+        pub fn strike(&self, point: Point) -> impl Future<Output = ()> + use<> {
+            let faults = self.clone();
+            async move {
+                let mut news = faults.news.subscribe();
+                loop {
+                    faults.trip(point);
+                    let _ = news.changed().await;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(not(feature = "faults"))]
+mod switch {
+    use super::Point;
+
+    /// No faults.
+    #[derive(Clone, Copy, Default)]
+    pub struct Faults;
+
+    impl Faults {
+        /// Nothing strikes.
+        #[inline]
+        pub fn trip(&self, _: Point) {}
+
+        /// Nothing ever strikes.
+        pub fn strike(&self, _: Point) -> impl Future<Output = ()> + use<> {
+            std::future::pending()
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Counters, and the two closed lists of reasons: why a listener refused a client, and why a session ended. The same names
+//! stand in logs, counters and tests.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Counts one more.
+    pub fn one(&self) {
+        self.add(1);
+    }
+
+    /// Counts `n` more.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! reasons {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)* }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: [Self; [$($text),*].len()] = [$(Self::$variant),*];
+
+            /// The name in logs and counters.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why a listener turned a client away before it became a session.
+    Refused {
+        /// An access rule denies its address.
+        Denied = "denied",
+        /// `max_connections` are open.
+        Full = "full",
+    }
+}
+
+reasons! {
+    /// Why a session ended.
+    Ended {
+        /// The peer closed between two frames.
+        PeerClosed = "peer_closed",
+        /// The peer closed in the middle of a frame.
+        Truncated = "truncated",
+        /// The peer reset the connection.
+        Reset = "reset",
+        /// The peer vanished: it answers neither data nor keepalive probes.
+        Vanished = "vanished",
+        /// Another error of the socket.
+        SocketError = "socket_error",
+        /// The id is unknown or taken, or could not be looked up.
+        AuthFailure = "auth_failure",
+        /// No complete AUTH in time.
+        AuthTimeout = "auth_timeout",
+        /// A frame was begun and not finished in time.
+        FrameTimeout = "frame_timeout",
+        /// Nothing came for longer than allowed.
+        IdleTimeout = "idle_timeout",
+        /// The peer did not read its answers.
+        WriteTimeout = "write_timeout",
+        /// What the peer sent is no frame.
+        ProtocolError = "protocol_error",
+        /// A one-shot SEND was answered.
+        OneShot = "one_shot",
+        /// A newer session has the id.
+        Takeover = "takeover",
+        /// The server stops.
+        Shutdown = "shutdown",
+        /// The session panicked, or was aborted.
+        Crashed = "crashed",
+    }
+}
+
+/// What one worker counted since the server started; nobody else writes to it, so that counting costs next to nothing.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Connections that became sessions.
+    pub accepted: Counter,
+    /// Accept errors that concern a single connection and were skipped.
+    pub accept_errors: Counter,
+    /// Times that accepting paused because descriptors ran out.
+    pub accept_pauses: Counter,
+    /// AUTHs that were answered `auth_ok` and made a new row of the registry.
+    pub authenticated: Counter,
+    /// Rows of the registry that were taken down again.
+    pub signed_off: Counter,
+    /// Whole frames.
+    pub frames: Counter,
+    /// SENDs answered `send_ok`.
+    pub stored: Counter,
+    /// SENDs answered `send_failure`.
+    pub not_stored: Counter,
+    /// CMD_OK and CMD_FAILURE that answer no command.
+    pub ignored_answers: Counter,
+    refused: [Counter; Refused::ALL.len()],
+    ended: [Counter; Ended::ALL.len()],
+}
+
+impl Stats {
+    /// Counts a client that was turned away.
+    pub fn refuse(&self, reason: Refused) {
+        self.refused.get(reason as usize).inspect(|counter| counter.one());
+    }
+
+    /// Counts a session that ended.
+    pub fn end(&self, reason: Ended) {
+        self.ended.get(reason as usize).inspect(|counter| counter.one());
+    }
+}
+
+/// The counters of all workers at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Sessions open now.
+    pub sessions: u64,
+    /// Of them, authenticated.
+    pub authenticated: u64,
+    /// See [`Stats::accepted`].
+    pub accepted: u64,
+    /// See [`Stats::accept_errors`].
+    pub accept_errors: u64,
+    /// See [`Stats::accept_pauses`].
+    pub accept_pauses: u64,
+    /// See [`Stats::frames`].
+    pub frames: u64,
+    /// See [`Stats::stored`].
+    pub stored: u64,
+    /// See [`Stats::not_stored`].
+    pub not_stored: u64,
+    /// See [`Stats::ignored_answers`].
+    pub ignored_answers: u64,
+    refused: [u64; Refused::ALL.len()],
+    ended: [u64; Ended::ALL.len()],
+}
+
+impl Totals {
+    /// Adds up what the workers counted.
+    pub fn of(workers: &[Arc<Stats>]) -> Self {
+        let mut totals = Self::default();
+        workers.iter().for_each(|stats| totals.add(stats));
+        let ended: u64 = totals.ended.iter().sum();
+        totals.sessions = totals.accepted.saturating_sub(ended);
+        totals
+    }
+
+    fn add(&mut self, stats: &Stats) {
+        // What ends is read before what begins, so that a gauge never falls below zero.
+        for (total, counter) in self.ended.iter_mut().zip(&stats.ended) {
+            *total += counter.value();
+        }
+        for (total, counter) in self.refused.iter_mut().zip(&stats.refused) {
+            *total += counter.value();
+        }
+        let signed_off = stats.signed_off.value();
+        self.authenticated += stats.authenticated.value().saturating_sub(signed_off);
+        self.accepted += stats.accepted.value();
+        self.accept_errors += stats.accept_errors.value();
+        self.accept_pauses += stats.accept_pauses.value();
+        self.frames += stats.frames.value();
+        self.stored += stats.stored.value();
+        self.not_stored += stats.not_stored.value();
+        self.ignored_answers += stats.ignored_answers.value();
+    }
+
+    /// How many clients were turned away for `reason`.
+    pub fn refused(&self, reason: Refused) -> u64 {
+        self.refused.get(reason as usize).copied().unwrap_or_default()
+    }
+
+    /// How many sessions ended for `reason`.
+    pub fn ended(&self, reason: Ended) -> u64 {
+        self.ended.get(reason as usize).copied().unwrap_or_default()
+    }
+}
+
+/// One line for the log; what is zero and seldom is left out.
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "sessions={} authenticated={} accepted={}",
+            self.sessions, self.authenticated, self.accepted
+        )?;
+        write!(f, " frames={} stored={}", self.frames, self.stored)?;
+        let seldom = [
+            ("not_stored", self.not_stored),
+            ("ignored_answers", self.ignored_answers),
+            ("accept_errors", self.accept_errors),
+            ("accept_pauses", self.accept_pauses),
+        ];
+        let refused = Refused::ALL.map(|reason| (reason.name(), self.refused(reason)));
+        let ended = Ended::ALL.map(|reason| (reason.name(), self.ended(reason)));
+        write_seldom(f, "", &seldom)?;
+        write_seldom(f, "refused.", &refused)?;
+        write_seldom(f, "ended.", &ended)
+    }
+}
+
+fn write_seldom(f: &mut fmt::Formatter<'_>, prefix: &str, counters: &[(&str, u64)]) -> fmt::Result {
+    counters
+        .iter()
+        .filter(|(_, value)| *value > 0)
+        .try_for_each(|(name, value)| write!(f, " {prefix}{name}={value}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_add_up_over_the_workers_and_print_what_there_is() {
+        let workers = [Arc::new(Stats::default()), Arc::new(Stats::default())];
+        let [first, second] = &workers;
+        first.accepted.add(3);
+        second.accepted.add(2);
+        first.authenticated.add(2);
+        first.signed_off.one();
+        second.end(Ended::Takeover);
+        second.refuse(Refused::Full);
+        second.not_stored.one();
+        let totals = Totals::of(&workers);
+        assert_eq!(totals.sessions, 4);
+        assert_eq!(totals.authenticated, 1);
+        assert_eq!(totals.ended(Ended::Takeover), 1);
+        assert_eq!(
+            totals.to_string(),
+            "sessions=4 authenticated=1 accepted=5 frames=0 stored=0 not_stored=1 refused.full=1 ended.takeover=1"
+        );
+    }
+}

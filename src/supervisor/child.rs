@@ -1,0 +1,56 @@
+//! Links: an actor, and who is told of its end.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+
+use actix::prelude::*;
+use actix_rt::ArbiterHandle;
+use tokio::sync::oneshot;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::exit::Exit;
+
+/// Monitor and link in one: resolves when the actor has ended; dropped, it kills the actor, on whatever thread that is.
+pub struct Link(Pin<Box<dyn Future<Output = Exit>>>);
+
+impl Link {
+    fn new(exit: impl Future<Output = Exit> + 'static) -> Self {
+        Self(Box::pin(exit))
+    }
+}
+
+impl Future for Link {
+    type Output = Exit;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Exit> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+/// Starts `actor` on this thread.
+pub fn spawn<A: Actor<Context = Context<A>>>(actor: A) -> (Addr<A>, Link) {
+    let ctx = Context::new();
+    let addr = ctx.address();
+    let handle = AbortOnDropHandle::new(actix_rt::spawn(ctx.into_future(actor)));
+    (addr, Link::new(async { Exit::of(handle.await) }))
+}
+
+/// Starts the actor that `make` returns on the arbiter's thread.
+pub fn spawn_on<A: Actor<Context = Context<A>>>(
+    arbiter: &ArbiterHandle,
+    make: impl FnOnce() -> A + Send + 'static,
+) -> Link {
+    let (tell, told) = oneshot::channel();
+    arbiter.spawn_fn(move || {
+        let handle = actix_rt::spawn(Context::new().into_future(make()));
+        // Nobody waits for it any more: the handle comes back, and aborts the actor as it is dropped.
+        let _ = tell.send(AbortOnDropHandle::new(handle));
+    });
+    Link::new(async {
+        match told.await {
+            Ok(handle) => Exit::of(handle.await),
+            Err(_) => Exit::Killed,
+        }
+    })
+}
