@@ -7,6 +7,7 @@
 pub mod access;
 pub mod config;
 pub mod faults;
+pub mod listener;
 pub mod protocol;
 pub mod stats;
 pub mod supervisor;

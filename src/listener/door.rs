@@ -1,0 +1,66 @@
+//! Who is let in: the decision over one accepted socket.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+
+use super::refusals::Refusals;
+use super::stream::Stream;
+use crate::access::{Permit, Permits, Rules};
+use crate::stats::{Refused, Stats};
+
+/// A client that was let in.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its bytes.
+    pub stream: Stream,
+    /// Its address; an IPv4-mapped IPv6 address as the IPv4 address that it is.
+    pub peer: SocketAddr,
+    /// The name of the listener that took it.
+    pub listener: Arc<str>,
+    /// Its place among the listener's `max_connections`, free again when this is dropped.
+    pub permit: Permit,
+}
+
+/// Starts a session on the thread that it is called on. It only spawns: a listener does not wait for a client.
+pub type StartSession = Arc<dyn Fn(Connection) + Send + Sync>;
+
+/// What a client must pass; shared by the acceptors of a listener, and outliving them.
+pub struct Door {
+    /// The listener's name.
+    pub listener: Arc<str>,
+    /// Which addresses are admitted.
+    pub rules: Rules,
+    /// How many may be inside.
+    pub permits: Permits,
+    /// Who was not let in.
+    pub refusals: Refusals,
+    /// What becomes of those who were.
+    pub start_session: StartSession,
+}
+
+impl Door {
+    /// Lets a client in, or closes its socket.
+    pub(super) fn open(&self, stream: TcpStream, peer: SocketAddr, stats: &Stats) {
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        match self.admit(peer) {
+            Ok(permit) => {
+                stats.accepted.one();
+                let listener = Arc::clone(&self.listener);
+                (self.start_session)(Connection { stream: Stream::Tcp(stream), peer, listener, permit });
+            }
+            Err(reason) => {
+                stats.refuse(reason);
+                self.refusals.note(&self.listener, reason, peer);
+            }
+        }
+    }
+
+    fn admit(&self, peer: SocketAddr) -> Result<Permit, Refused> {
+        if !self.rules.admits(peer.ip()) {
+            return Err(Refused::Denied);
+        }
+        self.permits.try_acquire().ok_or(Refused::Full)
+    }
+}

@@ -1,0 +1,69 @@
+//! Listening sockets.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+
+use crate::config;
+
+/// Unanswered keepalive probes after which a peer is given up.
+const PROBES: u32 = 4;
+
+/// Opens the listening socket that `config` describes. An IPv6 address takes IPv4 clients too.
+///
+/// Linux gives an accepted socket the options of its listening socket, so they are set here once and cost a connection
+/// nothing.
+pub fn bind(config: &config::Listener) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(config.bind), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    socket.set_tcp_nodelay(config.nodelay)?;
+    if let Some(keepalive) = config.keepalive {
+        notice_vanished_peers(&socket, keepalive)?;
+    }
+    if let SocketAddr::V6(_) = config.bind {
+        socket.set_only_v6(false)?;
+    }
+    socket.bind(&config.bind.into())?;
+    // The backlog fits: the config says so.
+    socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}
+
+/// An idle peer is probed after `keepalive`, and given up when it has not answered for twice as long; a peer that does not
+/// acknowledge data is given up then too, which probes alone would not do.
+fn notice_vanished_peers(socket: &Socket, keepalive: Duration) -> io::Result<()> {
+    let interval = (keepalive / PROBES).max(Duration::from_secs(1));
+    let probing = TcpKeepalive::new().with_time(keepalive).with_interval(interval).with_retries(PROBES);
+    socket.set_tcp_keepalive(&probing)?;
+    socket.set_tcp_user_timeout(Some(keepalive * 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::SockRef;
+
+    #[test]
+    fn an_accepted_socket_has_the_options_of_the_listening_one() {
+        let keepalive = Some(Duration::from_secs(8));
+        let config = config::Listener {
+            bind: "127.0.0.1:0".parse().unwrap(),
+            keepalive,
+            ..config::Listener::default()
+        };
+        let listener = bind(&config).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let accepted = SockRef::from(&accepted);
+        assert!(accepted.tcp_nodelay().unwrap());
+        assert!(accepted.keepalive().unwrap());
+        assert_eq!(accepted.tcp_keepalive_time().unwrap(), Duration::from_secs(8));
+        assert_eq!(accepted.tcp_keepalive_interval().unwrap(), Duration::from_secs(2));
+        assert_eq!(accepted.tcp_keepalive_retries().unwrap(), 4);
+        assert_eq!(accepted.tcp_user_timeout().unwrap(), Some(Duration::from_secs(16)));
+    }
+}
