@@ -6,8 +6,10 @@
 
 pub mod access;
 pub mod config;
+pub mod credentials;
 pub mod faults;
 pub mod listener;
 pub mod protocol;
+pub mod registry;
 pub mod stats;
 pub mod supervisor;
