@@ -5,6 +5,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod access;
+pub mod client;
 pub mod config;
 pub mod credentials;
 pub mod faults;
