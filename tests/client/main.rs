@@ -2,6 +2,7 @@
 
 mod device;
 mod script;
+mod trap_client;
 
 const AUTH: &[u8] = b"\x44\x00\x0aclient0012";
 const SEND: &[u8] = b"\x47\x00\x05\x0aclient0012hello";

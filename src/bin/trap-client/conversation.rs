@@ -1,0 +1,123 @@
+//! Sending, and printing whatever comes back, at the same time.
+
+use std::pin::pin;
+
+use tokio::select;
+use tokio::signal::ctrl_c;
+use trap_server::client::{Device, Error, Incoming};
+use trap_server::protocol::{Frame, Mode, Reply};
+
+use crate::failure::Failure;
+use crate::input::Input;
+use crate::output;
+
+/// SENDs on their way without an answer: enough to hide the round trip, and few to be in doubt when the server goes away.
+const WINDOW: usize = 64;
+
+/// One SEND without AUTH.
+pub async fn once(mut device: Device, id: &str, data: &[u8]) -> Result<(), Failure> {
+    printed(device.send_once(id, data).await, Reply::SendOk)
+}
+
+/// AUTH, then one SEND for each `input`; until all are answered, or with `wait` until the server closes or Ctrl-C.
+pub async fn hold(mut device: Device, id: &str, input: Input, wait: bool) -> Result<(), Failure> {
+    printed(device.auth(id).await, Reply::AuthOk)?;
+    let mut talk = Talk { device, id, unanswered: 0, failed: false };
+    talk.run(input, wait).await?;
+    if talk.failed { Err(Failure::Answered) } else { Ok(()) }
+}
+
+/// Prints the word that a call has ended with.
+fn printed(called: Result<(), Error>, ok: Reply) -> Result<(), Failure> {
+    match called {
+        Ok(()) => output::line(ok),
+        Err(Error::Refused(reply)) => {
+            output::line(reply)?;
+            Err(Failure::Answered)
+        }
+        Err(err) => Err(err.into()),
+    }
+}
+
+struct Talk<'a> {
+    device: Device,
+    id: &'a str,
+    unanswered: usize,
+    failed: bool,
+}
+
+impl Talk<'_> {
+    async fn run(&mut self, mut input: Input, mut wait: bool) -> Result<(), Failure> {
+        let mut interrupt = pin!(ctrl_c());
+        let mut ended = Ok(());
+        let mut more = true;
+        while more || wait || self.unanswered > 0 {
+            select! {
+                data = input.next(), if more && self.unanswered < WINDOW => match data {
+                    Ok(Some(data)) => self.say(&data).await?,
+                    Ok(None) => more = false,
+                    Err(err) => (more, wait, ended) = (false, false, Err(err)),
+                },
+                incoming = self.device.next() => match incoming {
+                    Ok(None) if !more && self.unanswered == 0 => return ended,
+                    Err(Error::Deadline { .. }) if self.unanswered == 0 => {}
+                    incoming => self.hear(incoming?)?,
+                },
+                _ = &mut interrupt => return self.stop(),
+            }
+        }
+        ended
+    }
+
+    fn stop(&self) -> Result<(), Failure> {
+        match self.unanswered {
+            0 => Ok(()),
+            unanswered => Err(Failure::Interrupted { unanswered }),
+        }
+    }
+
+    async fn say(&mut self, data: &[u8]) -> Result<(), Failure> {
+        let frame = Frame::Send { mode: Mode::Session, client: self.id, data };
+        match self.device.write(&frame).await {
+            Err(broken @ Error::Io(_)) => return self.last_words(broken).await,
+            written => written?,
+        }
+        self.unanswered += 1;
+        Ok(())
+    }
+
+    /// What the server said before the connection broke may say why it did.
+    async fn last_words(&mut self, broken: Error) -> Result<(), Failure> {
+        while let Ok(Some(incoming)) = self.device.next().await {
+            self.hear(Some(incoming))?;
+        }
+        Err(broken.into())
+    }
+
+    fn hear(&mut self, incoming: Option<Incoming>) -> Result<(), Failure> {
+        match incoming {
+            None if self.unanswered > 0 => Err(Error::Closed { awaited: Reply::SendOk.word() }.into()),
+            None => Err(Error::Closed { awaited: "the end of the input" }.into()),
+            Some(Incoming::Event(event)) => output::event(&event),
+            Some(Incoming::Reply(reply)) => {
+                output::line(reply)?;
+                self.count(reply)
+            }
+        }
+    }
+
+    fn count(&mut self, reply: Reply) -> Result<(), Failure> {
+        match reply {
+            Reply::SendOk | Reply::SendFailure if self.unanswered > 0 => {
+                self.unanswered -= 1;
+                self.failed |= reply == Reply::SendFailure;
+                Ok(())
+            }
+            Reply::AuthFailure | Reply::ProtocolError => Err(Failure::Answered),
+            _ => {
+                Err(Error::Unexpected { expected: "send_ok for each SEND", got: Incoming::Reply(reply) }
+                    .into())
+            }
+        }
+    }
+}

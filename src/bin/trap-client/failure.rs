@@ -1,0 +1,60 @@
+//! Why the program ends without success, in one line and one number (of sysexits.h where it has one).
+
+use std::io;
+use std::path::PathBuf;
+
+use trap_server::client::Error;
+use trap_server::protocol::MAX_DATA;
+
+/// EX_USAGE: the command line is not understood.
+pub const USAGE: u8 = 64;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error("cannot connect to {host} port {port}: {err}")]
+    Connect { host: String, port: u16, err: Error },
+    #[error(transparent)]
+    Device(#[from] Error),
+    #[error("the server answered with a failure")]
+    Answered,
+    #[error("stopped while {unanswered} SENDs had no answer yet")]
+    Interrupted { unanswered: usize },
+    #[error("cannot read {}: {err}", .path.display())]
+    File { path: PathBuf, err: io::Error },
+    #[error("cannot read standard input: {0}")]
+    Stdin(io::Error),
+    #[error("{} has {got} bytes, a SEND carries at most {MAX_DATA}", .path.display())]
+    FileTooLong { path: PathBuf, got: u64 },
+    #[error(
+        "line {number} of standard input is longer than the {MAX_DATA} bytes that a SEND carries at most"
+    )]
+    LineTooLong { number: u64 },
+    #[error("cannot write to standard output: {0}")]
+    Output(io::Error),
+    #[error("cannot start: {0}")]
+    Runtime(io::Error),
+}
+
+impl Failure {
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Answered | Self::Device(Error::Refused(_)) => 1,
+            Self::FileTooLong { .. } | Self::LineTooLong { .. } | Self::Device(Error::Unencodable(_)) => 65,
+            Self::File { .. } | Self::Stdin(_) => 66,
+            Self::Runtime(_) => 71,
+            Self::Output(_) => 74,
+            Self::Device(Error::Unexpected { .. } | Error::NotAnAnswer(_)) => 76,
+            Self::Interrupted { .. } => 130,
+            Self::Connect { .. } | Self::Device(_) => 69,
+        }
+    }
+
+    /// A failure among the printed replies speaks for itself, and a closed pipe (`| head`) wants to hear no more.
+    pub fn is_news(&self) -> bool {
+        match self {
+            Self::Answered => false,
+            Self::Output(err) => err.kind() != io::ErrorKind::BrokenPipe,
+            _ => true,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What is to be sent: a text, a file, or the lines of standard input.
+
+use std::fs::File;
+use std::io::{self, BufRead, Read};
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use tokio::sync::mpsc;
+use trap_server::protocol::MAX_DATA;
+
+use crate::failure::Failure;
+
+/// Where data comes from.
+pub enum Source {
+    Text(String),
+    File(PathBuf),
+    Stdin,
+}
+
+impl Source {
+    /// All of it; of what is too long for one SEND no more than shows it.
+    pub fn whole(self) -> Result<Vec<u8>, Failure> {
+        match self {
+            Self::Text(text) => Ok(text.into_bytes()),
+            Self::File(path) => read_file(&path),
+            Self::Stdin => bounded(io::stdin().lock()).map_err(Failure::Stdin),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
+    let unreadable = |err| Failure::File { path: path.into(), err };
+    let file = File::open(path).map_err(unreadable)?;
+    let got = file.metadata().map_err(unreadable)?.len();
+    if got > MAX_DATA as u64 {
+        return Err(Failure::FileTooLong { path: path.into(), got });
+    }
+    bounded(file).map_err(unreadable)
+}
+
+fn bounded(source: impl Read) -> io::Result<Vec<u8>> {
+    let mut data = Vec::new();
+    source.take(MAX_DATA as u64 + 1).read_to_end(&mut data)?;
+    Ok(data)
+}
+
+/// The data of one SEND after another.
+pub enum Input {
+    /// One SEND.
+    Whole(Option<Vec<u8>>),
+    /// One SEND per line.
+    Lines(mpsc::Receiver<Result<Vec<u8>, Failure>>),
+}
+
+impl Input {
+    /// The lines of standard input that are not empty. They are read on a thread of their own, which does not hold up the end of the
+    /// program, and no faster than they are taken.
+    pub fn lines() -> Self {
+        let (lines, taken) = mpsc::channel(1);
+        thread::spawn(move || {
+            let mut stdin = io::stdin().lock();
+            let mut read = (1..).map_while(|number| read_line(&mut stdin, number).transpose());
+            let _ = read.try_for_each(|line| match line {
+                Ok(line) if line.is_empty() => Ok(()),
+                line => lines.blocking_send(line),
+            });
+        });
+        Self::Lines(taken)
+    }
+
+    /// The next data to send, or none at the end. Cancel safe.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        match self {
+            Self::Whole(data) => Ok(data.take()),
+            Self::Lines(lines) => lines.recv().await.transpose(),
+        }
+    }
+}
+
+/// Line `number` without its ending, or none at the end of the input.
+fn read_line(input: &mut impl BufRead, number: u64) -> Result<Option<Vec<u8>>, Failure> {
+    let mut line = Vec::new();
+    let most = MAX_DATA + "\r\n".len();
+    let read = input.take(most as u64 + 1).read_until(b'\n', &mut line).map_err(Failure::Stdin)?;
+    if read == 0 {
+        return Ok(None);
+    }
+    if line.ends_with(b"\n") {
+        line.pop();
+        if line.ends_with(b"\r") {
+            line.pop();
+        }
+    }
+    if line.len() > MAX_DATA {
+        return Err(Failure::LineTooLong { number });
+    }
+    Ok(Some(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_what_stands_before_its_ending() {
+        let mut input: &[u8] = b"one\ntwo\r\n\nthr\ree";
+        let lines: Vec<_> = (1..).map_while(|at| read_line(&mut input, at).ok().flatten()).collect();
+        assert_eq!(lines, [&b"one"[..], b"two", b"", b"thr\ree"]);
+    }
+
+    #[test]
+    fn a_line_may_be_as_long_as_data_and_no_longer() {
+        for ending in ["\n", "\r\n", ""] {
+            let longest = [&[b'x'; MAX_DATA], ending.as_bytes()].concat();
+            let line = read_line(&mut &longest[..], 1).ok().flatten();
+            assert_eq!(line.map(|line| line.len()), Some(MAX_DATA));
+            let longer = [b"x", &longest[..]].concat();
+            assert!(matches!(read_line(&mut &longer[..], 7), Err(Failure::LineTooLong { number: 7 })));
+        }
+    }
+}

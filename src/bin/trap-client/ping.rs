@@ -1,0 +1,123 @@
+//! Like ping(8), for a trap server: it shows that the server answers, not just its host.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use tokio::select;
+use tokio::signal::ctrl_c;
+use tokio::time::sleep;
+use trap_server::client::{Device, Error, Incoming};
+
+use crate::args::Ping;
+use crate::failure::Failure;
+use crate::output;
+
+/// Pings until `args.count` or Ctrl-C, and prints a summary. The first ping that is lost ends it: on a stream, what one
+/// ping waits for holds up the next as well.
+pub async fn ping(mut device: Device, args: &Ping) -> Result<(), Failure> {
+    let peer = device.peer_addr().map_err(Error::Io)?;
+    let mut tally = Tally::default();
+    let ended = rounds(&mut device, peer, args, &mut tally).await;
+    output::line(format_args!("--- {peer} ping statistics ---\n{tally}"))?;
+    ended
+}
+
+async fn rounds(
+    device: &mut Device,
+    peer: SocketAddr,
+    args: &Ping,
+    tally: &mut Tally,
+) -> Result<(), Failure> {
+    let mut interrupt = pin!(ctrl_c());
+    for round in 0..args.count.unwrap_or(u64::MAX) {
+        if round > 0 {
+            select! {
+                paused = pause(device, args.interval) => paused?,
+                _ = &mut interrupt => return Ok(()),
+            }
+        }
+        let start = Instant::now();
+        let pong = select! {
+            pong = device.ping() => pong,
+            _ = &mut interrupt => return Ok(()),
+        };
+        let time = start.elapsed();
+        tally.add(pong.is_ok().then_some(time));
+        pong?;
+        output::line(format_args!("pong from {peer}: time={:.2} ms", ms(time)))?;
+    }
+    Ok(())
+}
+
+/// Prints what the server sends meanwhile, and notices at once when it closes.
+async fn pause(device: &mut Device, interval: Duration) -> Result<(), Failure> {
+    let mut over = pin!(sleep(interval));
+    loop {
+        select! {
+            () = &mut over => return Ok(()),
+            incoming = device.next() => match incoming {
+                Ok(Some(Incoming::Event(event))) => output::event(&event)?,
+                Ok(Some(got)) => return Err(Error::Unexpected { expected: "nothing without a ping", got }.into()),
+                Ok(None) => return Err(Error::Closed { awaited: "the next ping" }.into()),
+                Err(Error::Deadline { .. }) => {}
+                Err(err) => return Err(err.into()),
+            },
+        }
+    }
+}
+
+/// The round-trip times so far.
+#[derive(Debug, Default)]
+struct Tally {
+    answered: u32,
+    lost: u32,
+    sum: Duration,
+    min: Option<Duration>,
+    max: Duration,
+}
+
+impl Tally {
+    /// Adds a ping, with its time if it was answered.
+    fn add(&mut self, time: Option<Duration>) {
+        let Some(time) = time else {
+            self.lost += 1;
+            return;
+        };
+        self.answered += 1;
+        self.sum += time;
+        self.min = Some(self.min.map_or(time, |min| min.min(time)));
+        self.max = self.max.max(time);
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { answered, lost, .. } = self;
+        write!(f, "{} sent, {answered} answered, {lost} lost", answered + lost)?;
+        let (Some(min), Some(avg)) = (self.min, self.sum.checked_div(*answered)) else {
+            return Ok(());
+        };
+        write!(f, ", min/avg/max = {:.2}/{:.2}/{:.2} ms", ms(min), ms(avg), ms(self.max))
+    }
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tally_knows_the_least_the_mean_and_the_most() {
+        let mut tally = Tally::default();
+        assert_eq!(tally.to_string(), "0 sent, 0 answered, 0 lost");
+        for time in [Some(1500), None, Some(500), Some(4000)] {
+            tally.add(time.map(Duration::from_micros));
+        }
+        assert_eq!(tally.to_string(), "4 sent, 3 answered, 1 lost, min/avg/max = 0.50/2.00/4.00 ms");
+    }
+}
