@@ -10,6 +10,7 @@ pub mod config;
 pub mod credentials;
 pub mod faults;
 pub mod listener;
+pub mod logging;
 pub mod protocol;
 pub mod registry;
 pub mod stats;

@@ -1,0 +1,120 @@
+//! The writer thread's side: what it does with a batch of lines, and with a destination that fails.
+
+use std::fmt::Display;
+use std::io::{self, ErrorKind};
+use std::{mem, thread};
+
+use log::Level;
+
+use super::super::line::Line;
+use super::{Backlog, CAPACITY, GATHER};
+
+/// In whose name dropped lines are reported.
+const REPORTER: &str = "trap_server::logging";
+
+/// A destination, and what it still has to be told.
+pub(super) struct Outlet<W> {
+    destination: W,
+    line: Line,
+    /// The rest of a line that the destination took in part before it failed.
+    torn: Vec<u8>,
+    /// Lines that were dropped and are not mentioned in the log yet.
+    unreported: u64,
+    /// Why, unless it was for want of room.
+    failure: Option<io::Error>,
+}
+
+impl<W: io::Write> Outlet<W> {
+    /// `line` is the look of the reports on dropped lines.
+    pub(super) fn new(destination: W, line: Line) -> Self {
+        Self { destination, line, torn: Vec::new(), unreported: 0, failure: None }
+    }
+
+    /// Writes what comes in, until there is nobody left to log.
+    pub(super) fn run(mut self, backlog: &Backlog) {
+        let mut batch = Vec::with_capacity(CAPACITY);
+        while let Some(overflowed) = backlog.take(&mut batch) {
+            let failed = self.deliver(&batch, overflowed);
+            batch.clear();
+            backlog.settle(failed);
+        }
+    }
+
+    /// Writes a batch, and what is missing before and behind it. Tells how many of its lines were dropped because the
+    /// destination failed: nobody waits for that to recover, the next batch will show.
+    fn deliver(&mut self, batch: &[u8], overflowed: u64) -> u64 {
+        let failed = if self.catch_up() { self.write_lines(batch) } else { count_lines(batch) };
+        self.unreported += failed + overflowed;
+        if failed == 0 {
+            self.catch_up();
+        }
+        failed
+    }
+
+    /// Ends the torn line and reports what was dropped. False if the destination does not take all of it.
+    fn catch_up(&mut self) -> bool {
+        let torn = mem::take(&mut self.torn);
+        let taken = self.write_some(&torn);
+        self.torn.extend(torn.iter().skip(taken));
+        if self.unreported > 0 && self.torn.is_empty() && self.write_lines(&self.report()) == 0 {
+            self.unreported = 0;
+        }
+        if self.unreported > 0 || !self.torn.is_empty() {
+            return false;
+        }
+        self.failure = None;
+        true
+    }
+
+    fn report(&self) -> Vec<u8> {
+        let mut report = Vec::new();
+        let dropped = self.unreported;
+        let reason: &dyn Display = match &self.failure {
+            Some(err) => err,
+            None => &"the reader of the log was too slow",
+        };
+        let text = format_args!("{dropped} lines were dropped: {reason}");
+        self.line
+            .write(&mut report, Level::Warn, REPORTER, text)
+            .expect("numbers and errors can be formatted");
+        report
+    }
+
+    /// Tells how many lines the destination did not even begin to take.
+    fn write_lines(&mut self, lines: &[u8]) -> u64 {
+        let taken = self.write_some(lines);
+        let (written, rest) = lines.split_at_checked(taken).unwrap_or((lines, &[]));
+        if written.is_empty() || written.ends_with(b"\n") {
+            return count_lines(rest);
+        }
+        let end = rest.iter().position(|&byte| byte == b'\n').map_or(rest.len(), |at| at + 1);
+        let (torn, rest) = rest.split_at_checked(end).unwrap_or((rest, &[]));
+        self.torn.extend_from_slice(torn);
+        count_lines(rest)
+    }
+
+    /// Tells how many bytes the destination took before it failed, or all.
+    fn write_some(&mut self, bytes: &[u8]) -> usize {
+        let mut taken = 0;
+        while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
+            match self.destination.write(rest) {
+                Ok(0) => return self.fail(taken, ErrorKind::WriteZero.into()),
+                Ok(len) => taken += len,
+                Err(err) if err.kind() == ErrorKind::Interrupted => {}
+                // Whoever shares the terminal made it non-blocking: it is slow, not broken.
+                Err(err) if err.kind() == ErrorKind::WouldBlock => thread::sleep(GATHER),
+                Err(err) => return self.fail(taken, err),
+            }
+        }
+        taken
+    }
+
+    fn fail(&mut self, taken: usize, err: io::Error) -> usize {
+        self.failure = Some(err);
+        taken
+    }
+}
+
+fn count_lines(bytes: &[u8]) -> u64 {
+    bytes.iter().map(|&byte| u64::from(byte == b'\n')).sum()
+}

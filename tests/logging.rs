@@ -1,0 +1,162 @@
+//! The log as a process has it: each test starts this program again, in the part of `child`, and reads its stderr.
+
+use std::env;
+use std::process::{Command, Stdio, exit};
+use std::time::Duration;
+
+use log::{LevelFilter, debug, error, info, warn};
+use trap_server::logging::{self, StartError};
+
+const AGES: Duration = Duration::from_secs(60);
+
+/// What `child` is to do.
+const PART: &str = "LOGGING_TEST_PART";
+
+#[test]
+#[ignore = "the other tests start it in a process of its own"]
+fn child() {
+    let Ok(part) = env::var(PART) else { return };
+    let logging = logging::start(LevelFilter::Info).unwrap();
+    match part.as_str() {
+        "speak" => {
+            info!("informs");
+            debug!("debugs");
+            error!("fails");
+            exit(i32::from(!logging.flush(AGES)));
+        }
+        "start twice" => {
+            assert!(matches!(logging::start(LevelFilter::Info), Err(StartError::Second(_))));
+            warn!("still here");
+            exit(i32::from(!logging.flush(AGES)));
+        }
+        "drop" => {
+            info!("last words");
+            drop(logging);
+            exit(0);
+        }
+        "panic" => {
+            let session = std::thread::Builder::new().name("worker".into());
+            assert!(session.spawn(|| panic!("out of\ncheese")).unwrap().join().is_err());
+            exit(i32::from(!logging.flush(AGES)));
+        }
+        "abort" => {
+            let _bomb = Bomb;
+            panic!("the first");
+        }
+        "flood" => {
+            (0..100_000).for_each(|number| info!("line {number}"));
+            let flushed = logging.flush(Duration::ZERO);
+            exit(i32::from(flushed || logging.dropped() == 0));
+        }
+        _ => unreachable!("{part}"),
+    }
+}
+
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("the second");
+    }
+}
+
+fn command(part: &str, variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env::current_exe().unwrap());
+    for name in ["RUST_LOG", "RUST_LOG_STYLE", "RUST_BACKTRACE", "RUST_LIB_BACKTRACE", "NO_COLOR"] {
+        command.env_remove(name);
+    }
+    command.args(["--exact", "child", "--ignored", "--nocapture"]);
+    command.env(PART, part).envs(variables.iter().copied()).stdout(Stdio::null());
+    command
+}
+
+/// The stderr of a child that ends well.
+fn stderr(part: &str, variables: &[(&str, &str)]) -> String {
+    let output = command(part, variables).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{}: {text}", output.status);
+    text
+}
+
+/// Level, target and text of each line.
+fn lines(stderr: &str) -> Vec<&str> {
+    stderr.lines().map(|line| line.split_once("Z ").map_or(line, |(_, rest)| rest)).collect()
+}
+
+#[test]
+fn the_level_holds_unless_the_environment_says_otherwise() {
+    let [informs, debugs, fails] =
+        ["INFO  logging] informs", "DEBUG logging] debugs", "ERROR logging] fails"];
+    assert_eq!(lines(&stderr("speak", &[])), [informs, fails]);
+    assert_eq!(lines(&stderr("speak", &[("RUST_LOG", "")])), [informs, fails]);
+    assert_eq!(lines(&stderr("speak", &[("RUST_LOG", "debug")])), [informs, debugs, fails]);
+    assert_eq!(lines(&stderr("speak", &[("RUST_LOG", "off,logging=error")])), [fails]);
+    assert_eq!(lines(&stderr("speak", &[("RUST_LOG", "elsewhere=trace")])), [""; 0]);
+}
+
+#[test]
+fn a_filter_that_makes_no_sense_is_ignored_with_a_warning() {
+    let stderr = stderr("speak", &[("RUST_LOG", "logging=loud")]);
+    assert!(stderr.starts_with("warning: "), "{stderr}");
+    assert!(stderr.ends_with("ERROR logging] fails\n"), "{stderr}");
+}
+
+#[test]
+fn a_line_has_its_time_and_colours_only_if_asked_for() {
+    let plain = stderr("speak", &[("RUST_LOG_STYLE", "auto")]);
+    let (time, _) = plain.strip_prefix('[').unwrap().split_once(' ').unwrap();
+    assert_eq!(time.len(), "2026-11-23T05:40:12.123Z".len());
+    assert!(humantime::parse_rfc3339(time).is_ok(), "{time}");
+    assert!(!plain.contains('\x1b'));
+    let coloured = stderr("speak", &[("RUST_LOG_STYLE", "always")]);
+    assert!(coloured.contains("\x1b[32mINFO \x1b[0m logging\x1b[90m]\x1b[0m informs\n"), "{coloured:?}");
+}
+
+#[test]
+fn a_second_log_is_refused_and_the_first_goes_on() {
+    assert_eq!(lines(&stderr("start twice", &[])), ["WARN  logging] still here"]);
+}
+
+#[test]
+fn dropping_the_log_flushes_it() {
+    assert_eq!(lines(&stderr("drop", &[])), ["INFO  logging] last words"]);
+}
+
+#[test]
+fn a_panic_is_one_line() {
+    let stderr = stderr("panic", &[]);
+    let [line] = lines(&stderr)[..] else { panic!("{stderr}") };
+    let (place, text) = line.rsplit_once(": ").unwrap();
+    assert!(
+        place.starts_with("ERROR trap_server::logging] thread worker panicked at tests/logging.rs:"),
+        "{place}"
+    );
+    assert_eq!(text, r"out of\x0acheese");
+}
+
+#[test]
+fn a_panic_shows_its_way_if_both_the_level_and_the_environment_want_it() {
+    let stderr = stderr("panic", &[("RUST_BACKTRACE", "1"), ("RUST_LOG", "debug")]);
+    let lines = lines(&stderr);
+    assert!(lines.len() > 3 && lines[0].starts_with("ERROR "), "{stderr}");
+    assert!(lines[1..].iter().all(|line| line.starts_with("DEBUG trap_server::logging] ")), "{stderr}");
+}
+
+#[test]
+fn the_panics_that_end_in_an_abort_are_logged() {
+    let output = command("abort", &[]).output().unwrap();
+    assert!(!output.status.success());
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    for text in ["the first", "the second", "panic in a destructor during cleanup"] {
+        let is_logged = |line: &str| line.starts_with("ERROR ") && line.ends_with(text);
+        assert!(lines(&stderr).into_iter().any(is_logged), "{text}: {stderr}");
+    }
+}
+
+#[test]
+fn a_reader_that_stalls_does_not_keep_the_process_from_its_work_or_its_end() {
+    let mut child = command("flood", &[]).stderr(Stdio::piped()).spawn().unwrap();
+    let unread = child.stderr.take();
+    assert!(child.wait().unwrap().success());
+    drop(unread);
+}
