@@ -1,0 +1,135 @@
+//! AUTH: this is who I am. And the look-up that a one-shot SEND shares with it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use actix::prelude::*;
+
+use super::clock::Timer;
+use super::{LOOK_UP, Phase, Session};
+use crate::credentials::Denied;
+use crate::protocol::{BadClientId, ClientId, Reply};
+use crate::registry::{Held, Register, Registration};
+use crate::stats::Ended;
+use crate::supervisor::NoAnswer;
+
+/// An AUTH.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Auth<'a> {
+    pub(super) client: &'a str,
+}
+
+/// A look-up under way.
+pub(super) type LookUp = Pin<Box<dyn Future<Output = Result<Known, Refusal>>>>;
+
+/// The id is known.
+pub(super) enum Known {
+    /// And this session has it now.
+    Registered(Registration),
+    /// And the one record that it sent is to be stored.
+    OneShot(ClientId),
+}
+
+/// Why an id was refused.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error(transparent)]
+    Id(#[from] BadClientId),
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    #[error(transparent)]
+    Held(#[from] Held),
+    #[error("the registry: {0}")]
+    Registry(#[from] NoAnswer),
+}
+
+impl Handler<Auth<'_>> for Session {
+    type Result = ();
+
+    fn handle(&mut self, Auth { client }: Auth<'_>, ctx: &mut Context<Self>) {
+        match self.guard.client() {
+            None => self.look_up(self.registration(client.to_owned(), ctx)),
+            Some(own) if own.as_str() == client => self.work().answers.word(Reply::AuthOk),
+            Some(own) => {
+                let detail = format!("{client:?} is not the session's id {:?}", own.as_str());
+                self.close_with(Reply::AuthFailure, Ended::AuthFailure, detail);
+            }
+        }
+    }
+}
+
+impl Session {
+    fn registration(&self, client: String, ctx: &mut Context<Self>) -> LookUp {
+        let setup = &self.host().setup;
+        let (credentials, registry) = (Arc::clone(&setup.credentials), setup.registry.clone());
+        let (peer, duplicate) = (self.guard.peer, setup.settings.duplicate);
+        let session = ctx.address().downgrade().recipient();
+        Box::pin(async move {
+            let client = ClientId::try_from(client.as_str())?;
+            credentials.check(&client).await?;
+            let register = || Register { client: client.clone(), peer, session: session.clone(), duplicate };
+            Ok(Known::Registered(registry.call(register).await??))
+        })
+    }
+
+    /// Looks up who sent a one-shot; the registry is not touched.
+    pub(super) fn look_up_one_shot(&mut self, client: String) {
+        let credentials = Arc::clone(&self.host().setup.credentials);
+        self.look_up(Box::pin(async move {
+            let client = ClientId::try_from(client.as_str())?;
+            credentials.check(&client).await?;
+            Ok(Known::OneShot(client))
+        }));
+    }
+
+    fn look_up(&mut self, look_up: LookUp) {
+        self.phase = Phase::LookingUp;
+        let work = self.work();
+        work.look_up = Some(look_up);
+        work.clock.clear(Timer::Auth);
+        work.clock.set(Timer::LookUp, LOOK_UP);
+    }
+
+    /// Whether a look-up came to its end.
+    pub(super) fn poll_look_up(&mut self, cx: &mut TaskContext<'_>) -> bool {
+        let Some(look_up) = self.work.as_mut().and_then(|work| work.look_up.as_mut()) else {
+            return false;
+        };
+        let Poll::Ready(looked_up) = look_up.as_mut().poll(cx) else {
+            return false;
+        };
+        self.looked_up();
+        match looked_up {
+            Ok(Known::Registered(registration)) => {
+                self.guard.authenticated(registration);
+                self.phase = Phase::Authenticated;
+                self.work().answers.word(Reply::AuthOk);
+            }
+            Ok(Known::OneShot(client)) => self.store_one_shot(client),
+            Err(refusal) => self.refuse_id(refusal),
+        }
+        true
+    }
+
+    pub(super) fn look_up_takes_too_long(&mut self) {
+        self.looked_up();
+        self.refuse_id("the look-up takes too long");
+    }
+
+    fn looked_up(&mut self) {
+        self.phase = Phase::New;
+        let work = self.work();
+        work.look_up = None;
+        work.clock.clear(Timer::LookUp);
+    }
+
+    fn refuse_id(&mut self, why: impl ToString) {
+        // A one-shot has its record in the batch already.
+        let word = if self.work().batch.is_empty() { Reply::AuthFailure } else { Reply::SendFailure };
+        self.work().batch.clear();
+        self.close_with(word, Ended::AuthFailure, why);
+    }
+}

@@ -1,0 +1,20 @@
+//! CONNECT: will the server have me?
+
+use actix::prelude::*;
+
+use super::Session;
+use crate::protocol::Reply;
+
+/// A CONNECT.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Connect;
+
+impl Handler<Connect> for Session {
+    type Result = ();
+
+    fn handle(&mut self, _: Connect, _: &mut Context<Self>) {
+        let reply = if self.host().stopping() { Reply::ConnectFailure } else { Reply::ConnectOk };
+        self.work().answers.word(reply);
+    }
+}

@@ -1,0 +1,151 @@
+//! What the sessions of one thread share: buffers, settings, the way to everybody else, and the list of themselves.
+
+use std::cell::{Cell, RefCell, RefMut};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Waker;
+
+use slab::Slab;
+use tokio::sync::Notify;
+
+use super::work::Work;
+use crate::config;
+use crate::credentials::Credentials;
+use crate::faults::Faults;
+use crate::registry::Registry;
+use crate::stats::Stats;
+use crate::supervisor::Name;
+use crate::uplink::{Intake, Lent};
+
+/// The most bytes that one read takes.
+const READ: usize = 64 * 1024;
+
+/// How many idle [`Work`]s a thread keeps for the next session that has some.
+const SPARE: usize = 16;
+
+/// What a thread needs to run sessions. It crosses to the thread before it becomes a [`Host`].
+#[derive(Clone)]
+pub struct Setup {
+    /// The `[session]` section.
+    pub settings: config::Session,
+    /// The thread's counters.
+    pub stats: Arc<Stats>,
+    /// Who may authenticate.
+    pub credentials: Arc<dyn Credentials>,
+    /// Who is connected.
+    pub registry: Name<Registry>,
+    /// Where records go.
+    pub uplink: Lent,
+    /// All sessions of the server.
+    pub open: Arc<Open>,
+    /// Faults on demand.
+    pub faults: Faults,
+}
+
+/// How many sessions are open in the whole server.
+#[derive(Debug, Default)]
+pub struct Open {
+    count: AtomicUsize,
+    none: Notify,
+}
+
+impl Open {
+    /// How many there are now.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Resolves when there is none.
+    pub async fn none(&self) {
+        loop {
+            let mut none = std::pin::pin!(self.none.notified());
+            none.as_mut().enable();
+            if self.count() == 0 {
+                return;
+            }
+            none.await;
+        }
+    }
+
+    pub(super) fn enter(&self) {
+        self.count.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn leave(&self) {
+        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.none.notify_waiters();
+        }
+    }
+}
+
+thread_local! {
+    static HOST: RefCell<Option<Rc<Host>>> = const { RefCell::new(None) };
+}
+
+pub(super) struct Host {
+    pub(super) setup: Setup,
+    pub(super) intake: Intake,
+    buffer: RefCell<Vec<u8>>,
+    #[expect(clippy::vec_box, reason = "the boxes themselves are lent")]
+    spare: RefCell<Vec<Box<Work>>>,
+    sessions: RefCell<Slab<Waker>>,
+    stopping: Cell<bool>,
+}
+
+/// Makes the present thread one that sessions live on.
+pub fn install(setup: Setup) {
+    let host = Host {
+        intake: setup.uplink.intake(),
+        setup,
+        buffer: RefCell::new(vec![0; READ]),
+        spare: RefCell::default(),
+        sessions: RefCell::default(),
+        stopping: Cell::new(false),
+    };
+    HOST.set(Some(Rc::new(host)));
+}
+
+/// Tells all sessions of the present thread to answer what they have received and to close.
+pub fn stop_all() {
+    if let Some(host) = Host::present() {
+        host.stopping.set(true);
+        host.sessions.borrow().iter().for_each(|(_, session)| session.wake_by_ref());
+    }
+}
+
+impl Host {
+    pub(super) fn present() -> Option<Rc<Self>> {
+        HOST.with_borrow(Clone::clone)
+    }
+
+    /// The buffer that every read of this thread goes to.
+    pub(super) fn buffer(&self) -> RefMut<'_, Vec<u8>> {
+        self.buffer.borrow_mut()
+    }
+
+    pub(super) const fn stopping(&self) -> bool {
+        self.stopping.get()
+    }
+
+    /// Lists a session among those that are woken to stop.
+    pub(super) fn list(&self, session: &Waker) -> Option<u32> {
+        // A process has fewer descriptors than that.
+        u32::try_from(self.sessions.borrow_mut().insert(session.clone())).ok()
+    }
+
+    pub(super) fn strike_off(&self, listed: u32) {
+        self.sessions.borrow_mut().try_remove(listed as usize);
+    }
+
+    pub(super) fn lend(&self) -> Box<Work> {
+        self.spare.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(super) fn take_back(&self, work: Box<Work>) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE && work.capacity() <= READ {
+            spare.push(work);
+        }
+    }
+}

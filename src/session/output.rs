@@ -1,0 +1,85 @@
+//! From the answers to the socket, and the socket's end.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context as TaskContext, Poll, ready};
+use std::time::Duration;
+
+use log::trace;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::clock::Timer;
+use super::{Closing, Session};
+
+/// How long what still arrives is discarded after the last word.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How many reads of it in a row.
+const DISCARDS: usize = 8;
+
+impl Session {
+    /// Writes what can leave. Whether that made room for bytes that wait to be decoded.
+    pub(super) fn poll_write(&mut self, cx: &mut TaskContext<'_>) -> bool {
+        let write_timeout = self.host().setup.settings.write_timeout;
+        let Some(work) = self.work.as_mut().filter(|work| !work.answers.out().is_empty()) else {
+            return false;
+        };
+        loop {
+            match Pin::new(&mut self.stream).poll_write(cx, work.answers.out()) {
+                Poll::Pending => {
+                    work.clock.start(Timer::Write, write_timeout);
+                    break;
+                }
+                Poll::Ready(Ok(written)) => {
+                    trace!("sent peer={} {:?}", self.guard.peer, work.answers.out().get(..written));
+                    work.answers.left(written);
+                    work.clock.clear(Timer::Write);
+                    if work.answers.out().is_empty() {
+                        break;
+                    }
+                }
+                Poll::Ready(Err(err)) => {
+                    self.socket_failed(&err);
+                    return true;
+                }
+            }
+        }
+        work.paused && work.has_room()
+    }
+
+    /// Ready when a session that closes is done with it.
+    pub(super) fn poll_closed(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        let Some(closing) = self.closing else {
+            return Poll::Pending;
+        };
+        let all_answered = self.work.as_ref().is_none_or(|work| work.all_answered());
+        match closing {
+            Closing::Now => Poll::Ready(()),
+            Closing::Lingering => self.discard(cx),
+            _ if !all_answered => Poll::Pending,
+            Closing::LastWords => Poll::Ready(()),
+            Closing::LastWordsAndLinger => {
+                // An error means that nobody is there to be waited for, and the next read says so.
+                let _ = ready!(Pin::new(&mut self.stream).poll_shutdown(cx));
+                self.closing = Some(Closing::Lingering);
+                self.work().clock.set(Timer::Close, LINGER);
+                self.discard(cx)
+            }
+        }
+    }
+
+    /// Discards what arrives until the peer has closed too.
+    fn discard(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        let host = Rc::clone(&self.guard.host);
+        let mut buffer = host.buffer();
+        for _ in 0..DISCARDS {
+            let mut buffer = ReadBuf::new(&mut buffer);
+            let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
+            if read.is_err() || buffer.filled().is_empty() {
+                return Poll::Ready(());
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

@@ -1,0 +1,19 @@
+//! PUBLISH: data for another client.
+
+use actix::prelude::*;
+
+use super::Session;
+use crate::protocol::Kind;
+
+/// A PUBLISH. It is not delivered yet: whoever it is for, the answer is `pub_failure`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Publish;
+
+impl Handler<Publish> for Session {
+    type Result = ();
+
+    fn handle(&mut self, _: Publish, _: &mut Context<Self>) {
+        self.refuse(Kind::Publish);
+    }
+}

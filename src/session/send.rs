@@ -1,0 +1,135 @@
+//! SEND: data for the uplink.
+
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use actix::prelude::*;
+use log::debug;
+
+use super::clock::Timer;
+use super::work::BeingStored;
+use super::{Closing, STORE, Session};
+use crate::protocol::{ClientId, Kind, Mode, Reply};
+use crate::stats::Ended;
+use crate::uplink::store::{NotStored, Origin, Storing};
+
+/// A SEND.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Send<'a> {
+    pub(super) mode: Mode,
+    pub(super) client: &'a str,
+    pub(super) data: &'a [u8],
+}
+
+impl Handler<Send<'_>> for Session {
+    type Result = ();
+
+    fn handle(&mut self, Send { mode, client, data }: Send<'_>, _: &mut Context<Self>) {
+        match (mode, self.guard.client()) {
+            (Mode::Session, Some(own)) if own.as_str() == client => {
+                let work = self.work();
+                work.batch.push(data);
+                work.answers.send();
+            }
+            (Mode::Session, Some(_)) => self.not_stored(),
+            (Mode::Session, None) => self.refuse(Kind::Send),
+            (Mode::OneShot, None) => {
+                self.work().batch.push(data);
+                self.look_up_one_shot(client.to_owned());
+            }
+            (Mode::OneShot, Some(_)) => self.one_shot_on_session(),
+        }
+    }
+}
+
+impl Session {
+    pub(super) fn one_shot_on_session(&mut self) {
+        self.close_with(
+            Reply::ProtocolError,
+            Ended::ProtocolError,
+            "a one-shot SEND on an authenticated session",
+        );
+    }
+
+    /// A SEND that goes nowhere.
+    pub(super) fn not_stored(&mut self) {
+        self.host().setup.stats.not_stored.one();
+        self.work().answers.word(Reply::SendFailure);
+    }
+
+    /// The id of a one-shot is known: its record goes to the uplink, and the answer is the last word.
+    pub(super) fn store_one_shot(&mut self, client: ClientId) {
+        self.work().answers.send();
+        self.store(client, Mode::OneShot);
+        self.close(Closing::LastWordsAndLinger, Ended::OneShot, "");
+    }
+
+    /// Hands the records of this read over, one batch at a time so that they keep their order. Whether the uplink has to
+    /// be waited for.
+    pub(super) fn hand_over(&mut self) -> bool {
+        let ready = self.work.as_ref().is_some_and(|work| !work.batch.is_empty() && work.storing.is_none());
+        match self.guard.client() {
+            Some(client) if ready => self.store(client.clone(), Mode::Session),
+            _ => false,
+        }
+    }
+
+    fn store(&mut self, client: ClientId, mode: Mode) -> bool {
+        let origin =
+            Origin { client, peer: self.guard.peer, listener: Arc::clone(&self.guard.listener), mode };
+        let work = self.work.get_or_insert_with(|| self.guard.host.lend());
+        let (records, bytes) = (work.batch.len(), work.batch.bytes());
+        match self.guard.host.intake.store(&origin, &mut work.batch) {
+            Storing::Now(stored) => {
+                self.stored(records, stored);
+                false
+            }
+            Storing::Later(stored) => {
+                work.storing = Some(BeingStored { stored, records, bytes });
+                work.clock.set(Timer::Store, STORE);
+                true
+            }
+        }
+    }
+
+    /// Whether the uplink answered.
+    pub(super) fn poll_stored(&mut self, cx: &mut TaskContext<'_>) -> bool {
+        let Some(storing) = self.work.as_mut().and_then(|work| work.storing.as_mut()) else {
+            return false;
+        };
+        let Poll::Ready(stored) = storing.stored.as_mut().poll(cx) else {
+            return false;
+        };
+        self.uplink_answered(stored);
+        true
+    }
+
+    pub(super) fn uplink_takes_too_long(&mut self) {
+        self.uplink_answered(Err(NotStored("the uplink takes too long".into())));
+    }
+
+    fn uplink_answered(&mut self, stored: Result<(), NotStored>) {
+        let work = self.work();
+        work.clock.clear(Timer::Store);
+        if let Some(BeingStored { records, .. }) = work.storing.take() {
+            self.stored(records, stored);
+        }
+    }
+
+    fn stored(&mut self, records: usize, stored: Result<(), NotStored>) {
+        let stats = &self.guard.host.setup.stats;
+        let reply = match stored {
+            Ok(()) => {
+                stats.stored.add(records as u64);
+                Reply::SendOk
+            }
+            Err(why) => {
+                stats.not_stored.add(records as u64);
+                debug!("not stored peer={} records={records} cause=\"{why}\"", self.guard.peer);
+                Reply::SendFailure
+            }
+        };
+        self.work().answers.sent(records, reply);
+    }
+}
