@@ -13,6 +13,7 @@ pub mod listener;
 pub mod logging;
 pub mod protocol;
 pub mod registry;
+pub mod server;
 pub mod session;
 pub mod stats;
 pub mod supervisor;

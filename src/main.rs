@@ -1,1 +1,155 @@
-fn main() {}
+//! The trap server's binary: arguments, config, logs, run, exit code.
+
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use log::{error, info, warn};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use trap_server::config::{Config, limits};
+use trap_server::logging;
+use trap_server::server::{Running, Server};
+
+/// The config that is read when none is named.
+const CONFIG: &str = "config.toml";
+
+/// How long what is still to be logged may delay the exit.
+const FLUSH: Duration = Duration::from_millis(500);
+
+/// Exit codes, after sysexits.h.
+const USAGE: u8 = 64;
+const UNAVAILABLE: u8 = 69;
+const SOFTWARE: u8 = 70;
+
+/// An OTP-style TCP device server.
+///
+/// RUST_LOG overrides the level of the log. Exit codes: 0 stopped on request, 64 bad usage or bad config, 69 could not
+/// bind, 70 the supervisor gave up.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    /// The config; without this ./config.toml, or the defaults if there is none
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Read and check the config, print what it means, and exit
+    #[arg(long)]
+    check: bool,
+}
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(err) => {
+            // Help and version are no errors.
+            let code = if err.use_stderr() { USAGE } else { 0 };
+            let _ = err.print();
+            return ExitCode::from(code);
+        }
+    };
+    let (config, from) = match load(args.config.as_deref()) {
+        Ok(loaded) => loaded,
+        Err(message) => {
+            eprintln!("{message}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    if args.check {
+        println!("{from} is right. It means:\n\n{config}");
+        return ExitCode::SUCCESS;
+    }
+    let logging = match logging::start(config.log.level) {
+        Ok(logging) => logging,
+        Err(err) => {
+            eprintln!("trap-server: {err}");
+            return ExitCode::from(SOFTWARE);
+        }
+    };
+    let code = serve(config, &from);
+    logging.flush(FLUSH);
+    // Not a return: a thread that a session blocks must not keep the process.
+    std::process::exit(code.into())
+}
+
+/// The config, and where it comes from.
+fn load(named: Option<&Path>) -> Result<(Config, String), String> {
+    let path = named.unwrap_or(Path::new(CONFIG));
+    if named.is_none() && !path.exists() {
+        return Ok((Config::default(), format!("the default config (there is no ./{CONFIG})")));
+    }
+    let config = Config::load(path).map_err(|err| err.to_string())?;
+    Ok((config, path.display().to_string()))
+}
+
+fn serve(mut config: Config, from: &str) -> u8 {
+    info!("trap-server {} starts with {from}, workers={}", env!("CARGO_PKG_VERSION"), config.server.workers);
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(open_files) => {
+            limits::lower(&mut config, open_files).iter().for_each(|warning| warn!("{warning}"))
+        }
+        Err(err) => warn!("the limit of open files cannot be read: {err}"),
+    }
+    let names: Vec<_> = config.listeners.iter().map(|listener| listener.name.clone()).collect();
+    let server = match Server::bind(config) {
+        Ok(server) => server,
+        Err(err) => {
+            error!("{err}");
+            return UNAVAILABLE;
+        }
+    };
+    actix_rt::System::new().block_on(async {
+        let (running, signals) = match server.start().and_then(|running| Ok((running, Signals::new()?))) {
+            Ok(started) => started,
+            Err(err) => {
+                error!("the server cannot start: {err}");
+                return SOFTWARE;
+            }
+        };
+        for (name, address) in names.iter().zip(running.addresses()) {
+            info!("listening listener={name} address={address}");
+        }
+        run(running, signals).await
+    })
+}
+
+/// Waits for the end, and brings it about.
+async fn run(mut running: Running, mut signals: Signals) -> u8 {
+    let code = tokio::select! {
+        name = signals.next() => {
+            info!("{name}: stopping; once more stops at once");
+            0
+        }
+        reason = running.gave_up() => {
+            error!("stopping, for the supervisor gave up: {reason}");
+            SOFTWARE
+        }
+    };
+    tokio::select! {
+        stopped = running.stop() => {
+            info!("stopped cut_off={} killed={}", stopped.cut_off, stopped.killed.len());
+        }
+        name = signals.next() => warn!("{name}: stopped at once"),
+    }
+    code
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! The application: builds the tree from a config, drains it, stops it.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use actix_rt::Arbiter;
+use log::{info, warn};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::access::Permits;
+use crate::config::{self, Config};
+use crate::credentials::{Credentials, List};
+use crate::faults::Faults;
+use crate::listener::{self, Door, Listener, Refusals, Worker};
+use crate::registry::{Registry, Table};
+use crate::session::{self, Open, Setup};
+use crate::stats::{Stats, Totals};
+use crate::supervisor::{GaveUp, Intensity, Link, Name, Started, Supervisor, Terminate, spawn};
+use crate::uplink::store::Store;
+use crate::uplink::{Lent, Log, Uplink};
+
+/// The names of the children, or how they begin: also the order in which they stop.
+const LISTENERS: &str = "listener";
+const REGISTRY: &str = "registry";
+const UPLINK: &str = "uplink";
+
+/// A server whose sockets are open and whose tree is not there yet.
+pub struct Server {
+    config: Config,
+    sockets: Vec<Arc<TcpListener>>,
+    credentials: Arc<dyn Credentials>,
+    store: Arc<dyn Store>,
+    faults: Faults,
+}
+
+/// A listening socket could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("listener {listener:?} cannot listen on {address}: {cause}{}", advice(cause))]
+pub struct BindError {
+    listener: String,
+    address: SocketAddr,
+    cause: io::Error,
+}
+
+fn advice(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::AddrInUse => {
+            ". Another process has it (`ss -ltnp` shows which); end it, or change `bind`"
+        }
+        io::ErrorKind::PermissionDenied => ". Ports below 1024 need a privilege; change `bind`, or grant it",
+        io::ErrorKind::AddrNotAvailable => ". This machine has no such address; change `bind`",
+        _ => "",
+    }
+}
+
+impl Server {
+    /// Opens every listening socket of the config, or none.
+    pub fn bind(config: Config) -> Result<Self, BindError> {
+        let sockets = config.listeners.iter().map(open).collect::<Result<_, _>>()?;
+        let credentials = Arc::new(List::new(&config.credentials.clients));
+        let store: Arc<dyn Store> = match config.uplink.store {
+            config::Store::Log => Arc::new(Log),
+        };
+        Ok(Self { config, sockets, credentials, store, faults: Faults::default() })
+    }
+
+    /// Asks `credentials` instead of what the config names.
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: Arc<dyn Credentials>) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
+    /// Stores in `store` instead of what the config names.
+    #[must_use]
+    pub fn with_store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = store;
+        self
+    }
+
+    /// Starts the tree. It must be called within an actix system, and its thread runs everything but the sessions and
+    /// their acceptors.
+    pub fn start(self) -> io::Result<Running> {
+        let Self { config, sockets, credentials, store, faults } = self;
+        let addresses = addresses(&config, &sockets);
+        let (lent, registry) = (Lent::default(), Name::new());
+        let (open, table) = (Arc::new(Open::default()), Table::default());
+        let arbiters =
+            (0..config.server.workers).map(|_| Arbiter::try_new()).collect::<io::Result<Vec<_>>>()?;
+        let workers: Vec<_> = arbiters
+            .iter()
+            .map(|arbiter| Worker { arbiter: arbiter.handle(), stats: Arc::new(Stats::default()) })
+            .collect();
+        for worker in &workers {
+            let setup = Setup {
+                settings: config.session.clone(),
+                stats: Arc::clone(&worker.stats),
+                credentials: Arc::clone(&credentials),
+                registry: registry.clone(),
+                uplink: lent.clone(),
+                open: Arc::clone(&open),
+                faults: faults.clone(),
+            };
+            worker.arbiter.spawn_fn(|| session::install(setup));
+        }
+        let intensity = Intensity::new(config.supervisor.max_restarts, config.supervisor.within);
+        let (supervisor, gave_up) = Supervisor::new(intensity);
+        let supervisor = supervisor.child(UPLINK, {
+            let faults = faults.clone();
+            let anonymous = Name::new();
+            move || {
+                Ok(Started::named(Uplink::new(Arc::clone(&store), lent.clone(), faults.clone()), &anonymous))
+            }
+        });
+        let supervisor = supervisor.child(REGISTRY, {
+            let (table, faults) = (table.clone(), faults.clone());
+            move || Ok(Started::named(Registry::new(table.clone(), faults.clone()), &registry))
+        });
+        let mut supervisor = supervisor;
+        let permits: Vec<_> =
+            config.listeners.iter().map(|listener| Permits::new(listener.max_connections)).collect();
+        for ((config, socket), permits) in config.listeners.iter().zip(sockets).zip(&permits) {
+            supervisor = listen(supervisor, config, socket, permits.clone(), &workers, &faults);
+        }
+        let (supervisor, link) = spawn(supervisor);
+        let stats: Vec<_> = workers.into_iter().map(|worker| worker.stats).collect();
+        let reports = config
+            .log
+            .stats_every
+            .map(|every| AbortOnDropHandle::new(actix_rt::spawn(report(stats.clone(), every))));
+        let shutdown = config.server.shutdown;
+        Ok(Running {
+            supervisor,
+            _link: link,
+            gave_up,
+            arbiters,
+            addresses,
+            permits,
+            stats,
+            open,
+            table,
+            faults,
+            shutdown,
+            _reports: reports,
+        })
+    }
+}
+
+fn open(config: &config::Listener) -> Result<Arc<TcpListener>, BindError> {
+    listener::bind(config).map(Arc::new).map_err(|cause| BindError {
+        listener: config.name.clone(),
+        address: config.bind,
+        cause,
+    })
+}
+
+fn addresses(config: &Config, sockets: &[Arc<TcpListener>]) -> Vec<SocketAddr> {
+    let listeners = config.listeners.iter().zip(sockets);
+    listeners.map(|(config, socket)| socket.local_addr().unwrap_or(config.bind)).collect()
+}
+
+/// Adds a listener. Its socket, its permits and its counters belong to the start function, and so outlive it.
+fn listen(
+    supervisor: Supervisor,
+    config: &config::Listener,
+    socket: Arc<TcpListener>,
+    permits: Permits,
+    workers: &[Worker],
+    faults: &Faults,
+) -> Supervisor {
+    let door = Arc::new(Door {
+        listener: config.name.as_str().into(),
+        rules: config.access.clone(),
+        permits,
+        refusals: Refusals::default(),
+        start_session: Arc::new(session::start),
+    });
+    let workers: Vec<_> = workers.iter().take(config.acceptors).cloned().collect();
+    let faults = faults.clone();
+    supervisor.child(format!("{LISTENERS} {}", config.name), move || {
+        let listener = Listener::new(Arc::clone(&socket), Arc::clone(&door), workers.clone(), faults.clone());
+        Ok(Started::named(listener, &Name::new()))
+    })
+}
+
+async fn report(stats: Vec<Arc<Stats>>, every: Duration) {
+    let mut ticks = tokio::time::interval(every);
+    // The first tick comes at once, when there is nothing to report.
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        info!("stats {}", Totals::of(&stats));
+    }
+}
+
+/// A server with its tree.
+pub struct Running {
+    supervisor: Addr<Supervisor>,
+    _link: Link,
+    gave_up: oneshot::Receiver<GaveUp>,
+    arbiters: Vec<Arbiter>,
+    addresses: Vec<SocketAddr>,
+    permits: Vec<Permits>,
+    stats: Vec<Arc<Stats>>,
+    open: Arc<Open>,
+    table: Table,
+    faults: Faults,
+    shutdown: Duration,
+    _reports: Option<AbortOnDropHandle<()>>,
+}
+
+/// How a stop went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stopped {
+    /// Sessions that had to be cut off.
+    pub cut_off: usize,
+    /// Children that had to be killed.
+    pub killed: Vec<String>,
+}
+
+impl Running {
+    /// The address of each listener, in the config's order; a port 0 has become a real one.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The counters of each worker; [`Totals::of`](crate::stats::Totals::of) adds them up.
+    pub fn stats(&self) -> &[Arc<Stats>] {
+        &self.stats
+    }
+
+    /// The permits of each listener, in the config's order.
+    pub fn permits(&self) -> &[Permits] {
+        &self.permits
+    }
+
+    /// Who is connected.
+    pub const fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// All sessions.
+    pub const fn open(&self) -> &Arc<Open> {
+        &self.open
+    }
+
+    /// Faults on demand.
+    pub const fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Resolves when the supervisor has given up, to the reason.
+    pub async fn gave_up(&mut self) -> String {
+        match (&mut self.gave_up).await {
+            Ok(reason) => reason.to_string(),
+            Err(_) => "the supervisor itself has ended".into(),
+        }
+    }
+
+    /// Stops in phases under one deadline: the listeners, the sessions, the registry, the uplink.
+    pub async fn stop(self) -> Stopped {
+        let deadline = Instant::now() + self.shutdown;
+        // Sessions that do not end must not cost the others their time.
+        let sessions_deadline = deadline - self.shutdown / 10;
+        let mut killed = self.terminate(LISTENERS, sessions_deadline).await;
+        let cut_off = self.stop_sessions(sessions_deadline).await;
+        killed.extend(self.terminate(REGISTRY, deadline).await);
+        killed.extend(self.terminate(UPLINK, deadline).await);
+        self.arbiters.iter().for_each(|arbiter| {
+            arbiter.stop();
+        });
+        Stopped { cut_off, killed }
+    }
+
+    async fn stop_sessions(&self, deadline: Instant) -> usize {
+        let open = self.open.count();
+        for arbiter in &self.arbiters {
+            arbiter.spawn_fn(session::stop_all);
+        }
+        let ended = timeout_at(deadline, self.open.none()).await;
+        let cut_off = if ended.is_ok() { 0 } else { self.open.count() };
+        match cut_off {
+            0 => info!("stopped {open} sessions"),
+            _ => warn!(
+                "stopped {} sessions, cut off {cut_off} that did not end in time",
+                open.saturating_sub(cut_off)
+            ),
+        }
+        cut_off
+    }
+
+    async fn terminate(&self, prefix: &'static str, deadline: Instant) -> Vec<String> {
+        let within = deadline.saturating_duration_since(Instant::now());
+        self.supervisor.send(Terminate { prefix, within }).await.unwrap_or_default()
+    }
+}

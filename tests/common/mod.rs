@@ -1,0 +1,157 @@
+//! A server on port 0 in this process, and what is needed to look at it. Each test file uses a part of this.
+#![allow(dead_code, reason = "each test file is a crate of its own, and uses a part")]
+
+pub mod logs;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use trap_server::access::Permits;
+use trap_server::client::Device;
+use trap_server::config::{ClientPattern, Config};
+use trap_server::faults::Faults;
+use trap_server::registry::Table;
+use trap_server::server::{Running, Server, Stopped};
+use trap_server::session::Open;
+use trap_server::stats::{Stats, Totals};
+
+/// The longest that a test waits for what must happen: much longer than it takes, so that a slow machine does not matter.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server in this process; dropped, it is stopped.
+pub struct TestServer {
+    pub address: SocketAddr,
+    pub table: Table,
+    pub open: Arc<Open>,
+    pub permits: Permits,
+    pub faults: Faults,
+    stats: Vec<Arc<Stats>>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<Outcome>>,
+}
+
+/// How a server ended.
+#[derive(Debug)]
+pub enum Outcome {
+    Stopped(Stopped),
+    GaveUp(String),
+}
+
+/// A config for tests: everybody may authenticate, one listener of this name on a free port of the loopback.
+pub fn config(listener: &str) -> Config {
+    let mut config = Config::default();
+    config.server.workers = 2;
+    config.listeners[0].name = listener.into();
+    config.listeners[0].bind = "127.0.0.1:0".parse().unwrap();
+    config.listeners[0].max_connections = 5000;
+    config.credentials.clients = vec![ClientPattern::Prefix(String::new())];
+    config.log.stats_every = None;
+    config
+}
+
+impl TestServer {
+    /// A server with the config of a test, changed by `change`.
+    pub fn start(listener: &str, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = config(listener);
+        change(&mut config);
+        Self::run(listener, Server::bind(config).unwrap())
+    }
+
+    /// The same with a server that has more than a config.
+    pub fn run(listener: &str, server: Server) -> Self {
+        logs::capture();
+        let (stop, stopped) = oneshot::channel();
+        let (tell, told) = std::sync::mpsc::channel();
+        let thread = std::thread::Builder::new().name(listener.into()).spawn(move || {
+            actix_rt::System::new().block_on(async move {
+                let mut running = server.start().unwrap();
+                tell.send(Self::probe(&running)).unwrap();
+                tokio::select! {
+                    _ = stopped => Outcome::Stopped(running.stop().await),
+                    reason = running.gave_up() => {
+                        running.stop().await;
+                        Outcome::GaveUp(reason)
+                    }
+                }
+            })
+        });
+        let mut server = told.recv().unwrap();
+        server.stop = Some(stop);
+        server.thread = Some(thread.unwrap());
+        server
+    }
+
+    fn probe(running: &Running) -> Self {
+        Self {
+            address: running.addresses()[0],
+            table: running.table().clone(),
+            open: Arc::clone(running.open()),
+            permits: running.permits()[0].clone(),
+            faults: running.faults().clone(),
+            stats: running.stats().to_vec(),
+            stop: None,
+            thread: None,
+        }
+    }
+
+    pub fn totals(&self) -> Totals {
+        Totals::of(&self.stats)
+    }
+
+    /// A device that has not said anything yet.
+    pub async fn device(&self) -> Device {
+        Device::connect(self.address).await.unwrap().with_deadline(PATIENCE)
+    }
+
+    /// A device with a session of this id.
+    pub async fn authenticated(&self, id: &str) -> Device {
+        let mut device = self.device().await;
+        device.auth(id).await.unwrap();
+        device
+    }
+
+    /// No session, no row, no permit is left, and a new device is served.
+    pub async fn assert_nothing_is_left(&self) {
+        eventually("all sessions have ended", || self.open.count() == 0).await;
+        assert!(self.table.is_empty(), "{} rows are left", self.table.len());
+        assert_eq!(self.permits.in_use(), 0);
+        assert_eq!((self.totals().sessions, self.totals().authenticated), (0, 0));
+        let mut device = self.authenticated("the last one").await;
+        device.send(b"still there?").await.unwrap();
+    }
+
+    /// Stops the server and says how it went.
+    pub fn stop(mut self) -> Outcome {
+        self.end().unwrap()
+    }
+
+    /// Waits until the server ends by itself.
+    pub fn ended(mut self) -> Outcome {
+        self.thread.take().unwrap().join().unwrap()
+    }
+
+    fn end(&mut self) -> Option<Outcome> {
+        let _ = self.stop.take()?.send(());
+        Some(self.thread.take()?.join().unwrap())
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.end();
+        }
+    }
+}
+
+/// Waits until `condition` holds.
+pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < PATIENCE, "in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
