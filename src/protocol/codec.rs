@@ -209,33 +209,28 @@ pub enum Unencodable {
 
 /// Appends `frame` to `out` as it travels.
 pub fn encode(frame: &Frame<'_>, out: &mut impl BufMut) -> Result<(), Unencodable> {
-    let (mode, id, data) = match *frame {
-        Frame::Ping | Frame::Connect => {
-            out.put_slice(&[first_byte(Mode::Session, frame.kind()), 0]);
-            return Ok(());
-        }
-        Frame::Auth { client } => return encode_auth(client, out),
-        Frame::Send { mode, client, data } => (mode, client, data),
-        Frame::Publish { client, data } => (Mode::Session, client, data),
-        Frame::Cmd { command, data }
-        | Frame::CmdOk { command, data }
-        | Frame::CmdFailure { command, data } => (Mode::Session, command, data),
+    let mode = match frame {
+        Frame::Send { mode, .. } => *mode,
+        _ => Mode::Session,
     };
-    let (id_len, id) = encodable_id(id)?;
+    let first_byte = first_byte(mode, frame.kind());
+    if matches!(frame, Frame::Ping | Frame::Connect) {
+        out.put_slice(&[first_byte, 0]);
+        return Ok(());
+    }
+    let (id_len, id) = encodable_id(frame.id())?;
+    let data = frame.data();
     let data_len = u16::try_from(data.len()).map_err(|_| Unencodable::Data { got: data.len() })?;
-    out.put_u8(first_byte(mode, frame.kind()));
-    out.put_u16(data_len);
-    out.put_u8(id_len);
+    out.put_u8(first_byte);
+    match frame {
+        Frame::Auth { .. } => out.put_u16(id_len.into()),
+        _ => {
+            out.put_u16(data_len);
+            out.put_u8(id_len);
+        }
+    }
     out.put_slice(id);
     out.put_slice(data);
-    Ok(())
-}
-
-fn encode_auth(client: &str, out: &mut impl BufMut) -> Result<(), Unencodable> {
-    let (id_len, id) = encodable_id(client)?;
-    out.put_u8(first_byte(Mode::Session, Kind::Auth));
-    out.put_u16(id_len.into());
-    out.put_slice(id);
     Ok(())
 }
 

@@ -118,6 +118,29 @@ impl Frame<'_> {
             Self::CmdFailure { .. } => Kind::CmdFailure,
         }
     }
+
+    /// The client or command id; empty where there is none.
+    pub const fn id(&self) -> &str {
+        match self {
+            Self::Ping | Self::Connect => "",
+            Self::Auth { client } | Self::Send { client, .. } | Self::Publish { client, .. } => client,
+            Self::Cmd { command, .. } | Self::CmdOk { command, .. } | Self::CmdFailure { command, .. } => {
+                command
+            }
+        }
+    }
+
+    /// The data; empty where there is none.
+    pub const fn data(&self) -> &[u8] {
+        match self {
+            Self::Ping | Self::Connect | Self::Auth { .. } => &[],
+            Self::Send { data, .. }
+            | Self::Publish { data, .. }
+            | Self::Cmd { data, .. }
+            | Self::CmdOk { data, .. }
+            | Self::CmdFailure { data, .. } => data,
+        }
+    }
 }
 
 /// A device's name: 1 to 255 bytes of UTF-8 without control characters. A clone shares the text.
