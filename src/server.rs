@@ -112,10 +112,7 @@ impl Server {
         let (supervisor, gave_up) = Supervisor::new(intensity);
         let supervisor = supervisor.child(UPLINK, {
             let faults = faults.clone();
-            let anonymous = Name::new();
-            move || {
-                Ok(Started::named(Uplink::new(Arc::clone(&store), lent.clone(), faults.clone()), &anonymous))
-            }
+            move || Ok(Started::new(Uplink::new(Arc::clone(&store), lent.clone(), faults.clone())))
         });
         let supervisor = supervisor.child(REGISTRY, {
             let (table, faults) = (table.clone(), faults.clone());
@@ -184,7 +181,7 @@ fn listen(
     let faults = faults.clone();
     supervisor.child(format!("{LISTENERS} {}", config.name), move || {
         let listener = Listener::new(Arc::clone(&socket), Arc::clone(&door), workers.clone(), faults.clone());
-        Ok(Started::named(listener, &Name::new()))
+        Ok(Started::new(listener))
     })
 }
 

@@ -1,5 +1,6 @@
 //! AUTH: this is who I am. And the look-up that a one-shot SEND shares with it.
 
+use std::fmt::{Debug, Display};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,11 +10,10 @@ use actix::prelude::*;
 
 use super::clock::Timer;
 use super::{LOOK_UP, Phase, Session};
-use crate::credentials::Denied;
-use crate::protocol::{BadClientId, ClientId, Reply};
-use crate::registry::{Held, Register, Registration};
+use crate::credentials::Credentials;
+use crate::protocol::{ClientId, Reply};
+use crate::registry::{Register, Registration};
 use crate::stats::Ended;
-use crate::supervisor::NoAnswer;
 
 /// An AUTH.
 #[derive(Message)]
@@ -33,17 +33,23 @@ pub(super) enum Known {
     OneShot(ClientId),
 }
 
-/// Why an id was refused.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
-    #[error(transparent)]
-    Id(#[from] BadClientId),
-    #[error(transparent)]
-    Denied(#[from] Denied),
-    #[error(transparent)]
-    Held(#[from] Held),
-    #[error("the registry: {0}")]
-    Registry(#[from] NoAnswer),
+/// Why an id was refused, with the id.
+#[derive(Debug)]
+pub(super) struct Refusal(String);
+
+impl Refusal {
+    fn new(client: impl Debug, why: impl Display) -> Self {
+        Self(format!("{client:?}: {why}"))
+    }
+}
+
+/// The id, if the credentials know it.
+async fn known(client: String, credentials: &dyn Credentials) -> Result<ClientId, Refusal> {
+    let client = ClientId::try_from(client.as_str()).map_err(|err| Refusal::new(&client, err))?;
+    match credentials.check(&client).await {
+        Ok(()) => Ok(client),
+        Err(denied) => Err(Refusal::new(client.as_str(), denied)),
+    }
 }
 
 impl Handler<Auth<'_>> for Session {
@@ -68,21 +74,22 @@ impl Session {
         let (peer, duplicate) = (self.guard.peer, setup.settings.duplicate);
         let session = ctx.address().downgrade().recipient();
         Box::pin(async move {
-            let client = ClientId::try_from(client.as_str())?;
-            credentials.check(&client).await?;
+            let client = known(client, &*credentials).await?;
             let register = || Register { client: client.clone(), peer, session: session.clone(), duplicate };
-            Ok(Known::Registered(registry.call(register).await??))
+            match registry.call(register).await {
+                Ok(Ok(registration)) => Ok(Known::Registered(registration)),
+                Ok(Err(held)) => Err(Refusal::new(client.as_str(), held)),
+                Err(no_answer) => {
+                    Err(Refusal::new(client.as_str(), format_args!("the registry: {no_answer}")))
+                }
+            }
         })
     }
 
     /// Looks up who sent a one-shot; the registry is not touched.
     pub(super) fn look_up_one_shot(&mut self, client: String) {
         let credentials = Arc::clone(&self.host().setup.credentials);
-        self.look_up(Box::pin(async move {
-            let client = ClientId::try_from(client.as_str())?;
-            credentials.check(&client).await?;
-            Ok(Known::OneShot(client))
-        }));
+        self.look_up(Box::pin(async move { known(client, &*credentials).await.map(Known::OneShot) }));
     }
 
     fn look_up(&mut self, look_up: LookUp) {
@@ -109,7 +116,7 @@ impl Session {
                 self.work().answers.word(Reply::AuthOk);
             }
             Ok(Known::OneShot(client)) => self.store_one_shot(client),
-            Err(refusal) => self.refuse_id(refusal),
+            Err(Refusal(why)) => self.refuse_id(why),
         }
         true
     }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
 
 use actix::prelude::*;
-use log::{Level, debug, log_enabled, trace};
+use log::{debug, trace};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::clock::Timer;
@@ -17,9 +17,13 @@ use super::publish::Publish;
 use super::send::Send;
 use super::work::Skipping;
 use super::{Closing, Phase, Session, auth::Auth};
+use crate::logging::escape;
 use crate::protocol::codec::{self, Decoded, Head, Malformed};
 use crate::protocol::{Frame, Kind, Mode, Reply};
 use crate::stats::Ended;
+
+/// How much of a frame's data a line of the log shows, in bytes.
+const SHOWN: usize = 64;
 
 impl Session {
     /// Whether bytes may come: not while a look-up is under way, nor while too much is unanswered.
@@ -102,7 +106,14 @@ impl Session {
 
     /// Handles the frames that are whole, one after the other, until one closes, has to be looked up, or leaves no room.
     /// What is left is returned.
-    fn decode<'a>(&mut self, mut input: &'a [u8], ctx: &mut Context<Self>) -> &'a [u8] {
+    fn decode<'a>(&mut self, input: &'a [u8], ctx: &mut Context<Self>) -> &'a [u8] {
+        let before = self.guard.frames;
+        let undecoded = self.decode_frames(input, ctx);
+        self.guard.host.setup.stats.frames.add(self.guard.frames - before);
+        undecoded
+    }
+
+    fn decode_frames<'a>(&mut self, mut input: &'a [u8], ctx: &mut Context<Self>) -> &'a [u8] {
         let max_frame = self.host().setup.settings.max_frame;
         loop {
             input = self.skip(input);
@@ -110,8 +121,10 @@ impl Session {
                 return input;
             }
             input = input.get(codec::padding(input)..).unwrap_or_default();
+            if input.is_empty() {
+                return input;
+            }
             match codec::decode(input, max_frame) {
-                _ if input.is_empty() => return input,
                 Ok(Decoded::Frame(frame, len)) => {
                     self.dispatch(frame, ctx);
                     input = input.get(len..).unwrap_or_default();
@@ -127,13 +140,16 @@ impl Session {
 
     fn dispatch(&mut self, frame: Frame<'_>, ctx: &mut Context<Self>) {
         self.guard.frames += 1;
-        self.guard.host.setup.stats.frames.one();
         if let Some(work) = &mut self.work {
             work.clock.clear(Timer::Frame);
         }
-        if log_enabled!(Level::Debug) {
-            debug!("frame peer={} {frame:?}", self.guard.peer);
-        }
+        debug!(
+            "frame peer={} {:?} id={:?} data=\"{}\"",
+            self.guard.peer,
+            frame.kind(),
+            frame.id(),
+            escape(frame.data(), SHOWN)
+        );
         match frame {
             Frame::Ping => self.handle(Ping, ctx),
             Frame::Connect => self.handle(Connect, ctx),
@@ -176,7 +192,6 @@ impl Session {
         let kind = skipping.kind;
         self.work().skipping = None;
         self.guard.frames += 1;
-        self.guard.host.setup.stats.frames.one();
         self.refuse(kind);
         rest
     }

@@ -196,7 +196,9 @@ impl Session {
                 self.close(Closing::Now, Ended::WriteTimeout, "the peer does not read its answers");
             }
             Timer::Close => {
-                self.stream.reset_on_close();
+                if self.closing != Some(Closing::Lingering) {
+                    self.stream.reset_on_close();
+                }
                 self.closing = Some(Closing::Now);
             }
         }

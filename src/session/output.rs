@@ -21,10 +21,11 @@ impl Session {
     /// Writes what can leave. Whether that made room for bytes that wait to be decoded.
     pub(super) fn poll_write(&mut self, cx: &mut TaskContext<'_>) -> bool {
         let write_timeout = self.host().setup.settings.write_timeout;
-        let Some(work) = self.work.as_mut().filter(|work| !work.answers.out().is_empty()) else {
+        let Some(work) = self.work.as_mut() else {
             return false;
         };
-        loop {
+        let mut made_room = false;
+        while !work.answers.out().is_empty() {
             match Pin::new(&mut self.stream).poll_write(cx, work.answers.out()) {
                 Poll::Pending => {
                     work.clock.start(Timer::Write, write_timeout);
@@ -34,9 +35,7 @@ impl Session {
                     trace!("sent peer={} {:?}", self.guard.peer, work.answers.out().get(..written));
                     work.answers.left(written);
                     work.clock.clear(Timer::Write);
-                    if work.answers.out().is_empty() {
-                        break;
-                    }
+                    made_room = work.paused && work.has_room();
                 }
                 Poll::Ready(Err(err)) => {
                     self.socket_failed(&err);
@@ -44,7 +43,7 @@ impl Session {
                 }
             }
         }
-        work.paused && work.has_room()
+        made_room
     }
 
     /// Ready when a session that closes is done with it.

@@ -31,6 +31,15 @@ pub struct Started {
 }
 
 impl Started {
+    /// Starts `actor` on this thread.
+    pub fn new<A>(actor: A) -> Self
+    where
+        A: Actor<Context = Context<A>> + Handler<Stop>,
+    {
+        let (addr, link) = spawn(actor);
+        Self { link, stop: addr.recipient() }
+    }
+
     /// Starts `actor` on this thread and registers it under `name`.
     pub fn named<A>(actor: A, name: &Name<A>) -> Self
     where
