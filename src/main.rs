@@ -50,7 +50,7 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let (config, from) = match load(args.config.as_deref()) {
+    let (mut config, from) = match load(args.config.as_deref()) {
         Ok(loaded) => loaded,
         Err(message) => {
             eprintln!("{message}");
@@ -59,6 +59,7 @@ fn main() -> ExitCode {
     };
     if args.check {
         println!("{from} is right. It means:\n\n{config}");
+        lower(&mut config).iter().for_each(|warning| println!("{warning}"));
         return ExitCode::SUCCESS;
     }
     let logging = match logging::start(config.log.level) {
@@ -86,12 +87,7 @@ fn load(named: Option<&Path>) -> Result<(Config, String), String> {
 
 fn serve(mut config: Config, from: &str) -> u8 {
     info!("trap-server {} starts with {from}, workers={}", env!("CARGO_PKG_VERSION"), config.server.workers);
-    match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(open_files) => {
-            limits::lower(&mut config, open_files).iter().for_each(|warning| warn!("{warning}"))
-        }
-        Err(err) => warn!("the limit of open files cannot be read: {err}"),
-    }
+    lower(&mut config).iter().for_each(|warning| warn!("{warning}"));
     let names: Vec<_> = config.listeners.iter().map(|listener| listener.name.clone()).collect();
     let server = match Server::bind(config) {
         Ok(server) => server,
@@ -113,6 +109,14 @@ fn serve(mut config: Config, from: &str) -> u8 {
         }
         run(running, signals).await
     })
+}
+
+/// Raises the limit of open files as far as it goes, and lowers the config to what this machine can do.
+fn lower(config: &mut Config) -> Vec<String> {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(open_files) => limits::lower(config, open_files).iter().map(ToString::to_string).collect(),
+        Err(err) => vec![format!("the limit of open files cannot be raised: {err}")],
+    }
 }
 
 /// Waits for the end, and brings it about.
