@@ -1,7 +1,8 @@
 //! Faults on demand, for tests: any actor can be made to panic or to block its thread.
 //!
 //! Only the cargo feature `faults` can set one; without it every call here is empty. Neither the wire nor the config
-//! reaches it.
+//! reaches it. A binary that was built with it panics at the points that the environment's `TRAP_FAULTS` lists:
+//! `TRAP_FAULTS=Registry,Registry` is two panics of the registry.
 
 /// Where a fault strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,6 +19,12 @@ pub enum Point {
     RegistryQuestion,
     /// The uplink.
     Uplink,
+}
+
+impl Point {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Session, Self::Acceptor, Self::Listener, Self::Registry, Self::RegistryQuestion, Self::Uplink];
 }
 
 #[cfg(feature = "faults")]
@@ -51,6 +58,17 @@ mod switch {
     }
 
     impl Faults {
+        /// The panics that `TRAP_FAULTS` lists.
+        pub fn from_env() -> Self {
+            let faults = Self::default();
+            let listed = std::env::var("TRAP_FAULTS").unwrap_or_default();
+            for name in listed.split(',') {
+                let point = Point::ALL.into_iter().find(|point| format!("{point:?}") == name);
+                point.inspect(|point| faults.set(*point, Fault::Panic));
+            }
+            faults
+        }
+
         /// Sets a fault; it strikes once. Several on one point strike one after the other.
         pub fn set(&self, point: Point, fault: Fault) {
             let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
@@ -91,10 +109,15 @@ mod switch {
     use super::Point;
 
     /// No faults.
-    #[derive(Clone, Copy, Default)]
-    pub struct Faults;
+    #[derive(Clone, Default)]
+    pub struct Faults(());
 
     impl Faults {
+        /// There are none.
+        pub fn from_env() -> Self {
+            Self(())
+        }
+
         /// Nothing strikes.
         #[inline]
         pub fn trip(&self, _: Point) {}

@@ -66,7 +66,7 @@ impl Server {
         let store: Arc<dyn Store> = match config.uplink.store {
             config::Store::Log => Arc::new(Log),
         };
-        Ok(Self { config, sockets, credentials, store, faults: Faults::default() })
+        Ok(Self { config, sockets, credentials, store, faults: Faults::from_env() })
     }
 
     /// Asks `credentials` instead of what the config names.
