@@ -29,6 +29,9 @@ const LISTENERS: &str = "listener";
 const REGISTRY: &str = "registry";
 const UPLINK: &str = "uplink";
 
+/// How long a session that closes waits for its peer to close too, unless that is more than half of a stop.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// A server whose sockets are open and whose tree is not there yet.
 pub struct Server {
     config: Config,
@@ -99,6 +102,7 @@ impl Server {
         for worker in &workers {
             let setup = Setup {
                 settings: config.session.clone(),
+                linger: LINGER.min(config.server.shutdown / 2),
                 stats: Arc::clone(&worker.stats),
                 credentials: Arc::clone(&credentials),
                 registry: registry.clone(),

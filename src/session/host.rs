@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
+use std::time::Duration;
 
 use slab::Slab;
 use tokio::sync::Notify;
@@ -29,6 +30,8 @@ const SPARE: usize = 16;
 pub struct Setup {
     /// The `[session]` section.
     pub settings: config::Session,
+    /// How long what still arrives is discarded after the last word.
+    pub linger: Duration,
     /// The thread's counters.
     pub stats: Arc<Stats>,
     /// Who may authenticate.

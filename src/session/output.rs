@@ -1,20 +1,15 @@
 //! From the answers to the socket, and the socket's end.
 
+use log::trace;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll, ready};
-use std::time::Duration;
-
-use log::trace;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::clock::Timer;
 use super::{Closing, Session};
 
-/// How long what still arrives is discarded after the last word.
-const LINGER: Duration = Duration::from_secs(1);
-
-/// How many reads of it in a row.
+/// How many reads are discarded in a row, before the others of the thread have a turn.
 const DISCARDS: usize = 8;
 
 impl Session {
@@ -61,7 +56,8 @@ impl Session {
                 // An error means that nobody is there to be waited for, and the next read says so.
                 let _ = ready!(Pin::new(&mut self.stream).poll_shutdown(cx));
                 self.closing = Some(Closing::Lingering);
-                self.work().clock.set(Timer::Close, LINGER);
+                let linger = self.host().setup.linger;
+                self.work().clock.set(Timer::Close, linger);
                 self.discard(cx)
             }
         }
