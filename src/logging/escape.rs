@@ -139,7 +139,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_output_is_one_visible_line(bytes in vec(any::<u8>(), 0..200), text in "\\PC{0,9}|.{0,40}", most in 0..300usize) {
+        fn the_output_is_one_visible_line(
+            bytes in vec(any::<u8>(), 0..200),
+            text in "\\PC{0,9}|.{0,40}",
+            most in 0..300usize,
+        ) {
             let bytes = [bytes, text.into_bytes()].concat();
             prop_assert_eq!(escaped(&bytes, most).chars().find(|&c| is_invisible(c) || c.is_control()), None);
         }

@@ -67,8 +67,8 @@ pub enum StartError {
 }
 
 /// Logs to stderr from now on, panics included, whatever is at least as severe as `level`. A `RUST_LOG` that is not
-/// empty replaces `level`, as env_logger reads it; `RUST_LOG_STYLE` and `NO_COLOR` have their usual meaning. Nothing else
-/// should write to stderr from then on: `eprintln!` waits for a reader that stalls.
+/// empty replaces `level`, as env_logger reads it; `RUST_LOG_STYLE` and `NO_COLOR` have their usual meaning. Nothing
+/// else should write to stderr from then on: `eprintln!` waits for a reader that stalls.
 pub fn start(level: LevelFilter) -> Result<Logging, StartError> {
     let line =
         Line { colours: has_colours(env::var(DEFAULT_WRITE_STYLE_ENV).as_deref().unwrap_or_default()) };

@@ -43,6 +43,12 @@ impl Destination {
         drop(self.0.1.wait_while(self.lock(), |script| !script.stalled).unwrap());
     }
 
+    fn until_written(&self, output: &str) {
+        let waits = |script: &mut Script| script.output != output.as_bytes();
+        let waited = self.0.1.wait_timeout_while(self.lock(), AGES, waits).unwrap();
+        assert!(!waited.1.timed_out(), "not written: {output}");
+    }
+
     fn release(&self) {
         self.lock().open = true;
         self.0.1.notify_all();
@@ -69,6 +75,7 @@ impl io::Write for Destination {
             }
         };
         script.output.extend_from_slice(&bytes[..len]);
+        self.0.1.notify_all();
         Ok(len)
     }
 
@@ -126,6 +133,16 @@ fn check(output: &str, end: u64) -> (u64, u64) {
     }
     assert_eq!(next, end);
     (next - missing, missing)
+}
+
+#[test]
+fn a_line_is_written_without_being_asked_for() {
+    let destination = Destination::default();
+    let (mut writer, _) = open(destination.clone());
+    for lines in 1..20 {
+        writer.write_all(b"line\n").unwrap();
+        destination.until_written(&"line\n".repeat(lines));
+    }
 }
 
 #[test]
@@ -249,6 +266,18 @@ fn a_report_that_was_begun_is_ended_and_not_repeated() {
     let texts = output.lines().map(|line| line.rsplit(' ').next().unwrap()).collect::<Vec<_>>();
     assert_eq!(texts, ["space", "space", "c"], "{output}");
     assert_eq!(output.matches("1 lines were dropped").count(), 2);
+}
+
+#[test]
+fn a_failure_that_cost_no_line_is_not_blamed_later() {
+    let destination = Destination::new([Step::Take(2), Step::Fail(ErrorKind::StorageFull)]);
+    let (mut writer, backlog) = open(destination.clone());
+    writer.write_all(b"aaaa\n").unwrap();
+    assert!(backlog.flush(AGES));
+    writer.write_all(&vec![b'x'; CAPACITY + 1]).unwrap();
+    assert!(backlog.flush(AGES));
+    let output = destination.output();
+    assert_eq!(reported(output.strip_prefix("aaaa\n").unwrap().trim_end()), Some(1));
 }
 
 #[test]
