@@ -1,6 +1,6 @@
 //! AUTH: this is who I am. And the look-up that a one-shot SEND shares with it.
 
-use std::fmt::{Debug, Display};
+use std::fmt::Display;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -34,12 +34,11 @@ pub(super) enum Known {
 }
 
 /// Why an id was refused, with the id.
-#[derive(Debug)]
 pub(super) struct Refusal(String);
 
 impl Refusal {
-    fn new(client: impl Debug, why: impl Display) -> Self {
-        Self(format!("{client:?}: {why}"))
+    fn new(client: &str, why: impl Display) -> Self {
+        Self(format!("{client}: {why}"))
     }
 }
 
@@ -60,7 +59,7 @@ impl Handler<Auth<'_>> for Session {
             None => self.look_up(self.registration(client.to_owned(), ctx)),
             Some(own) if own.as_str() == client => self.work().answers.word(Reply::AuthOk),
             Some(own) => {
-                let detail = format!("{client:?} is not the session's id {:?}", own.as_str());
+                let detail = format!("{client} is not the id of the session, {own}");
                 self.close_with(Reply::AuthFailure, Ended::AuthFailure, detail);
             }
         }

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
-use log::{error, info, warn};
+use log::{Level, info, log};
 
 use super::host::Host;
 use crate::access::Permit;
 use crate::protocol::ClientId;
 use crate::registry::Registration;
 use crate::stats::Ended;
+
+/// Whose lines these are, to a reader of the log.
+const TARGET: &str = "trap_server::session";
 
 /// Who a session is, and what it holds: its permit, its row of the registry, its place in the counts. Dropped, it gives all
 /// of it back and writes the session's last line, after a panic too.
@@ -36,7 +39,7 @@ struct End {
 impl Guard {
     pub(super) fn new(host: Rc<Host>, listener: Arc<str>, peer: SocketAddr, permit: Permit) -> Self {
         host.setup.open.enter();
-        info!("connected listener={listener} peer={peer}");
+        info!(target: TARGET, "connected listener={listener} peer={peer}");
         Self {
             host,
             listener,
@@ -60,7 +63,7 @@ impl Guard {
     pub(super) fn authenticated(&mut self, registration: Registration) {
         self.host.setup.stats.authenticated.one();
         let client = registration.client().as_str();
-        info!("authenticated listener={} peer={} client={client:?}", self.listener, self.peer);
+        info!(target: TARGET, "authenticated listener={} peer={} client={client:?}", self.listener, self.peer);
         self.registration = Some(registration);
     }
 
@@ -75,26 +78,35 @@ impl Guard {
 
     fn say_goodbye(&self, reason: Ended, detail: &str) {
         let (listener, peer, frames) = (&self.listener, self.peer, self.frames);
-        let age = self.since.elapsed().as_secs_f32();
         let client = self.client().map_or("", ClientId::as_str);
-        match reason {
-            Ended::Crashed => {
-                error!(
-                    "ended reason={reason} listener={listener} peer={peer} client={client:?} age={age:.1}s frames={frames}"
-                );
-            }
-            _ if detail.is_empty() => {
-                info!(
-                    "ended reason={reason} listener={listener} peer={peer} client={client:?} age={age:.1}s frames={frames}"
-                );
-            }
-            _ => {
-                warn!(
-                    "ended reason={reason} listener={listener} peer={peer} client={client:?} age={age:.1}s \
-                     frames={frames} detail=\"{detail}\""
-                );
-            }
-        }
+        let age = self.since.elapsed().as_secs_f32();
+        let detail = if detail.is_empty() { String::new() } else { format!(" detail={detail:?}") };
+        log!(
+            target: TARGET,
+            level(reason),
+            "ended reason={reason} listener={listener} peer={peer} client={client:?} age={age:.1}s frames={frames}{detail}"
+        );
+    }
+}
+
+/// Devices come and go; what one of them does wrong is worth a look, and what the server does wrong needs one.
+const fn level(reason: Ended) -> Level {
+    match reason {
+        Ended::Crashed => Level::Error,
+        Ended::AuthFailure
+        | Ended::AuthTimeout
+        | Ended::FrameTimeout
+        | Ended::WriteTimeout
+        | Ended::ProtocolError
+        | Ended::SocketError => Level::Warn,
+        Ended::PeerClosed
+        | Ended::Truncated
+        | Ended::Reset
+        | Ended::Vanished
+        | Ended::IdleTimeout
+        | Ended::OneShot
+        | Ended::Takeover
+        | Ended::Shutdown => Level::Info,
     }
 }
 
