@@ -61,8 +61,9 @@ impl Session {
     /// The id of a one-shot is known: its record goes to the uplink, and the answer is the last word.
     pub(super) fn store_one_shot(&mut self, client: ClientId) {
         self.work().answers.send();
+        let from = client.to_string();
         self.store(client, Mode::OneShot);
-        self.close(Closing::LastWordsAndLinger, Ended::OneShot, "");
+        self.close(Closing::LastWordsAndLinger, Ended::OneShot, from);
     }
 
     /// Hands the records of this read over, one batch at a time so that they keep their order. Whether the uplink has to
