@@ -64,7 +64,8 @@ impl Table {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn register(&self, new: Register) -> Result<Registration, Held> {
+    /// Makes a row; the actor's part, who sees to it that newcomers take their turns.
+    pub fn register(&self, new: Register) -> Result<Registration, Held> {
         let mut rows = self.rows();
         rows.made += 1;
         let number = rows.made;
