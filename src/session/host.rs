@@ -25,7 +25,7 @@ const READ: usize = 64 * 1024;
 /// How many idle [`Work`]s a thread keeps for the next session that has some.
 const SPARE: usize = 16;
 
-/// What a thread needs to run sessions. It crosses to the thread before it becomes a [`Host`].
+/// What a thread needs to run sessions. It crosses to the thread before it is installed.
 #[derive(Clone)]
 pub struct Setup {
     /// The `[session]` section.
