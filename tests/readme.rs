@@ -1,0 +1,97 @@
+//! What README.md and docs/PROTOCOL.md say is so: the keys and defaults, the reasons, the bytes.
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use common::{PATIENCE, TestServer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use trap_server::config::Config;
+use trap_server::protocol::Reply;
+use trap_server::stats::{Ended, Refused};
+
+const README: &str = include_str!("../README.md");
+const PROTOCOL: &str = include_str!("../docs/PROTOCOL.md");
+const CONFIG: &str = include_str!("../config.toml");
+
+#[test]
+fn the_readme_has_every_key_of_the_config_with_its_default() {
+    let keys = BTreeSet::from_iter(settings(CONFIG));
+    let dotted = |(key, _): &(String, String)| key.contains('.') && !key.contains(' ');
+    let told: BTreeSet<_> = cells(README).into_iter().filter(dotted).collect();
+    assert_eq!(keys, told);
+}
+
+#[test]
+fn the_readme_has_every_reason() {
+    let told: Vec<_> = cells(README).into_iter().map(|(name, _)| name).collect();
+    let reasons = Ended::ALL.map(Ended::name).into_iter().chain(Refused::ALL.map(Refused::name));
+    for reason in reasons {
+        assert!(told.iter().any(|name| name == reason), "{reason} is missing");
+    }
+}
+
+#[test]
+fn the_readme_has_one_command_to_run_it_and_one_to_test_it() {
+    for command in ["cargo run", "cargo test"] {
+        assert_eq!(README.lines().filter(|line| line.starts_with(command)).count(), 1, "{command}");
+    }
+}
+
+#[test]
+fn the_protocol_page_has_every_word() {
+    for reply in Reply::ALL {
+        assert!(PROTOCOL.contains(&format!("`{reply}`")), "{reply} is missing");
+    }
+}
+
+#[tokio::test]
+async fn the_examples_in_bytes_are_answered_so() {
+    let server = TestServer::start("readme", |config| {
+        config.credentials = Config::default().credentials;
+    });
+    let examples: Vec<_> =
+        cells(PROTOCOL).into_iter().filter_map(|(hex, words)| Some((bytes(&hex)?, words))).collect();
+    assert!(examples.len() > 10, "{examples:?}");
+    for (bytes, words) in examples {
+        let mut peer = TcpStream::connect(server.address).await.unwrap();
+        peer.write_all(&bytes).await.unwrap();
+        peer.shutdown().await.unwrap();
+        let mut answer = String::new();
+        timeout(PATIENCE, peer.read_to_string(&mut answer)).await.unwrap().unwrap();
+        assert_eq!(answer, words.replace(' ', ""), "{bytes:02x?}");
+    }
+}
+
+/// `section.key` and value of each setting.
+fn settings(config: &str) -> Vec<(String, String)> {
+    let mut section = "";
+    let mut settings = Vec::new();
+    for line in config.lines().filter(|line| !line.starts_with('#')) {
+        if line.starts_with('[') {
+            section = line.trim_matches(['[', ']']);
+        } else if let Some((key, value)) = line.split_once(" = ") {
+            settings.push((format!("{section}.{key}"), value.into()));
+        }
+    }
+    settings
+}
+
+/// The first two cells of each row whose first is code; the second is empty unless it is code too.
+fn cells(page: &str) -> Vec<(String, String)> {
+    let code = |cell: &str| Some(cell.trim().strip_prefix('`')?.strip_suffix('`')?.to_owned());
+    let row = |line: &str| {
+        let mut cells = line.strip_prefix('|')?.split('|');
+        let first = code(cells.next()?)?;
+        Some((first, cells.next().and_then(code).unwrap_or_default()))
+    };
+    page.lines().filter_map(row).collect()
+}
+
+/// Whole frames; a single byte is a description.
+fn bytes(hex: &str) -> Option<Vec<u8>> {
+    let bytes: Option<Vec<_>> = hex.split(' ').map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
+    bytes.filter(|bytes| bytes.len() > 1)
+}
