@@ -244,3 +244,6 @@ impl Child {
         Some(self.name.clone())
     }
 }
+
+#[cfg(test)]
+mod tests;
