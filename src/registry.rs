@@ -177,3 +177,6 @@ impl Handler<Stop> for Registry {
         ctx.stop();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! The table against a model, from one thread and from several.
+
+use std::collections::HashMap;
+use std::sync::mpsc;
+use std::thread;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+
+fn id(number: usize) -> ClientId {
+    ClientId::try_from(format!("client{number}").as_str()).unwrap()
+}
+
+fn peer(port: u16) -> SocketAddr {
+    ([127, 0, 0, 1], port).into()
+}
+
+/// Registers a session that is gone already.
+fn register(table: &Table, client: usize, port: u16, duplicate: Duplicate) -> Result<Registration, Held> {
+    table.register(Register { client: id(client), peer: peer(port), session: nobody(), duplicate })
+}
+
+struct Nobody;
+
+impl Actor for Nobody {
+    type Context = Context<Self>;
+}
+
+impl Handler<Kick> for Nobody {
+    type Result = ();
+
+    fn handle(&mut self, _: Kick, _: &mut Context<Self>) {}
+}
+
+fn nobody() -> WeakRecipient<Kick> {
+    Context::<Nobody>::new().address().downgrade().recipient()
+}
+
+#[test]
+fn the_late_goodbye_of_an_older_session_leaves_the_newer_row() {
+    let table = Table::default();
+    let older = register(&table, 1, 1, Duplicate::Takeover).unwrap();
+    let newer = register(&table, 1, 2, Duplicate::Takeover).unwrap();
+    drop(older);
+    assert!(table.contains("client1"));
+    let held = register(&table, 1, 3, Duplicate::Reject).unwrap_err();
+    assert_eq!(held, Held { by: peer(2) });
+    drop(newer);
+    assert!(table.is_empty());
+}
+
+#[test]
+fn a_rejected_newcomer_changes_nothing() {
+    let table = Table::default();
+    let first = register(&table, 1, 1, Duplicate::Reject).unwrap();
+    assert_eq!(register(&table, 1, 2, Duplicate::Reject).unwrap_err(), Held { by: peer(1) });
+    assert_eq!((table.len(), table.contains("client1")), (1, true));
+    drop(first);
+    assert!(table.is_empty());
+    drop(register(&table, 1, 3, Duplicate::Reject).unwrap());
+}
+
+/// A session that passes on how it was kicked.
+struct Session(mpsc::Sender<SocketAddr>);
+
+impl Actor for Session {
+    type Context = Context<Self>;
+}
+
+impl Handler<Kick> for Session {
+    type Result = ();
+
+    fn handle(&mut self, Kick { by }: Kick, ctx: &mut Context<Self>) {
+        self.0.send(by).unwrap();
+        ctx.stop();
+    }
+}
+
+#[actix::test]
+async fn only_the_session_that_is_taken_over_is_kicked() {
+    let table = Table::default();
+    let newcomer = |port, duplicate| {
+        let (kicked, told) = mpsc::channel();
+        let session = Session(kicked).start();
+        let recipient = session.downgrade().recipient();
+        let row = table.register(Register { client: id(1), peer: peer(port), session: recipient, duplicate });
+        (session, row, told)
+    };
+    let (first, _row, first_kicked) = newcomer(1, Duplicate::Takeover);
+    let (_second, second_row, second_kicked) = newcomer(2, Duplicate::Takeover);
+    let (_third, third_row, third_kicked) = newcomer(3, Duplicate::Reject);
+    assert!(second_row.is_ok() && third_row.is_err());
+    while first.connected() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(first_kicked.try_recv(), Ok(peer(2)));
+    assert!(second_kicked.try_recv().is_err());
+    assert!(third_kicked.try_recv().is_err());
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Register(usize, Duplicate),
+    /// Drops one of the registrations that are out.
+    Drop(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let duplicate = prop_oneof![Just(Duplicate::Takeover), Just(Duplicate::Reject)];
+    prop_oneof![
+        (0..4usize, duplicate).prop_map(|(client, duplicate)| Step::Register(client, duplicate)),
+        any::<usize>().prop_map(Step::Drop)
+    ]
+}
+
+proptest! {
+    /// The model: which registration has each id, by its port.
+    #[test]
+    fn the_table_is_like_its_model(steps in vec(step(), 0..80)) {
+        let table = Table::default();
+        let mut model = HashMap::new();
+        let mut out = Vec::new();
+        for (port, step) in (1..).zip(steps) {
+            match step {
+                Step::Register(client, duplicate) => {
+                    let holder = model.get(&client).copied();
+                    match (register(&table, client, port, duplicate), holder) {
+                        (Ok(row), None) => out.push((client, port, row)),
+                        (Ok(row), Some(_)) => {
+                            prop_assert_eq!(duplicate, Duplicate::Takeover);
+                            out.push((client, port, row));
+                        }
+                        (Err(held), holder) => {
+                            prop_assert_eq!(duplicate, Duplicate::Reject);
+                            prop_assert_eq!(Some(held.by), holder.map(peer));
+                            continue;
+                        }
+                    }
+                    model.insert(client, port);
+                }
+                Step::Drop(which) if !out.is_empty() => {
+                    let (client, port, row) = out.swap_remove(which % out.len());
+                    prop_assert_eq!(row.client(), &id(client));
+                    drop(row);
+                    if model.get(&client) == Some(&port) {
+                        model.remove(&client);
+                    }
+                }
+                Step::Drop(_) => {}
+            }
+            prop_assert_eq!(table.len(), model.len());
+            prop_assert!(model.keys().all(|client| table.contains(id(*client).as_str())));
+        }
+        drop(out);
+        prop_assert!(table.is_empty());
+    }
+}
+
+/// With one policy or the other, the last thread to register has the id for as long as it likes, and nothing stays.
+#[test]
+fn threads_leave_nothing_behind() {
+    for duplicate in [Duplicate::Takeover, Duplicate::Reject] {
+        let table = Table::default();
+        thread::scope(|scope| {
+            for number in 0..4u16 {
+                let table = &table;
+                scope.spawn(move || {
+                    let own = 100 + usize::from(number);
+                    for round in 0..2000 {
+                        let kept = register(table, own, number, duplicate).unwrap();
+                        let shared = register(table, round % 3, number, duplicate);
+                        assert!(duplicate == Duplicate::Reject || shared.is_ok());
+                        assert!(
+                            shared.is_err()
+                                || duplicate == Duplicate::Takeover
+                                || table.contains(id(round % 3).as_str())
+                        );
+                        assert!(table.contains(id(own).as_str()));
+                        drop((shared, kept));
+                        assert!(!table.contains(id(own).as_str()));
+                    }
+                });
+            }
+        });
+        assert!(table.is_empty(), "{} rows are left", table.len());
+    }
+}
