@@ -23,7 +23,9 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server in this process; dropped, it is stopped.
 pub struct TestServer {
+    /// The first listener's.
     pub address: SocketAddr,
+    pub addresses: Vec<SocketAddr>,
     pub table: Table,
     pub open: Arc<Open>,
     pub permits: Permits,
@@ -63,6 +65,8 @@ impl TestServer {
     /// The same with a server that has more than a config.
     pub fn run(listener: &str, server: Server) -> Self {
         logs::capture();
+        // Both ends of each connection are in this process.
+        rlimit::increase_nofile_limit(u64::MAX).unwrap();
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = std::sync::mpsc::channel();
         let thread = std::thread::Builder::new().name(listener.into()).spawn(move || {
@@ -78,7 +82,7 @@ impl TestServer {
                 }
             })
         });
-        let mut server = told.recv().unwrap();
+        let mut server = told.recv_timeout(PATIENCE).unwrap();
         server.stop = Some(stop);
         server.thread = Some(thread.unwrap());
         server
@@ -87,6 +91,7 @@ impl TestServer {
     fn probe(running: &Running) -> Self {
         Self {
             address: running.addresses()[0],
+            addresses: running.addresses().to_vec(),
             table: running.table().clone(),
             open: Arc::clone(running.open()),
             permits: running.permits()[0].clone(),
@@ -130,12 +135,12 @@ impl TestServer {
 
     /// Waits until the server ends by itself.
     pub fn ended(mut self) -> Outcome {
-        self.thread.take().unwrap().join().unwrap()
+        join(self.thread.take().unwrap())
     }
 
     fn end(&mut self) -> Option<Outcome> {
         let _ = self.stop.take()?.send(());
-        Some(self.thread.take()?.join().unwrap())
+        Some(join(self.thread.take()?))
     }
 }
 
@@ -145,6 +150,16 @@ impl Drop for TestServer {
             self.end();
         }
     }
+}
+
+/// Waits for a thread, within reason.
+fn join<T>(thread: JoinHandle<T>) -> T {
+    let start = Instant::now();
+    while !thread.is_finished() {
+        assert!(start.elapsed() < PATIENCE, "the server does not end");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    thread.join().unwrap()
 }
 
 /// Waits until `condition` holds.
