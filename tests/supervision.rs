@@ -1,0 +1,280 @@
+//! Actors that panic or block while devices are at work. Without the cargo feature `faults` nothing of this can be brought
+//! about, and nothing of it is run.
+#![cfg(feature = "faults")]
+
+mod common;
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use common::{Outcome, PATIENCE, TestServer, eventually, logs};
+use tokio::task::{JoinHandle, JoinSet};
+use trap_server::client::{Device, Error};
+use trap_server::config::Config;
+use trap_server::faults::{Fault, Point};
+use trap_server::protocol::Reply;
+use trap_server::server::Server;
+use trap_server::stats::Ended;
+use trap_server::uplink::store::{Batch, Origin, Store, Storing};
+
+/// Devices at work in each test.
+const LOAD: usize = 24;
+
+/// A server whose log is not flooded with what the load sends.
+fn server(listener: &str, change: impl FnOnce(&mut Config)) -> TestServer {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let text = info.payload().downcast_ref::<String>();
+            if !text.is_some_and(|text| text.starts_with("injected fault")) {
+                hook(info);
+            }
+        }));
+    });
+    let mut config = common::config(listener);
+    change(&mut config);
+    TestServer::run(listener, Server::bind(config).unwrap().with_store(Arc::new(Sink)))
+}
+
+struct Sink;
+
+impl Store for Sink {
+    fn store(&self, _: &Origin, batch: &mut Batch) -> Storing {
+        batch.clear();
+        Storing::Now(Ok(()))
+    }
+}
+
+/// Devices that ping and send all the time, and check every answer.
+struct Load {
+    devices: Vec<Worker>,
+    enough: Arc<AtomicBool>,
+}
+
+struct Worker {
+    task: JoinHandle<Result<(), Error>>,
+    rounds: Arc<AtomicU64>,
+}
+
+impl Load {
+    async fn start(server: &TestServer) -> Self {
+        let enough = Arc::new(AtomicBool::new(false));
+        let mut devices = Vec::new();
+        for number in 0..LOAD {
+            let (device, rounds) = (server.authenticated(&format!("load{number}")).await, Arc::default());
+            let task = tokio::spawn(work(device, Arc::clone(&rounds), Arc::clone(&enough)));
+            devices.push(Worker { task, rounds });
+        }
+        let load = Self { devices, enough };
+        load.goes_on().await;
+        load
+    }
+
+    /// Waits until every device that is connected was answered again.
+    async fn goes_on(&self) {
+        let rounds = |worker: &Worker| worker.rounds.load(Ordering::Relaxed);
+        let before: Vec<_> = self.devices.iter().map(rounds).collect();
+        let went_on = || {
+            self.devices
+                .iter()
+                .zip(&before)
+                .all(|(worker, before)| worker.task.is_finished() || rounds(worker) > before + 1)
+        };
+        eventually("every device is answered", went_on).await;
+    }
+
+    /// Ends the work, and tells what went wrong.
+    async fn finish(self) -> Vec<Error> {
+        self.enough.store(true, Ordering::Relaxed);
+        let mut errors = Vec::new();
+        for worker in self.devices {
+            errors.extend(worker.task.await.unwrap().err());
+        }
+        errors
+    }
+}
+
+async fn work(mut device: Device, rounds: Arc<AtomicU64>, enough: Arc<AtomicBool>) -> Result<(), Error> {
+    while !enough.load(Ordering::Relaxed) {
+        device.ping().await?;
+        device.send(b"some data").await?;
+        rounds.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// Devices that all come at once, each served.
+async fn newcomers(address: SocketAddr, count: usize) {
+    let mut coming = JoinSet::new();
+    for number in 0..count {
+        coming.spawn(async move {
+            let mut device = Device::connect_within(PATIENCE, address).await?;
+            device.auth(&format!("newcomer{number}")).await?;
+            device.send(b"hello").await
+        });
+    }
+    while let Some(served) = coming.join_next().await {
+        served.unwrap().unwrap();
+    }
+}
+
+async fn assert_restarted(listener: &str, child: &str, fault: &str) {
+    let words = [listener, " ERROR ", child, " ended: ", fault, "restarting it, restart 1 (1 recent)"];
+    eventually("the restart is in the log", || logs::has(&words)).await;
+}
+
+/// Injects `fault`, waits for the restart, and asserts that no device that is at work has noticed.
+async fn assert_nobody_notices(listener: &str, fault: Point, child: &str) {
+    let server = server(listener, |_| {});
+    let load = Load::start(&server).await;
+    server.faults.set(fault, Fault::Panic);
+    newcomers(server.address, 100).await;
+    assert_restarted(listener, child, &format!("it panicked: injected fault at {fault:?}")).await;
+    newcomers(server.address, 100).await;
+    load.goes_on().await;
+    assert!((0..LOAD).all(|number| server.table.contains(&format!("load{number}"))));
+    assert!(load.finish().await.is_empty());
+    assert_eq!(server.totals().not_stored, 0);
+    assert_eq!(server.totals().ended(Ended::Crashed), 0);
+    server.assert_nothing_is_left().await;
+}
+
+#[tokio::test]
+async fn nobody_notices_that_the_registry_crashed() {
+    assert_nobody_notices("crash-registry", Point::Registry, "registry").await;
+}
+
+#[tokio::test]
+async fn nobody_notices_that_the_registry_crashed_over_a_question() {
+    assert_nobody_notices("crash-question", Point::RegistryQuestion, "registry").await;
+}
+
+#[tokio::test]
+async fn nobody_notices_that_the_uplink_crashed() {
+    assert_nobody_notices("crash-uplink", Point::Uplink, "uplink").await;
+}
+
+#[tokio::test]
+async fn nobody_notices_that_a_listener_crashed() {
+    assert_nobody_notices("crash-listener", Point::Listener, "listener crash-listener").await;
+}
+
+#[tokio::test]
+async fn nobody_notices_that_an_acceptor_crashed() {
+    assert_nobody_notices("crash-acceptor", Point::Acceptor, "listener crash-acceptor").await;
+}
+
+#[tokio::test]
+async fn a_session_that_crashes_loses_its_own_device_only() {
+    let server = server("crash-session", |_| {});
+    let load = Load::start(&server).await;
+    server.faults.set(Point::Session, Fault::Panic);
+    eventually("a session has crashed", || server.totals().ended(Ended::Crashed) == 1).await;
+    load.goes_on().await;
+    eventually("its device knows", || load.devices.iter().any(|worker| worker.task.is_finished())).await;
+    assert_eq!(server.table.len(), LOAD - 1);
+    assert_eq!((server.open.count(), server.permits.in_use()), (LOAD - 1, LOAD - 1));
+    assert!(logs::has(&[" ERROR ", "ended reason=crashed listener=crash-session ", "client=\"load"]));
+    assert!(!logs::has(&["crash-session ERROR", "restarting"]));
+    let errors = load.finish().await;
+    assert!(matches!(errors[..], [Error::Io(_) | Error::Closed { .. }]), "{errors:?}");
+    server.assert_nothing_is_left().await;
+}
+
+#[tokio::test]
+async fn everything_crashes_again_and_again() {
+    let server = server("crash-all", |_| {});
+    let load = Load::start(&server).await;
+    let mut restarts = 0;
+    for _ in 0..20 {
+        // One after the other: an AUTH survives one death of the registry, not two.
+        for point in
+            [Point::Registry, Point::RegistryQuestion, Point::Uplink, Point::Listener, Point::Acceptor]
+        {
+            server.faults.set(point, Fault::Panic);
+            newcomers(server.address, 5).await;
+            restarts += 1;
+            let restarted = format!("restarting it, restart {restarts} ");
+            eventually("it is restarted", || logs::has(&["crash-all ERROR", &restarted])).await;
+        }
+    }
+    load.goes_on().await;
+    assert!(load.finish().await.is_empty());
+    server.assert_nothing_is_left().await;
+}
+
+#[tokio::test]
+async fn an_auth_is_asked_once_more_every_time() {
+    let server = server("question", |_| {});
+    for round in 0..100 {
+        server.faults.set(Point::RegistryQuestion, Fault::Panic);
+        server.authenticated(&format!("device{round}")).await;
+    }
+    server.assert_nothing_is_left().await;
+}
+
+#[tokio::test]
+async fn an_auth_that_kills_the_registry_twice_is_refused() {
+    let server = server("question-twice", |_| {});
+    let load = Load::start(&server).await;
+    server.faults.set(Point::RegistryQuestion, Fault::Panic);
+    server.faults.set(Point::RegistryQuestion, Fault::Panic);
+    let mut device = server.device().await;
+    assert!(matches!(device.auth("deadly").await, Err(Error::Refused(Reply::AuthFailure))));
+    device.closed().await.unwrap();
+    let peer = format!("peer={} ", device.local_addr().unwrap());
+    drop(device);
+    let words = ["reason=auth_failure", "listener=question-twice", &peer, "restarted twice"];
+    eventually("the refusal is in the log", || logs::has(&words)).await;
+    assert!(!server.table.contains("deadly"));
+    server.authenticated("harmless").await;
+    assert!(load.finish().await.is_empty());
+    server.assert_nothing_is_left().await;
+}
+
+#[tokio::test]
+async fn more_restarts_than_allowed_end_the_server_with_the_reason() {
+    for (listener, point, child) in [
+        ("gives-up-1", Point::Listener, "listener gives-up-1"),
+        ("gives-up-2", Point::Registry, "registry"),
+        ("gives-up-3", Point::Uplink, "uplink"),
+    ] {
+        let server = server(listener, |config| config.supervisor.max_restarts = 2);
+        let mut device = server.authenticated("a").await;
+        let restarts = || logs::lines(&[&format!("{listener} ERROR"), "restarting it"]).len();
+        for restart in 1..=2 {
+            server.faults.set(point, Fault::Panic);
+            eventually("it is restarted", || restarts() == restart).await;
+            device.send(b"x").await.unwrap();
+        }
+        server.faults.set(point, Fault::Panic);
+        device.closed().await.unwrap();
+        drop(device);
+        let outcome = server.ended();
+        let Outcome::GaveUp(reason) = outcome else { panic!("{outcome:?}") };
+        let cause = format!("{child} ended (it panicked: injected fault at {point:?})");
+        assert!(reason.contains(&cause), "{reason}");
+        assert!(reason.contains("more than 2 restarts within"), "{reason}");
+        assert!(logs::has(&[&format!("{listener} ERROR"), "the supervisor gives up", &cause]));
+    }
+}
+
+#[tokio::test]
+async fn a_stuck_session_does_not_keep_the_server_from_stopping() {
+    // Two workers, one of them blocked: its sessions are cut off, the others end.
+    let server = server("stuck", |config| config.server.shutdown = Duration::from_secs(5));
+    let load = Load::start(&server).await;
+    server.faults.set(Point::Session, Fault::Block(PATIENCE * 10));
+    let outcome = tokio::task::spawn_blocking(|| server.stop()).await.unwrap();
+    let Outcome::Stopped(stopped) = outcome else { panic!("{outcome:?}") };
+    assert!(stopped.cut_off > 0);
+    assert!(stopped.killed.is_empty(), "{stopped:?}");
+    let ended = logs::lines(&["ended reason=shutdown listener=stuck "]).len();
+    assert_eq!(ended + stopped.cut_off, LOAD);
+    let ended = LOAD - stopped.cut_off;
+    assert!(logs::has(&["stuck WARN", &format!("stopped {ended} sessions, cut off {} ", stopped.cut_off)]));
+    load.devices.iter().for_each(|worker| worker.task.abort());
+}
