@@ -21,7 +21,7 @@ use trap_server::faults::Faults;
 use trap_server::listener::{self, Connection, Door, Listener, Refusals, Stream, Worker};
 use trap_server::logging;
 use trap_server::stats::Stats;
-use trap_server::supervisor::{self, GaveUp, Intensity, Link, Name, Started, Supervisor};
+use trap_server::supervisor::{self, GaveUp, Intensity, Link, Started, Supervisor};
 
 /// The most bytes that are on their way back at once.
 const BUFFER: usize = 4096;
@@ -62,7 +62,7 @@ pub fn serve(bind: SocketAddr, deadline: Duration) -> io::Result<Serving> {
     let supervisor = supervisor.child("listener", move || {
         let listener =
             Listener::new(Arc::clone(&socket), Arc::clone(&door), workers.clone(), Faults::default());
-        Ok(Started::named(listener, &Name::new()))
+        Ok(Started::new(listener))
     });
     let (_, link) = supervisor::spawn(supervisor);
     Ok(Serving { address, gave_up, link })
