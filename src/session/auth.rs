@@ -9,7 +9,7 @@ use std::task::{Context as TaskContext, Poll};
 use actix::prelude::*;
 
 use super::clock::Timer;
-use super::{LOOK_UP, Phase, Session};
+use super::{Closing, LOOK_UP, Phase, Session};
 use crate::credentials::Credentials;
 use crate::protocol::{ClientId, Reply};
 use crate::registry::{Register, Registration};
@@ -134,8 +134,13 @@ impl Session {
 
     fn refuse_id(&mut self, why: impl ToString) {
         // A one-shot has its record in the batch already.
-        let word = if self.work().batch.is_empty() { Reply::AuthFailure } else { Reply::SendFailure };
+        let is_one_shot = !self.work().batch.is_empty();
         self.work().batch.clear();
-        self.close_with(word, Ended::AuthFailure, why);
+        if is_one_shot {
+            self.not_stored();
+            self.close(Closing::LastWordsAndLinger, Ended::AuthFailure, why);
+        } else {
+            self.close_with(Reply::AuthFailure, Ended::AuthFailure, why);
+        }
     }
 }
