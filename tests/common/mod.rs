@@ -1,13 +1,16 @@
 //! A server on port 0 in this process, and what is needed to look at it. Each test file uses a part of this.
 #![allow(dead_code, reason = "each test file is a crate of its own, and uses a part")]
 
+pub mod late;
 pub mod logs;
+pub mod raw;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use trap_server::access::Permits;
 use trap_server::client::Device;
@@ -17,6 +20,8 @@ use trap_server::registry::Table;
 use trap_server::server::{Running, Server, Stopped};
 use trap_server::session::Open;
 use trap_server::stats::{Stats, Totals};
+
+use self::raw::Raw;
 
 /// The longest that a test waits for what must happen: much longer than it takes, so that a slow machine does not matter.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -111,6 +116,11 @@ impl TestServer {
         Device::connect(self.address).await.unwrap().with_deadline(PATIENCE)
     }
 
+    /// A peer that has sent nothing yet, and may send anything.
+    pub async fn raw(&self) -> Raw {
+        Raw::over(TcpStream::connect(self.address).await.unwrap())
+    }
+
     /// A device with a session of this id.
     pub async fn authenticated(&self, id: &str) -> Device {
         let mut device = self.device().await;
@@ -128,18 +138,25 @@ impl TestServer {
         device.send(b"still there?").await.unwrap();
     }
 
+    /// Asks the server to stop, and does not wait for it.
+    pub fn ask_to_stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+
     /// Stops the server and says how it went.
     pub fn stop(mut self) -> Outcome {
         self.end().unwrap()
     }
 
-    /// Waits until the server ends by itself.
+    /// Waits until the server has ended, by itself or because it was asked to.
     pub fn ended(mut self) -> Outcome {
         join(self.thread.take().unwrap())
     }
 
     fn end(&mut self) -> Option<Outcome> {
-        let _ = self.stop.take()?.send(());
+        self.ask_to_stop();
         Some(join(self.thread.take()?))
     }
 }
