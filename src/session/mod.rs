@@ -134,6 +134,10 @@ impl Session {
         self.guard.list(cx.waker());
         self.host().setup.faults.trip(Point::Session);
         for _ in 0..ROUNDS {
+            // Whoever was taken over is told nothing, not even what the uplink answers at this moment.
+            if self.closing == Some(Closing::Now) {
+                return Poll::Ready(());
+            }
             let moved = self.round(ctx, cx);
             if self.poll_closed(cx).is_ready() {
                 return Poll::Ready(());
