@@ -153,6 +153,10 @@ impl Session {
                 }
             }
         }
+        // Whoever keeps the session busy does not escape its deadlines.
+        if let Some(timer) = self.due(cx) {
+            self.time_is_up(timer, ctx);
+        }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
