@@ -7,12 +7,15 @@ use std::pin::Pin;
 use super::answers::Answers;
 use super::auth::LookUp;
 use super::clock::Clock;
-use crate::protocol::Kind;
+use crate::protocol::{Kind, Reply};
 use crate::uplink::store::{Batch, NotStored};
 
 /// The most bytes that a session holds unanswered: answers that the peer has not read and records that the uplink has not
 /// confirmed. Past it the session is not read.
 const ROOM: usize = 256 * 1024;
+
+/// What a record takes beside its data: its end in the batch, then its answer.
+const RECORD: usize = size_of::<usize>() + Reply::SendFailure.word().len();
 
 #[derive(Default)]
 pub(super) struct Work {
@@ -46,8 +49,10 @@ pub(super) struct BeingStored {
 
 impl Work {
     pub(super) fn has_room(&self) -> bool {
-        let storing = self.storing.as_ref().map_or(0, |storing| storing.bytes);
-        self.answers.bytes() + self.batch.bytes() + storing < ROOM
+        let (records, bytes) =
+            self.storing.as_ref().map_or((0, 0), |storing| (storing.records, storing.bytes));
+        let records = records + self.batch.len();
+        self.answers.bytes() + self.batch.bytes() + bytes + records * RECORD < ROOM
     }
 
     /// Whether all that was received has been answered, and the answers are on their way.
