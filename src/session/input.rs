@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
 
 use actix::prelude::*;
 use log::{debug, trace};
@@ -52,7 +53,7 @@ impl Session {
 
     fn received(&mut self, bytes: &[u8], ctx: &mut Context<Self>) {
         trace!("received peer={} {bytes:02x?}", self.guard.peer);
-        if let Some(idle_timeout) = self.host().setup.settings.idle_timeout {
+        if let Some(idle_timeout) = self.idle_timeout() {
             self.work().clock.set(Timer::Idle, idle_timeout);
         }
         match self.work.as_mut().filter(|work| !work.input.is_empty()) {
@@ -73,14 +74,18 @@ impl Session {
         if !self.work.as_ref().is_some_and(|work| work.paused) || !self.may_read() {
             return false;
         }
-        let (frame_timeout, idle_timeout) =
-            (self.host().setup.settings.frame_timeout, self.host().setup.settings.idle_timeout);
+        let (frame_timeout, idle_timeout) = (self.host().setup.settings.frame_timeout, self.idle_timeout());
         let work = self.work();
         work.paused = false;
         work.clock.resume(frame_timeout, idle_timeout);
         self.decode_input(ctx);
         self.note_pause();
         true
+    }
+
+    /// A new session is not idle: it has its auth timeout.
+    fn idle_timeout(&self) -> Option<Duration> {
+        self.host().setup.settings.idle_timeout.filter(|_| self.phase == Phase::Authenticated)
     }
 
     fn note_pause(&mut self) {
