@@ -253,3 +253,6 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+//! Sessions on pipes in memory, which starve at will, and on a clock that the test holds: it moves only when everything
+//! else is at rest. So `at_rest` is no guess, and what happens at a deadline happens exactly then.
+
+mod clocks;
+mod pressure;
+mod scripts;
+mod takeover;
+
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use super::*;
+use crate::access::Permits;
+use crate::config;
+use crate::credentials::{Checking, Credentials, Denied};
+use crate::faults::Faults;
+use crate::protocol::codec::encode;
+use crate::protocol::{ClientId, Frame, Mode};
+use crate::registry::{Registry, Table};
+use crate::stats::{Stats, Totals};
+use crate::supervisor::Name;
+use crate::uplink::store::{Batch, NotStored, Origin, Store, Storing};
+use crate::uplink::{Lent, Uplink};
+
+/// Longer than every deadline of a session.
+const FOREVER: Duration = Duration::from_secs(3600);
+
+/// A thread's worth of server around the sessions of a test.
+struct Rig {
+    stats: Arc<Stats>,
+    open: Arc<Open>,
+    permits: Permits,
+    store: TestStore,
+    known: watch::Sender<bool>,
+    // The actor lives as long as its address.
+    _uplink: Addr<Uplink>,
+}
+
+impl Rig {
+    /// Store and credentials answer at once; ids that begin with "known" are.
+    fn new(change: impl FnOnce(&mut config::Session)) -> Self {
+        tokio::time::pause();
+        let mut settings = config::Session::default();
+        change(&mut settings);
+        let (known, store) = (watch::Sender::new(true), TestStore::default());
+        let (faults, lent, registry) = (Faults::default(), Lent::default(), Name::new());
+        registry.register(Registry::new(Table::default(), faults.clone()).start());
+        let uplink = Uplink::new(Arc::new(store.clone()), lent.clone(), faults.clone()).start();
+        let (stats, open) = (Arc::new(Stats::default()), Arc::new(Open::default()));
+        install(Setup {
+            settings,
+            stats: Arc::clone(&stats),
+            credentials: Arc::new(KnownOnes(known.clone())),
+            registry,
+            uplink: lent,
+            open: Arc::clone(&open),
+            faults,
+        });
+        Self { stats, open, permits: Permits::new(100), store, known, _uplink: uplink }
+    }
+
+    /// A device on a pipe that holds so many bytes in each direction.
+    fn device(&self, pipe: usize) -> Peer {
+        let (near, far) = duplex(pipe);
+        start(self.connection(far));
+        Peer(near)
+    }
+
+    /// The same, and the session's address.
+    fn device_and_session(&self, pipe: usize) -> (Peer, Addr<Session>) {
+        let (near, far) = duplex(pipe);
+        let Connection { stream, peer, listener, permit } = self.connection(far);
+        let guard = Guard::new(Host::present().unwrap(), listener, peer, permit);
+        let session = Session { stream, guard, phase: Phase::New, work: None, closing: None };
+        (Peer(near), session.start())
+    }
+
+    async fn authenticated(&self, pipe: usize) -> Peer {
+        let mut device = self.device(pipe);
+        device.send(&auth(ID)).await;
+        device.expect("auth_ok").await;
+        device
+    }
+
+    fn connection(&self, stream: DuplexStream) -> Connection {
+        self.stats.accepted.one();
+        Connection {
+            stream: Stream::Memory(stream),
+            peer: ([192, 0, 2, 1], 7).into(),
+            listener: "memory".into(),
+            permit: self.permits.try_acquire().unwrap(),
+        }
+    }
+
+    fn totals(&self) -> Totals {
+        Totals::of(std::slice::from_ref(&self.stats))
+    }
+
+    /// So many sessions ended, all for this reason, and nothing is left of them.
+    async fn assert_ended(&self, sessions: u64, reason: Ended) {
+        timeout(FOREVER, self.open.none()).await.expect("all sessions have ended");
+        let totals = self.totals();
+        assert_eq!(totals.ended(reason), sessions, "ended {reason}, in all: {totals}");
+        assert_eq!((totals.sessions, totals.authenticated, self.permits.in_use()), (0, 0, 0));
+    }
+}
+
+/// The clock runs again, for the next rig of the same test to hold.
+impl Drop for Rig {
+    fn drop(&mut self) {
+        tokio::time::resume();
+    }
+}
+
+/// The device's end of a pipe.
+struct Peer(DuplexStream);
+
+impl Peer {
+    async fn send(&mut self, bytes: &[u8]) {
+        timeout(FOREVER, self.0.write_all(bytes)).await.expect("the session reads").unwrap();
+    }
+
+    async fn expect(&mut self, answers: &str) {
+        let mut got = vec![0; answers.len()];
+        let read = timeout(FOREVER, self.0.read_exact(&mut got)).await;
+        assert!(matches!(read, Ok(Ok(_))), "{read:?} while waiting for {answers:?}");
+        assert_eq!(String::from_utf8_lossy(&got), answers);
+    }
+
+    /// What comes until the session closes.
+    async fn rest(&mut self) -> String {
+        let mut got = Vec::new();
+        timeout(FOREVER, self.0.read_to_end(&mut got)).await.expect("the session ends").unwrap();
+        String::from_utf8(got).unwrap()
+    }
+}
+
+/// Waits until nobody has anything to do.
+async fn at_rest() {
+    sleep(Duration::from_millis(1)).await;
+}
+
+/// Keeps what it is given, and answers with what is set; while nothing is, not at all.
+#[derive(Clone)]
+struct TestStore {
+    batches: Arc<Mutex<Vec<Vec<Vec<u8>>>>>,
+    answer: watch::Sender<Option<Result<(), NotStored>>>,
+}
+
+impl Default for TestStore {
+    fn default() -> Self {
+        Self { batches: Arc::default(), answer: watch::Sender::new(Some(Ok(()))) }
+    }
+}
+
+impl TestStore {
+    fn records(&self) -> Vec<Vec<u8>> {
+        self.batches.lock().unwrap().concat()
+    }
+
+    fn never_answers(&self) {
+        self.answer.send_replace(None);
+    }
+
+    fn answers(&self, stored: Result<(), NotStored>) {
+        self.answer.send_replace(Some(stored));
+    }
+}
+
+impl Store for TestStore {
+    fn store(&self, _: &Origin, batch: &mut Batch) -> Storing {
+        self.batches.lock().unwrap().push(batch.iter().map(<[u8]>::to_vec).collect());
+        batch.clear();
+        let mut answer = self.answer.subscribe();
+        Storing::Later(Box::pin(async move {
+            let answer = answer.wait_for(Option::is_some).await.unwrap().clone();
+            answer.unwrap()
+        }))
+    }
+}
+
+struct KnownOnes(watch::Sender<bool>);
+
+impl Credentials for KnownOnes {
+    fn check(&self, client: &ClientId) -> Checking {
+        let known = client.as_str().starts_with("known").then_some(()).ok_or(Denied::Unknown);
+        let mut answers = self.0.subscribe();
+        Box::pin(async move {
+            answers.wait_for(|answers| *answers).await.unwrap();
+            known
+        })
+    }
+}
+
+const ID: &str = "known 1";
+const PING: [u8; 2] = [0x40, 0];
+
+fn bytes(frame: Frame<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode(&frame, &mut bytes).unwrap();
+    bytes
+}
+
+fn auth(client: &str) -> Vec<u8> {
+    bytes(Frame::Auth { client })
+}
+
+fn send(data: &[u8]) -> Vec<u8> {
+    bytes(Frame::Send { mode: Mode::Session, client: ID, data })
+}
+
+fn one_shot(client: &str) -> Vec<u8> {
+    bytes(Frame::Send { mode: Mode::OneShot, client, data: b"once" })
+}
