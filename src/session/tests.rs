@@ -7,6 +7,7 @@ mod scripts;
 mod takeover;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::watch;
@@ -52,6 +53,7 @@ impl Rig {
         let (stats, open) = (Arc::new(Stats::default()), Arc::new(Open::default()));
         install(Setup {
             settings,
+            linger: Duration::from_secs(1),
             stats: Arc::clone(&stats),
             credentials: Arc::new(KnownOnes(known.clone())),
             registry,
