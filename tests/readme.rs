@@ -1,4 +1,4 @@
-//! What README.md and docs/PROTOCOL.md say is so: the keys and defaults, the reasons, the bytes.
+//! What README.md and src/protocol/PROTOCOL.md say is so: the keys and defaults, the reasons, the bytes.
 
 mod common;
 
@@ -13,7 +13,7 @@ use trap_server::protocol::Reply;
 use trap_server::stats::{Ended, Refused};
 
 const README: &str = include_str!("../README.md");
-const PROTOCOL: &str = include_str!("../docs/PROTOCOL.md");
+const PROTOCOL: &str = include_str!("../src/protocol/PROTOCOL.md");
 const CONFIG: &str = include_str!("../config.toml");
 
 #[test]

@@ -5,6 +5,8 @@
 //! | [`frame`] | what travels as a binary frame, and the ids in it |
 //! | [`reply`] | the words with which the server answers |
 //! | [`codec`] | decoding and encoding of both |
+//!
+#![doc = include_str!("PROTOCOL.md")]
 
 pub mod codec;
 pub mod frame;
