@@ -67,7 +67,7 @@ impl Server {
         let sockets = config.listeners.iter().map(open).collect::<Result<_, _>>()?;
         let credentials = Arc::new(List::new(&config.credentials.clients));
         let store: Arc<dyn Store> = match config.uplink.store {
-            config::Store::Log => Arc::new(Log),
+            config::Store::Log => Arc::new(Log::open()),
         };
         Ok(Self { config, sockets, credentials, store, faults: Faults::from_env() })
     }

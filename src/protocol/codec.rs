@@ -35,7 +35,7 @@ pub struct Head {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// Modes 1 and 2 exist, and `0x00` as padding.
-    #[error("first byte 0x{byte:02x} has mode {}, expected 1 or 2", byte >> 6)]
+    #[error("first byte 0x{byte:02x} has mode {}, expected 1 or 2{}", byte >> 6, if *byte == 0x16 { " (TLS begins so)" } else { "" })]
     Mode {
         /// The first byte.
         byte: u8,

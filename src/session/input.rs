@@ -52,7 +52,7 @@ impl Session {
     }
 
     fn received(&mut self, bytes: &[u8], ctx: &mut Context<Self>) {
-        trace!("received peer={} {bytes:02x?}", self.guard.peer);
+        trace!("received peer={} \"{}\"", self.guard.peer, escape(bytes, bytes.len()));
         if let Some(idle_timeout) = self.idle_timeout() {
             self.work().clock.set(Timer::Idle, idle_timeout);
         }

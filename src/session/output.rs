@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::clock::Timer;
 use super::{Closing, Session};
+use crate::logging::escape;
 
 /// How many reads are discarded in a row, before the others of the thread have a turn.
 const DISCARDS: usize = 8;
@@ -27,7 +28,7 @@ impl Session {
                     break;
                 }
                 Poll::Ready(Ok(written)) => {
-                    trace!("sent peer={} {:?}", self.guard.peer, work.answers.out().get(..written));
+                    trace!("sent peer={} \"{}\"", self.guard.peer, escape(work.answers.out(), written));
                     work.answers.left(written);
                     work.clock.clear(Timer::Write);
                     made_room = work.paused && work.has_room();

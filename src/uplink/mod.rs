@@ -132,7 +132,7 @@ mod tests {
         let Storing::Later(stored) = intake.store(&origin(), &mut batch()) else {
             panic!("nothing was lent");
         };
-        let addr = Uplink::new(Arc::new(Log), lent.clone(), Faults::default()).start();
+        let addr = Uplink::new(Arc::new(Log::open()), lent.clone(), Faults::default()).start();
         assert_eq!(stored.await, Ok(()));
         assert!(matches!(intake.store(&origin(), &mut batch()), Storing::Now(Ok(()))));
 

@@ -161,3 +161,10 @@ fn what_does_not_fit_is_not_encoded() {
         Err(Unencodable::Id(BadClientId::Length { got: MAX_ID + 1 }))
     );
 }
+
+#[test]
+fn a_client_that_speaks_tls_is_told_apart() {
+    let told = |byte| decode(&[byte], MAX_DATA).unwrap_err().to_string();
+    assert_eq!(told(0x16), "first byte 0x16 has mode 0, expected 1 or 2 (TLS begins so)");
+    assert_eq!(told(0x17), "first byte 0x17 has mode 0, expected 1 or 2");
+}
