@@ -1,0 +1,143 @@
+//! From `listening` to the last line: signals, sessions that are open, sessions that do not end, and a log that nobody
+//! reads.
+
+use std::io::{BufRead, ErrorKind, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+use tokio::task::JoinSet;
+use trap_server::client::Device;
+
+use crate::child::{CONFIG, PATIENCE, Server, command};
+
+const MANY: usize = 1000;
+
+pub async fn device(address: SocketAddr, id: &str) -> Device {
+    let mut device = Device::connect_within(PATIENCE, address).await.unwrap();
+    device.auth(id).await.unwrap();
+    device
+}
+
+/// Devices that all come at once.
+async fn many(address: SocketAddr, count: usize) -> Vec<Device> {
+    rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    let mut coming = JoinSet::new();
+    for number in 0..count {
+        coming.spawn(async move { device(address, &format!("device{number}")).await });
+    }
+    coming.join_all().await
+}
+
+#[tokio::test]
+async fn sigterm_and_sigint_stop_it_with_a_thousand_sessions_open() {
+    for signal in ["TERM", "INT"] {
+        let mut server = Server::start(CONFIG);
+        let devices = many(server.address(), MANY).await;
+        server.signal(signal);
+        server.await_line(&format!("SIG{signal}: stopping; once more stops at once"));
+        for mut device in devices {
+            device.closed().await.unwrap();
+        }
+        assert_eq!(server.ended().code(), Some(0));
+        server.await_line("listener test is asked to stop");
+        server.await_line(&format!("stopped {MANY} sessions"));
+        server.await_line("stopped cut_off=0 killed=0");
+    }
+}
+
+#[tokio::test]
+async fn sessions_that_do_not_end_are_cut_off_and_counted() {
+    let mut server = Server::start(&CONFIG.replace("\"30s\"", "\"5s\""));
+    let _stuck = peer_that_does_not_read(server.address());
+    let _devices = many(server.address(), 3).await;
+    server.signal("TERM");
+    assert_eq!(server.ended().code(), Some(0));
+    server.await_line("stopped 3 sessions, cut off 1 that did not end in time");
+    server.await_line("stopped cut_off=1 killed=0");
+}
+
+#[tokio::test]
+async fn a_second_signal_stops_it_at_once() {
+    for second in ["TERM", "INT"] {
+        // Longer than the test waits, and the stuck session may stay as long.
+        let config = CONFIG.replace("\"30s\"", "\"1h\"") + "[session]\nwrite_timeout = \"1h\"\n";
+        let mut server = Server::start(&config);
+        let _stuck = peer_that_does_not_read(server.address());
+        server.signal("TERM");
+        server.await_line("SIGTERM: stopping");
+        server.await_line("listener test is asked to stop");
+        assert!(server.is_running());
+        server.signal(second);
+        assert_eq!(server.ended().code(), Some(0));
+        server.await_line(&format!("SIG{second}: stopped at once"));
+    }
+}
+
+/// A peer that pings until its server does not read any more, since nobody reads the answers.
+fn peer_that_does_not_read(address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&address.into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    stream.write_all(b"\x44\x00\x05stuck").unwrap();
+    stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    loop {
+        match stream.write(&[0x40; 64 * 1024]) {
+            Ok(_) => {}
+            Err(err) if err.kind() == ErrorKind::WouldBlock => return stream,
+            Err(err) => panic!("{err}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_killed_does_not_keep_the_next_from_its_port() {
+    let mut first = Server::start(CONFIG);
+    let address = first.address();
+    let mut devices = many(address, 10).await;
+    first.signal("KILL");
+    assert_eq!(first.ended().code(), None);
+    for device in &mut devices {
+        assert!(device.ping().await.is_err());
+    }
+    let second = Server::start(&CONFIG.replace("127.0.0.1:0", &address.to_string()));
+    assert_eq!(second.address(), address);
+    device(address, "device0").await.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_environment_overrides_the_level_of_the_log() {
+    let quiet = CONFIG.to_owned() + "[log]\nlevel = \"warn\"\n";
+    let (mut command, folder) = command(Some(&quiet), &[]);
+    command.env("RUST_LOG", "debug");
+    let server = Server::of(command, folder);
+    device(server.address(), "device").await.ping().await.unwrap();
+    assert!(server.await_line("frame peer=").contains(" DEBUG "));
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_stalls_nobody() {
+    let (mut command, folder) = command(Some(CONFIG), &[]);
+    command.env("RUST_LOG", "trace");
+    let (mut server, mut stderr) = Server::unread(command, folder);
+    let mut line = String::new();
+    while !line.contains("listening listener=test") {
+        line.clear();
+        assert_ne!(stderr.read_line(&mut line).unwrap(), 0);
+    }
+    let address = line.trim_end().rsplit_once("address=").unwrap().1.parse().unwrap();
+    let mut device = device(address, "device").await;
+    // A pipe holds 64 KiB, the log 1 MiB waiting and 1 MiB being written: this is more.
+    for _ in 0..400 {
+        device.send(&[b'x'; 4096]).await.unwrap();
+    }
+    server.read(stderr);
+    let notice = server.await_line("lines were dropped: ");
+    assert!(notice.contains(" WARN "), "{notice}");
+    device.ping().await.unwrap();
+    server.signal("TERM");
+    drop(device);
+    assert_eq!(server.ended().code(), Some(0));
+    server.await_line("stopped cut_off=0 killed=0");
+}
