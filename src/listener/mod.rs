@@ -101,3 +101,117 @@ impl Handler<Stop> for Listener {
         ctx.stop();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Shutdown, SocketAddr, TcpStream};
+
+    use actix_rt::Arbiter;
+    use socket2::SockRef;
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::access::{Permits, Rules};
+    use crate::config;
+    use crate::supervisor::{Exit, Link, spawn};
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// What outlives a listener: its socket, its door, its workers.
+    struct Place {
+        socket: Arc<TcpListener>,
+        door: Arc<Door>,
+        workers: Vec<Worker>,
+        /// Whom it let in.
+        inside: UnboundedReceiver<SocketAddr>,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let config =
+                config::Listener { bind: "127.0.0.1:0".parse().unwrap(), ..config::Listener::default() };
+            let (tell, inside) = unbounded_channel();
+            let door = Door {
+                listener: "test".into(),
+                rules: Rules::default(),
+                permits: Permits::new(1000),
+                refusals: Refusals::default(),
+                start_session: Arc::new(move |connection| tell.send(connection.peer).unwrap()),
+            };
+            let worker = |_| Worker { arbiter: Arbiter::new().handle(), stats: Arc::default() };
+            Self {
+                socket: Arc::new(bind(&config).unwrap()),
+                door: Arc::new(door),
+                workers: (0..2).map(worker).collect(),
+                inside,
+            }
+        }
+
+        fn listen(&self) -> Link {
+            let (socket, door) = (Arc::clone(&self.socket), Arc::clone(&self.door));
+            spawn(Listener::new(socket, door, self.workers.clone(), Faults::default())).1
+        }
+
+        fn client(&self) -> TcpStream {
+            TcpStream::connect(self.socket.local_addr().unwrap()).unwrap()
+        }
+
+        async fn next(&mut self) -> SocketAddr {
+            timeout(PATIENCE, self.inside.recv()).await.unwrap().unwrap()
+        }
+
+        /// Waits until neither the listener nor an acceptor is left.
+        async fn deserted(&self) {
+            let deserted = async {
+                while Arc::strong_count(&self.door) > 1 {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            timeout(PATIENCE, deserted).await.unwrap();
+        }
+    }
+
+    #[actix::test]
+    async fn whoever_comes_between_two_listeners_is_let_in_by_the_second() {
+        let mut place = Place::new();
+        let first = place.listen();
+        let client = place.client();
+        assert_eq!(place.next().await, client.local_addr().unwrap());
+        drop(first);
+        place.deserted().await;
+
+        let clients: Vec<_> = (0..50).map(|_| place.client()).collect();
+        assert!(place.inside.try_recv().is_err());
+        let _second = place.listen();
+        let mut waiting: Vec<_> = clients.iter().map(|client| client.local_addr().unwrap()).collect();
+        while !waiting.is_empty() {
+            let peer = place.next().await;
+            let index = waiting.iter().position(|address| *address == peer).unwrap();
+            waiting.swap_remove(index);
+        }
+    }
+
+    #[actix::test]
+    async fn a_listener_dies_with_its_acceptors() {
+        let place = Place::new();
+        let link = place.listen();
+        SockRef::from(&*place.socket).shutdown(Shutdown::Both).unwrap();
+        let exit = timeout(PATIENCE, link).await.unwrap();
+        let Exit::Failed(reason) = exit else { panic!("{exit:?}") };
+        assert!(reason.starts_with("an acceptor ended: accepting failed: "), "{reason}");
+        place.deserted().await;
+    }
+
+    #[actix::test]
+    async fn an_acceptor_whose_thread_ends_takes_its_listener_along() {
+        let mut place = Place::new();
+        let link = place.listen();
+        let _client = place.client();
+        place.next().await;
+        place.workers[1].arbiter.stop();
+        let exit = timeout(PATIENCE, link).await.unwrap();
+        assert_eq!(exit, Exit::Failed("an acceptor ended: it was killed".into()));
+        place.deserted().await;
+    }
+}
