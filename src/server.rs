@@ -300,3 +300,42 @@ impl Running {
         self.supervisor.send(Terminate { prefix, within }).await.unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(binds: &[SocketAddr]) -> Config {
+        let listener = |(index, bind): (usize, &SocketAddr)| config::Listener {
+            name: format!("listener{index}"),
+            bind: *bind,
+            ..config::Listener::default()
+        };
+        Config { listeners: binds.iter().enumerate().map(listener).collect(), ..Config::default() }
+    }
+
+    #[test]
+    fn every_socket_is_opened_or_none() {
+        // An address that nobody else on this machine takes a port of.
+        let free = TcpListener::bind("127.77.0.1:0").unwrap();
+        let taken = TcpListener::bind("127.77.0.1:0").unwrap();
+        let (first, second) = (free.local_addr().unwrap(), taken.local_addr().unwrap());
+        drop(free);
+        let Err(err) = Server::bind(config(&[first, second])) else { panic!("{second} is taken") };
+        let text = err.to_string();
+        assert!(text.starts_with(&format!("listener \"listener1\" cannot listen on {second}: ")), "{text}");
+        assert!(
+            text.ends_with(". Another process has it (`ss -ltnp` shows which); end it, or change `bind`")
+        );
+        drop(TcpListener::bind(first).unwrap());
+        drop(taken);
+        assert!(Server::bind(config(&[first, second])).is_ok());
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_no_reason_to_look_for_a_process() {
+        // 192.0.2.0/24 is for documentation, and nobody's.
+        let Err(err) = Server::bind(config(&["192.0.2.1:0".parse().unwrap()])) else { panic!("it is ours") };
+        assert!(err.to_string().ends_with(". This machine has no such address; change `bind`"), "{err}");
+    }
+}
