@@ -93,7 +93,8 @@ fn peer_that_does_not_read(address: SocketAddr) -> TcpStream {
 
 #[tokio::test]
 async fn what_was_killed_does_not_keep_the_next_from_its_port() {
-    let mut first = Server::start(CONFIG);
+    // An address that nobody else on this machine takes a port of in between.
+    let mut first = Server::start(&CONFIG.replace("127.0.0.1:0", "127.77.0.2:0"));
     let address = first.address();
     let mut devices = many(address, 10).await;
     first.signal("KILL");
