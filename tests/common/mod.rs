@@ -3,6 +3,7 @@
 
 pub mod late;
 pub mod logs;
+pub mod namespace;
 pub mod raw;
 
 use std::net::SocketAddr;
