@@ -157,24 +157,3 @@ impl Signals {
         }
     }
 }
-
-#[cfg(all(test, feature = "faults"))]
-mod tests {
-    use trap_server::faults::{Fault, Point};
-
-    use super::*;
-
-    #[test]
-    fn a_supervisor_that_gives_up_is_a_failure_of_the_software() {
-        let mut config = Config::default();
-        config.listeners[0].bind = "127.0.0.1:0".parse().unwrap();
-        config.supervisor.max_restarts = 0;
-        let code = actix_rt::System::new().block_on(async {
-            let running = Server::bind(config).unwrap().start().unwrap();
-            running.faults().set(Point::Registry, Fault::Panic);
-            let run = run(running, Signals::new().unwrap());
-            tokio::time::timeout(Duration::from_secs(30), run).await.unwrap()
-        });
-        assert_eq!(code, SOFTWARE);
-    }
-}

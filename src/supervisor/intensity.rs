@@ -1,6 +1,7 @@
 //! How many restarts in how long are too many. Pure: the time comes in as an argument.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// OTP's restart intensity: more than `max_restarts` within the window are a failure of the supervisor.
@@ -27,6 +28,12 @@ impl Intensity {
         }
         self.restarts.push_back(now);
         Ok(self.restarts.len())
+    }
+}
+
+impl fmt::Display for Intensity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} within {}", self.max_restarts, humantime::format_duration(self.within))
     }
 }
 

@@ -79,7 +79,6 @@ enum State {
 pub struct Supervisor {
     children: Vec<Child>,
     intensity: Intensity,
-    restarts: u64,
     gave_up: Option<oneshot::Sender<GaveUp>>,
 }
 
@@ -96,7 +95,7 @@ impl Supervisor {
     /// A supervisor without children, and what tells that it gave up.
     pub fn new(intensity: Intensity) -> (Self, oneshot::Receiver<GaveUp>) {
         let (gave_up, told) = oneshot::channel();
-        (Self { children: Vec::new(), intensity, restarts: 0, gave_up: Some(gave_up) }, told)
+        (Self { children: Vec::new(), intensity, gave_up: Some(gave_up) }, told)
     }
 
     /// Adds a permanent child; children start in this order.
@@ -131,12 +130,11 @@ impl Supervisor {
             let _ = done.send(());
             return;
         }
-        self.restarts += 1;
         match self.intensity.note(Instant::now()) {
             Ok(recent) => {
                 error!(
-                    "{} ended: {exit}; restarting it, restart {} ({recent} recent)",
-                    child.name, self.restarts
+                    "{} ended: {exit}; restarting it (restart {recent} of at most {})",
+                    child.name, self.intensity
                 );
                 // Through the mailbox, so that a child that cannot start does not recurse.
                 ctx.notify(Restart(index));

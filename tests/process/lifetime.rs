@@ -142,3 +142,28 @@ async fn a_log_that_nobody_reads_stalls_nobody() {
     assert_eq!(server.ended().code(), Some(0));
     server.await_line("stopped cut_off=0 killed=0");
 }
+
+/// Built without the feature it has no faults, and does not look for any.
+#[cfg(feature = "faults")]
+#[test]
+fn a_supervisor_that_gives_up_is_said_and_exits_with_70() {
+    let config = CONFIG.to_owned() + "[supervisor]\nmax_restarts = 2\n";
+    let (mut command, folder) = command(Some(&config), &[]);
+    command.env("TRAP_FAULTS", "Registry,Registry,Registry");
+    let mut server = Server::of(command, folder);
+    assert_eq!(server.ended().code(), Some(70));
+    let cause = "it panicked: injected fault at Registry";
+    server.await_line(&format!("registry ended: {cause}; restarting it (restart 2 of at most 2 within 1h)"));
+    server
+        .await_line(&format!("gave up: registry ended ({cause}), and that was one of more than 2 restarts"));
+    server.await_line("stopped cut_off=0 killed=0");
+}
+
+#[test]
+fn a_level_at_which_the_store_log_is_silent_is_warned_of() {
+    let warning = "the store \"log\" shows nothing at this level of the log";
+    assert!(Server::start(CONFIG).lines(warning).is_empty());
+    let (mut command, folder) = command(Some(CONFIG), &[]);
+    command.env("RUST_LOG", "info,trap_server::uplink=warn");
+    Server::of(command, folder).await_line(warning);
+}
