@@ -197,7 +197,7 @@ async fn everything_crashes_again_and_again() {
             server.faults.set(point, Fault::Panic);
             newcomers(server.address, 5).await;
             restarts += 1;
-            let restarted = format!("restarting it, restart {restarts} ");
+            let restarted = format!("restarting it (restart {restarts} of ");
             eventually("it is restarted", || logs::has(&["crash-all ERROR", &restarted])).await;
         }
     }
