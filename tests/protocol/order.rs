@@ -100,9 +100,9 @@ async fn a_peer_that_half_closes_gets_its_pending_answers() {
         eventually("the uplink was asked", || store.handed().len() == 1).await;
         store.answer(Ok(())).await;
         raw.expect_last("send_okpong").await;
+        eventually("it has ended", || server.totals().ended(reason) == 1).await;
         store.answer_all();
         server.assert_nothing_is_left().await;
-        assert_eq!(server.totals().ended(reason), 1);
     }
 }
 
