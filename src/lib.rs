@@ -10,7 +10,7 @@
 //! Server
 //! └─ Supervisor              one_for_one · permanent children · max_restarts in a window
 //!    ├─ Uplink               owns the store, lends it to the sessions
-//!    ├─ Registry             client id -> session; the table belongs to the start function and outlives the actor
+//!    ├─ Registry             decides who has an id; the table belongs to the start function and outlives the actor
 //!    └─ Listener × n         one per [[listener]]; its socket, permits and counters outlive it too
 //!       └─ Acceptor × m      one per worker, linked to the listener
 //! Session × many             temporary: one per connection, on its acceptor's thread; never restarted

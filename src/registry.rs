@@ -1,8 +1,9 @@
 //! Who is connected: client id to session.
 //!
 //! As in the original the table is public and outlives its process: the supervisor's start function owns it and lends it to
-//! the actor, which alone makes rows. A row is taken down by whoever drops its [`Registration`], directly, for a goodbye
-//! sent to an actor that is being restarted would be lost.
+//! the actor. A session makes the row of an id that has none itself, which costs no message. Of an id that is held the actor
+//! decides, one newcomer after the other. A row is taken down by whoever drops its [`Registration`], directly too, for a
+//! goodbye sent to an actor that is being restarted would be lost.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -64,26 +65,33 @@ impl Table {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a row; the actor's part, who sees to it that newcomers take their turns.
-    pub fn register(&self, new: Register) -> Result<Registration, Held> {
+    /// Makes a row for an id that has none, like `ets:insert_new`. Otherwise the request comes back, for the registry to
+    /// decide.
+    pub fn insert_new(&self, new: Register) -> Result<Registration, Register> {
         let mut rows = self.rows();
+        if rows.by_id.contains_key(&new.client) {
+            return Err(new);
+        }
+        Ok(self.insert(&mut rows, new))
+    }
+
+    /// Decides who has the id from now on. An older session is told if it is not the one.
+    fn decide(&self, new: Register) -> Result<Registration, Held> {
+        let mut rows = self.rows();
+        if let Some(older) = rows.by_id.get(&new.client) {
+            if new.duplicate == Duplicate::Reject {
+                return Err(Held { by: older.peer });
+            }
+            older.session.upgrade().inspect(|session| session.do_send(Kick { by: new.peer }));
+        }
+        Ok(self.insert(&mut rows, new))
+    }
+
+    fn insert(&self, rows: &mut Rows, Register { client, peer, session, .. }: Register) -> Registration {
         rows.made += 1;
         let number = rows.made;
-        let row = Row { number, peer: new.peer, session: new.session };
-        match rows.by_id.entry(new.client.clone()) {
-            Entry::Vacant(place) => {
-                place.insert(row);
-            }
-            Entry::Occupied(place) if new.duplicate == Duplicate::Reject => {
-                return Err(Held { by: place.get().peer });
-            }
-            Entry::Occupied(mut place) => {
-                let older = place.insert(row);
-                older.session.upgrade().inspect(|session| session.do_send(Kick { by: new.peer }));
-            }
-        }
-        drop(rows);
-        Ok(Registration { table: self.clone(), client: new.client, number })
+        rows.by_id.insert(client.clone(), Row { number, peer, session });
+        Registration { table: self.clone(), client, number }
     }
 }
 
@@ -119,7 +127,7 @@ impl Drop for Registration {
 }
 
 /// Asks for a row.
-#[derive(Message)]
+#[derive(Clone, Message)]
 #[rtype(result = "Result<Registration, Held>")]
 pub struct Register {
     /// The id, known and not yet registered by this session.
@@ -140,7 +148,7 @@ pub struct Held {
     pub by: SocketAddr,
 }
 
-/// The registry's actor: one row after the other, so that two newcomers of one id take their turns.
+/// The registry's actor: decides of the ids that several sessions want.
 pub struct Registry {
     table: Table,
     faults: Faults,
@@ -166,7 +174,7 @@ impl Handler<Register> for Registry {
 
     fn handle(&mut self, register: Register, _: &mut Context<Self>) -> Self::Result {
         self.faults.trip(Point::RegistryQuestion);
-        self.table.register(register)
+        self.table.decide(register)
     }
 }
 

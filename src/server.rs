@@ -105,6 +105,7 @@ impl Server {
                 linger: LINGER.min(config.server.shutdown / 2),
                 stats: Arc::clone(&worker.stats),
                 credentials: Arc::clone(&credentials),
+                table: table.clone(),
                 registry: registry.clone(),
                 uplink: lent.clone(),
                 open: Arc::clone(&open),

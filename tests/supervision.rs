@@ -106,13 +106,16 @@ async fn work(mut device: Device, rounds: Arc<AtomicU64>, enough: Arc<AtomicBool
     Ok(())
 }
 
-/// Devices that all come at once, each served.
+/// Devices that all come at once, each served. The id of each is held by then, so that the registry has to decide.
 async fn newcomers(address: SocketAddr, count: usize) {
     let mut coming = JoinSet::new();
     for number in 0..count {
         coming.spawn(async move {
+            let id = format!("newcomer{number}");
+            let mut older = Device::connect_within(PATIENCE, address).await?;
+            older.auth(&id).await?;
             let mut device = Device::connect_within(PATIENCE, address).await?;
-            device.auth(&format!("newcomer{number}")).await?;
+            device.auth(&id).await?;
             device.send(b"hello").await
         });
     }
@@ -209,10 +212,14 @@ async fn everything_crashes_again_and_again() {
 #[tokio::test]
 async fn an_auth_is_asked_once_more_every_time() {
     let server = server("question", |_| {});
-    for round in 0..100 {
+    let mut device = server.authenticated("device").await;
+    for _ in 0..100 {
         server.faults.set(Point::RegistryQuestion, Fault::Panic);
-        server.authenticated(&format!("device{round}")).await;
+        let newer = server.authenticated("device").await;
+        device.closed().await.unwrap();
+        device = newer;
     }
+    drop(device);
     server.assert_nothing_is_left().await;
 }
 
@@ -220,6 +227,7 @@ async fn an_auth_is_asked_once_more_every_time() {
 async fn an_auth_that_kills_the_registry_twice_is_refused() {
     let server = server("question-twice", |_| {});
     let load = Load::start(&server).await;
+    let mut older = server.authenticated("deadly").await;
     server.faults.set(Point::RegistryQuestion, Fault::Panic);
     server.faults.set(Point::RegistryQuestion, Fault::Panic);
     let mut device = server.device().await;
@@ -229,7 +237,8 @@ async fn an_auth_that_kills_the_registry_twice_is_refused() {
     drop(device);
     let words = ["reason=auth_failure", "listener=question-twice", &peer, "restarted twice"];
     eventually("the refusal is in the log", || logs::has(&words)).await;
-    assert!(!server.table.contains("deadly"));
+    older.ping().await.unwrap();
+    drop(older);
     server.authenticated("harmless").await;
     assert!(load.finish().await.is_empty());
     server.assert_nothing_is_left().await;

@@ -19,7 +19,12 @@ fn peer(port: u16) -> SocketAddr {
 
 /// Registers a session that is gone already.
 fn register(table: &Table, client: usize, port: u16, duplicate: Duplicate) -> Result<Registration, Held> {
-    table.register(Register { client: id(client), peer: peer(port), session: nobody(), duplicate })
+    obtain(table, Register { client: id(client), peer: peer(port), session: nobody(), duplicate })
+}
+
+/// What a session does to obtain a row, and the registry for it.
+fn obtain(table: &Table, new: Register) -> Result<Registration, Held> {
+    table.insert_new(new).or_else(|held| table.decide(held))
 }
 
 struct Nobody;
@@ -85,7 +90,7 @@ async fn only_the_session_that_is_taken_over_is_kicked() {
         let (kicked, told) = mpsc::channel();
         let session = Session(kicked).start();
         let recipient = session.downgrade().recipient();
-        let row = table.register(Register { client: id(1), peer: peer(port), session: recipient, duplicate });
+        let row = obtain(&table, Register { client: id(1), peer: peer(port), session: recipient, duplicate });
         (session, row, told)
     };
     let (first, _row, first_kicked) = newcomer(1, Duplicate::Takeover);

@@ -69,18 +69,20 @@ impl Handler<Auth<'_>> for Session {
 impl Session {
     fn registration(&self, client: String, ctx: &mut Context<Self>) -> LookUp {
         let setup = &self.host().setup;
-        let (credentials, registry) = (Arc::clone(&setup.credentials), setup.registry.clone());
+        let (credentials, table, registry) =
+            (Arc::clone(&setup.credentials), setup.table.clone(), setup.registry.clone());
         let (peer, duplicate) = (self.guard.peer, setup.settings.duplicate);
         let session = ctx.address().downgrade().recipient();
         Box::pin(async move {
             let client = known(client, &*credentials).await?;
-            let register = || Register { client: client.clone(), peer, session: session.clone(), duplicate };
-            match registry.call(register).await {
+            let held = match table.insert_new(Register { client, peer, session, duplicate }) {
+                Ok(registration) => return Ok(Known::Registered(registration)),
+                Err(held) => held,
+            };
+            match registry.call(|| held.clone()).await {
                 Ok(Ok(registration)) => Ok(Known::Registered(registration)),
-                Ok(Err(held)) => Err(Refusal::new(client.as_str(), held)),
-                Err(no_answer) => {
-                    Err(Refusal::new(client.as_str(), format_args!("the registry: {no_answer}")))
-                }
+                Ok(Err(other)) => Err(Refusal::new(held.client.as_str(), other)),
+                Err(err) => Err(Refusal::new(held.client.as_str(), format_args!("the registry: {err}"))),
             }
         })
     }

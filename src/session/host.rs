@@ -14,7 +14,7 @@ use super::work::Work;
 use crate::config;
 use crate::credentials::Credentials;
 use crate::faults::Faults;
-use crate::registry::Registry;
+use crate::registry::{Registry, Table};
 use crate::stats::Stats;
 use crate::supervisor::Name;
 use crate::uplink::{Intake, Lent};
@@ -37,6 +37,8 @@ pub struct Setup {
     /// Who may authenticate.
     pub credentials: Arc<dyn Credentials>,
     /// Who is connected.
+    pub table: Table,
+    /// Who decides of an id that is connected already.
     pub registry: Name<Registry>,
     /// Where records go.
     pub uplink: Lent,

@@ -48,7 +48,8 @@ impl Rig {
         change(&mut settings);
         let (known, store) = (watch::Sender::new(true), TestStore::default());
         let (faults, lent, registry) = (Faults::default(), Lent::default(), Name::new());
-        registry.register(Registry::new(Table::default(), faults.clone()).start());
+        let table = Table::default();
+        registry.register(Registry::new(table.clone(), faults.clone()).start());
         let uplink = Uplink::new(Arc::new(store.clone()), lent.clone(), faults.clone()).start();
         let (stats, open) = (Arc::new(Stats::default()), Arc::new(Open::default()));
         install(Setup {
@@ -56,6 +57,7 @@ impl Rig {
             linger: Duration::from_secs(1),
             stats: Arc::clone(&stats),
             credentials: Arc::new(KnownOnes(known.clone())),
+            table,
             registry,
             uplink: lent,
             open: Arc::clone(&open),
