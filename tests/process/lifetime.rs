@@ -99,8 +99,9 @@ async fn what_was_killed_does_not_keep_the_next_from_its_port() {
     let mut devices = many(address, 10).await;
     first.signal("KILL");
     assert_eq!(first.ended().code(), None);
+    // Nothing is sent: a reset would do away with what the kernel keeps of the connections.
     for device in &mut devices {
-        assert!(device.ping().await.is_err());
+        device.closed().await.unwrap();
     }
     let second = Server::start(&CONFIG.replace("127.0.0.1:0", &address.to_string()));
     assert_eq!(second.address(), address);
