@@ -246,6 +246,8 @@ async fn children_that_end_too_often_are_not_restarted_any_more() {
     assert_eq!(tree.terminate("", PATIENCE).await, [""; 0]);
     assert_eq!(tree.next().await, News::AskedToStop("b"));
     assert_eq!(tree.next().await, News::Gone("b"));
+    // It was terminated between two lives.
+    soon(tree.supervisor.send(Restart(0))).await.unwrap();
     assert!(tree.news.try_recv().is_err());
 }
 
