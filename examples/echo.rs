@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use trap_server::access::{Permit, Permits};
 use trap_server::config;
 use trap_server::faults::Faults;
-use trap_server::listener::{self, Connection, Door, Listener, Refusals, Stream, Worker};
+use trap_server::listener::{self, Connection, Door, Listener, Stream, Worker};
 use trap_server::logging;
 use trap_server::stats::Stats;
 use trap_server::supervisor::{self, GaveUp, Intensity, Link, Started, Supervisor};
@@ -50,13 +50,8 @@ pub fn serve(bind: SocketAddr, deadline: Duration) -> io::Result<Serving> {
     let config = config::Listener { name: "echo".into(), bind, ..config::Listener::default() };
     let socket = Arc::new(listener::bind(&config)?);
     let address = socket.local_addr()?;
-    let door = Arc::new(Door {
-        listener: config.name.as_str().into(),
-        rules: config.access,
-        permits: Permits::new(1000),
-        refusals: Refusals::default(),
-        start_session: Arc::new(move |connection| Echo::start(connection, deadline)),
-    });
+    let start_session = Arc::new(move |connection| Echo::start(connection, deadline));
+    let door = Arc::new(Door::new(&config.name, config.access, Permits::new(1000), start_session));
     let workers = vec![Worker { arbiter: Arbiter::try_new()?.handle(), stats: Arc::new(Stats::default()) }];
     let (supervisor, gave_up) = Supervisor::new(Intensity::new(10, Duration::from_secs(60)));
     let supervisor = supervisor.child("listener", move || {

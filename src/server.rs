@@ -16,7 +16,7 @@ use crate::access::Permits;
 use crate::config::{self, Config};
 use crate::credentials::{Credentials, List};
 use crate::faults::Faults;
-use crate::listener::{self, Door, Listener, Refusals, Worker};
+use crate::listener::{self, Door, Listener, Worker};
 use crate::registry::{Registry, Table};
 use crate::session::{self, Open, Setup};
 use crate::stats::{Stats, Totals};
@@ -175,13 +175,7 @@ fn listen(
     workers: &[Worker],
     faults: &Faults,
 ) -> Supervisor {
-    let door = Arc::new(Door {
-        listener: config.name.as_str().into(),
-        rules: config.access.clone(),
-        permits,
-        refusals: Refusals::default(),
-        start_session: Arc::new(session::start),
-    });
+    let door = Arc::new(Door::new(&config.name, config.access.clone(), permits, Arc::new(session::start)));
     let workers: Vec<_> = workers.iter().take(config.acceptors).cloned().collect();
     let faults = faults.clone();
     supervisor.child(format!("{LISTENERS} {}", config.name), move || {

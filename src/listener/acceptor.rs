@@ -2,10 +2,9 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::*;
-use log::{info, warn};
 use tokio::net::TcpListener;
 
 use super::door::Door;
@@ -60,18 +59,17 @@ impl Actor for Acceptor {
 /// Accepts until the listening socket fails.
 async fn accept(socket: TcpListener, door: Arc<Door>, stats: Arc<Stats>, faults: Faults) -> io::Error {
     let mut in_a_row = 0;
-    let mut paused = None;
     loop {
         match socket.accept().await {
             Ok((stream, peer)) => {
-                resumed(&door, &mut paused);
                 door.open(stream, peer, &stats);
                 faults.trip(Point::Acceptor);
             }
             Err(err) => match Trouble::of(&err) {
                 Trouble::OneConnection => stats.accept_errors.one(),
                 Trouble::Exhausted => {
-                    pause(&door, &stats, &mut paused, &err);
+                    stats.accept_pauses.one();
+                    door.exhaustion.note(&door.listener, &err);
                     tokio::time::sleep(PAUSE).await;
                 }
                 Trouble::Listener => return err,
@@ -81,24 +79,6 @@ async fn accept(socket: TcpListener, door: Arc<Door>, stats: Arc<Stats>, faults:
         if in_a_row % IN_A_ROW == 0 {
             tokio::task::yield_now().await;
         }
-    }
-}
-
-fn pause(door: &Door, stats: &Stats, paused: &mut Option<Instant>, err: &io::Error) {
-    if paused.is_none() {
-        *paused = Some(Instant::now());
-        stats.accept_pauses.one();
-        warn!(
-            "accepting pauses listener={} cause=\"{err}\": new clients wait; raise the limit of open files or lower \
-             max_connections",
-            door.listener
-        );
-    }
-}
-
-fn resumed(door: &Door, paused: &mut Option<Instant>) {
-    if let Some(since) = paused.take() {
-        info!("accepting again listener={} after={:.1}s", door.listener, since.elapsed().as_secs_f32());
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
+use super::exhaustion::Exhaustion;
 use super::refusals::Refusals;
 use super::stream::Stream;
 use crate::access::{Permit, Permits, Rules};
@@ -28,19 +29,22 @@ pub type StartSession = Arc<dyn Fn(Connection) + Send + Sync>;
 
 /// What a client must pass; shared by the acceptors of a listener, and outliving them.
 pub struct Door {
-    /// The listener's name.
-    pub listener: Arc<str>,
-    /// Which addresses are admitted.
-    pub rules: Rules,
-    /// How many may be inside.
-    pub permits: Permits,
-    /// Who was not let in.
-    pub refusals: Refusals,
-    /// What becomes of those who were.
-    pub start_session: StartSession,
+    pub(super) listener: Arc<str>,
+    pub(super) refusals: Refusals,
+    pub(super) exhaustion: Exhaustion,
+    rules: Rules,
+    permits: Permits,
+    start_session: StartSession,
 }
 
 impl Door {
+    /// The door of the listener of this name: `rules` say which addresses are admitted, `permits` how many may be inside,
+    /// and `start_session` makes something of those who are.
+    pub fn new(listener: &str, rules: Rules, permits: Permits, start_session: StartSession) -> Self {
+        let (refusals, exhaustion) = (Refusals::default(), Exhaustion::default());
+        Self { listener: listener.into(), refusals, exhaustion, rules, permits, start_session }
+    }
+
     /// Lets a client in, or closes its socket.
     pub(super) fn open(&self, stream: TcpStream, peer: SocketAddr, stats: &Stats) {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());

@@ -3,6 +3,7 @@
 
 mod acceptor;
 mod door;
+mod exhaustion;
 mod refusals;
 mod socket;
 mod stream;
@@ -13,7 +14,6 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_rt::ArbiterHandle;
-use log::error;
 
 use self::acceptor::Acceptor;
 use crate::faults::{Faults, Point};
@@ -21,7 +21,6 @@ use crate::stats::Stats;
 use crate::supervisor::{Stop, exit, spawn_on};
 
 pub use door::{Connection, Door, StartSession};
-pub use refusals::Refusals;
 pub use socket::bind;
 pub use stream::Stream;
 
@@ -68,7 +67,7 @@ impl Listener {
                     .for_each(|(socket, worker)| self.accept(socket, worker, ctx));
             }
             Err(err) => {
-                error!("no acceptor listener={} cause=\"{err}\": trying again", self.door.listener);
+                self.door.exhaustion.note(&self.door.listener, &err);
                 ctx.run_later(TRY_AGAIN, Self::start_acceptors);
             }
         }
@@ -87,6 +86,7 @@ impl Actor for Listener {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.start_acceptors(ctx);
+        ctx.run_interval(exhaustion::CALM, |this, _| this.door.exhaustion.look(&this.door.listener));
         ctx.run_interval(refusals::SUMMARY_EVERY, |this, _| {
             this.door.refusals.summarise(&this.door.listener)
         });
@@ -132,13 +132,8 @@ mod tests {
             let config =
                 config::Listener { bind: "127.0.0.1:0".parse().unwrap(), ..config::Listener::default() };
             let (tell, inside) = unbounded_channel();
-            let door = Door {
-                listener: "test".into(),
-                rules: Rules::default(),
-                permits: Permits::new(1000),
-                refusals: Refusals::default(),
-                start_session: Arc::new(move |connection| tell.send(connection.peer).unwrap()),
-            };
+            let start_session = Arc::new(move |connection: Connection| tell.send(connection.peer).unwrap());
+            let door = Door::new("test", Rules::default(), Permits::new(1000), start_session);
             let worker = |_| Worker { arbiter: Arbiter::new().handle(), stats: Arc::default() };
             Self {
                 socket: Arc::new(bind(&config).unwrap()),

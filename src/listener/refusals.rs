@@ -13,7 +13,7 @@ pub(super) const SUMMARY_EVERY: Duration = Duration::from_secs(10);
 
 /// The clients that a listener turned away since it last said so.
 #[derive(Debug, Default)]
-pub struct Refusals(Mutex<Recent>);
+pub(super) struct Refusals(Mutex<Recent>);
 
 #[derive(Debug, Default)]
 struct Recent {
