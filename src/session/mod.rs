@@ -174,9 +174,9 @@ impl Session {
         answered | resumed | read | handed_over | written
     }
 
-    /// The server stops: this was the last read.
+    /// The server stops: this was the last read, unless what came with it still waits to be decoded.
     fn stop(&mut self) {
-        if self.phase != Phase::LookingUp {
+        if !self.work.as_ref().is_some_and(|work| work.paused) {
             self.close(Closing::LastWordsAndLinger, Ended::Shutdown, "");
         }
     }

@@ -101,3 +101,21 @@ async fn frame_and_idle_clocks_do_not_run_while_the_session_is_not_read() {
     to.write_all(&rest).await.unwrap();
     from.read_exact(&mut [0; "send_ok".len()]).await.expect("the session is there");
 }
+
+#[actix::test]
+async fn what_waits_for_room_when_the_server_stops_is_answered_too() {
+    let rig = Rig::new(|_| {});
+    let mut device = rig.authenticated(1 << 20).await;
+    rig.store.never_answers();
+    let frame = send(&[b'x'; 1000]);
+    device.send(&frame.repeat(400)).await;
+    at_rest().await;
+    stop_all();
+    at_rest().await;
+    rig.store.answers(Ok(()));
+    let answered = device.rest().await.matches("send_ok").count();
+    // Four reads of 64 KiB fill the room, and what the last of them left over was received as well.
+    assert!(answered >= 4 * 64 * 1024 / frame.len(), "only {answered} were answered");
+    assert_eq!(answered, rig.store.records().len());
+    rig.assert_ended(1, Ended::Shutdown).await;
+}
