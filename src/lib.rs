@@ -20,6 +20,22 @@
 //! sessions lives on the thread that calls [`server::Server::start`]; each worker is an arbiter, one thread. On the way of a
 //! frame nothing crosses threads.
 //!
+//! # From OTP to here
+//!
+//! | OTP | here |
+//! |---|---|
+//! | `supervisor`, one_for_one, intensity and period | [`supervisor::Supervisor`], [`supervisor::Intensity`] |
+//! | link and monitor | [`supervisor::Link`]: the child's task, held by whoever must know of its end |
+//! | a registered name | [`supervisor::Name`]: resolves to the present incarnation |
+//! | `exit(Reason)` | [`supervisor::exit`] |
+//! | `supervisor:terminate_child` | [`supervisor::Terminate`] |
+//! | a listener and its acceptor pool | [`listener::Listener`] |
+//! | the `{M, F, A}` that a listener starts a connection with | [`listener::StartSession`] |
+//! | a gen_server per connection; `cast(self(), ping)` and `handle_cast` | [`session::Session`]; one message and one `Handler` for each frame, called by the session itself |
+//! | `erlang:send_after(…, wait_for_auth)` and `handle_info` | the message `WaitForAuth`, from the session's one timer |
+//! | `{active, once}` | a session is read only while it has room for what is unanswered |
+//! | a public ETS table, owned by the supervisor's process | [`registry::Table`], with [`registry::Registry`] to decide of ids that are held |
+//!
 //! # The modules
 //!
 //! A module may use those of the rows above its own and its own children, nothing else of the crate. So the protocol knows
