@@ -1,7 +1,7 @@
 //! What may stand in `config.toml`: the keys, section by section, and the range of each. Defaults are not here but with
 //! the types.
 
-use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
@@ -117,25 +117,38 @@ fn listener(section: &mut Section<'_>) -> Placed {
 }
 
 fn forbid_twins(file: &mut Section<'_>, placed: &[Placed]) {
-    let (mut names, mut addresses) = (HashSet::new(), HashSet::new());
-    for Placed { listener: Listener { name, bind, .. }, name_at, bind_at } in placed {
-        let mut address = *bind;
-        address.set_ip(bind.ip().to_canonical());
+    for (index, Placed { listener, name_at, bind_at }) in placed.iter().enumerate() {
+        let mut above = placed.iter().take(index).map(|one| &one.listener);
         if let Some(at) = name_at
-            && !names.insert(name)
+            && above.clone().any(|other| other.name == listener.name)
         {
+            let name = &listener.name;
             let message = format!("a listener above is called {name:?} too, give each a `name` of its own");
             file.fault(at.clone(), message);
         }
         if let Some(at) = bind_at
-            && bind.port() != 0
-            && !addresses.insert(address)
+            && let Some(other) = above.find(|other| collide(other.bind, listener.bind))
         {
-            let message =
-                format!("a listener above has the address {bind} too, give each a `bind` of its own");
+            let (bind, other) = (listener.bind, other.bind);
+            let message = if bind == other {
+                format!("a listener above has the address {bind} too, give each a `bind` of its own")
+            } else {
+                format!(
+                    "a listener above has {other}, which leaves no room for {bind}: give each a `bind` of its own"
+                )
+            };
             file.fault(at.clone(), message);
         }
     }
+}
+
+/// Whether one socket keeps the other from its address. `[::]` is every IPv6 and IPv4 address, `0.0.0.0` every IPv4 one.
+fn collide(mut one: SocketAddr, mut other: SocketAddr) -> bool {
+    one.set_ip(one.ip().to_canonical());
+    other.set_ip(other.ip().to_canonical());
+    let covers = |wide: IpAddr, narrow: IpAddr| wide.is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4());
+    let covered = covers(one.ip(), other.ip()) || covers(other.ip(), one.ip());
+    one.port() == other.port() && one.port() != 0 && (one == other || covered)
 }
 
 fn session(section: &mut Section<'_>, session: &mut Session) {

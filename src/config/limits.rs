@@ -26,10 +26,12 @@ pub enum Warning {
     Connections {
         /// Connections by the file.
         asked: u128,
-        /// Connections that are possible; each listener still has at least one.
+        /// Connections that are possible, but at least one for each listener.
         possible: u128,
         /// The limit on open files.
         open_files: u64,
+        /// The listeners that have less now, and how much.
+        lowered: Vec<(String, usize)>,
     },
 }
 
@@ -41,12 +43,16 @@ impl fmt::Display for Warning {
                 "listener {listener}: acceptors = {asked} lowered to {workers}, since each of the {workers} workers runs \
                  at most one"
             ),
-            Self::Connections { asked, possible, open_files } => write!(
-                f,
-                "max_connections = {asked} (of all listeners) lowered to the {possible} that are possible, since the \
-                 process may open {open_files} files and needs some itself; raise that limit (`ulimit -n`, \
-                 `LimitNOFILE=`) or ask for less"
-            ),
+            Self::Connections { asked, possible, open_files, lowered } => {
+                let lowered: Vec<_> = lowered.iter().map(|(name, now)| format!("{name} {now}")).collect();
+                write!(
+                    f,
+                    "max_connections = {asked} (of all listeners) lowered to the {possible} that are possible ({}), \
+                     since the process may open {open_files} files and needs some itself; raise that limit \
+                     (`ulimit -n`, `LimitNOFILE=`) or ask for less",
+                    lowered.join(", ")
+                )
+            }
         }
     }
 }
@@ -69,20 +75,28 @@ fn lower_acceptors(config: &mut Config) -> Vec<Warning> {
     lowered.collect()
 }
 
-/// Each listener keeps one connection, and beyond it the same share of what it asked for as the others.
+/// Who asks for little gets it; the others share the rest evenly. Each listener keeps at least one connection.
 fn lower_connections(config: &mut Config, open_files: u64) -> Option<Warning> {
     let possible = u128::from(open_files).saturating_sub(reserve(config));
     let asked: u128 = config.listeners.iter().map(|listener| listener.max_connections as u128).sum();
     if asked <= possible {
         return None;
     }
-    let ones = config.listeners.len() as u128;
-    let (wanted, shared) = (asked.saturating_sub(ones).max(1), possible.saturating_sub(ones));
-    for listener in &mut config.listeners {
-        let beyond = (listener.max_connections as u128).saturating_sub(1) * shared / wanted;
-        listener.max_connections = usize::try_from(1 + beyond).unwrap_or(listener.max_connections);
+    let mut modest_first: Vec<_> = config.listeners.iter_mut().collect();
+    modest_first.sort_by_key(|listener| listener.max_connections);
+    let (mut left, mut sharers) = (possible, modest_first.len() as u128);
+    let possible = possible.max(sharers);
+    let mut lowered = Vec::new();
+    for listener in modest_first {
+        let share = usize::try_from(left / sharers).unwrap_or(usize::MAX).max(1);
+        if listener.max_connections > share {
+            listener.max_connections = share;
+            lowered.push((listener.name.clone(), share));
+        }
+        left = left.saturating_sub(listener.max_connections as u128);
+        sharers -= 1;
     }
-    Some(Warning::Connections { asked, possible, open_files })
+    Some(Warning::Connections { asked, possible, open_files, lowered })
 }
 
 /// Descriptors that no connection can have. A listener has its socket, and each acceptor a duplicate of it.
@@ -125,7 +139,7 @@ mod tests {
         assert_eq!(lower(&mut lowered, fits), []);
         assert_eq!(lowered, config(2, &[(2, 100), (1, 50)]));
         assert_eq!(lower(&mut lowered, fits - 1).len(), 1);
-        assert_eq!(connections(&lowered), [99, 49]);
+        assert_eq!(connections(&lowered), [99, 50]);
     }
 
     #[test]
@@ -136,9 +150,9 @@ mod tests {
             warnings,
             [
                 "listener trap: acceptors = 8 lowered to 2, since each of the 2 workers runs at most one",
-                "max_connections = 100000 (of all listeners) lowered to the 951 that are possible, since the process \
-                 may open 1024 files and needs some itself; raise that limit (`ulimit -n`, `LimitNOFILE=`) or ask \
-                 for less",
+                "max_connections = 100000 (of all listeners) lowered to the 951 that are possible (trap 951), since \
+                 the process may open 1024 files and needs some itself; raise that limit (`ulimit -n`, \
+                 `LimitNOFILE=`) or ask for less",
             ]
         );
         assert_eq!(lowered, config(2, &[(2, 951)]));
@@ -146,10 +160,10 @@ mod tests {
     }
 
     #[test]
-    fn each_listener_keeps_its_share_and_at_least_one() {
+    fn who_asks_for_little_gets_it_and_everybody_at_least_one() {
         let mut lowered = config(1, &[(1, 30_001), (1, 10_001), (1, 1)]);
         let _ = lower(&mut lowered, 64 + 3 * 2 + 3 + 4003);
-        assert_eq!(connections(&lowered), [3001, 1001, 1]);
+        assert_eq!(connections(&lowered), [2001, 2001, 1]);
         let _ = lower(&mut lowered, 0);
         assert_eq!(connections(&lowered), [1, 1, 1]);
     }

@@ -194,6 +194,14 @@ fn no_two_listeners_have_one_name_or_one_address() {
     assert!(parse(&two("bind = \"0\"", "name = \"b\"\nbind = \"0\"")).is_ok());
     assert!(parse(&two("bind = \"[fe80::1%1]:1\"", "name = \"b\"\nbind = \"[fe80::1%2]:1\"")).is_ok());
     assert!(parse(&two("bind = \"[::1]:1\"", "name = \"b\"\nbind = \"127.0.0.1:1\"")).is_ok());
+    assert!(parse(&two("bind = \"0.0.0.0:1\"", "name = \"b\"\nbind = \"[::1]:1\"")).is_ok());
+    for (first, second) in [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "127.0.0.1:1"), ("[::1]:1", "[::]:1")] {
+        let twins = two(&format!("bind = \"{first}\""), &format!("name = \"b\"\nbind = \"{second}\""));
+        assert_mistakes(
+            &twins,
+            &[(5, 8, &format!("a listener above has {first}, which leaves no room for {second}"))],
+        );
+    }
     assert_mistakes(&two("", "bind = \"1\""), &[(3, 1, "a listener above is called \"trap\" too")]);
     assert_mistakes(&two("", "name = \"b\""), &[(3, 1, "a listener above has the address 0.0.0.0:5000 too")]);
     assert_mistakes(
