@@ -107,6 +107,22 @@ impl Registration {
     pub const fn client(&self) -> &ClientId {
         &self.client
     }
+
+    /// Takes the row down before the registration is dropped. Whether that was still to be done.
+    pub fn take_down(&mut self) -> bool {
+        // Rows are counted from 1.
+        let number = std::mem::take(&mut self.number);
+        if number == 0 {
+            return false;
+        }
+        let mut rows = self.table.rows();
+        if let Entry::Occupied(place) = rows.by_id.entry(self.client.clone())
+            && place.get().number == number
+        {
+            place.remove();
+        }
+        true
+    }
 }
 
 impl fmt::Debug for Registration {
@@ -117,12 +133,7 @@ impl fmt::Debug for Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let mut rows = self.table.rows();
-        if let Entry::Occupied(place) = rows.by_id.entry(self.client.clone())
-            && place.get().number == self.number
-        {
-            place.remove();
-        }
+        self.take_down();
     }
 }
 

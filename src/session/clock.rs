@@ -29,9 +29,14 @@ impl Timer {
     const ALL: [Self; 7] =
         [Self::Auth, Self::LookUp, Self::Frame, Self::Idle, Self::Store, Self::Write, Self::Close];
 
-    /// Whether it runs only while the session is being read: a peer is not punished for back-pressure.
-    const fn needs_reading(self) -> bool {
-        matches!(self, Self::Frame | Self::Idle)
+    /// Whether it runs while the session is `reading`, and while its peer alone decides whether it is `idle`: a peer is
+    /// not punished for back-pressure, nor for waiting for an answer.
+    const fn runs(self, reading: bool, idle: bool) -> bool {
+        match self {
+            Self::Frame => reading,
+            Self::Idle => idle,
+            _ => true,
+        }
     }
 }
 
@@ -73,9 +78,9 @@ impl Clock {
     }
 
     /// The timer that is due, if one is; otherwise the task is woken when the next one will be.
-    pub(super) fn poll(&mut self, reading: bool, cx: &mut Context<'_>) -> Option<Timer> {
+    pub(super) fn poll(&mut self, reading: bool, idle: bool, cx: &mut Context<'_>) -> Option<Timer> {
         loop {
-            let Some((deadline, timer)) = self.next(reading) else {
+            let Some((deadline, timer)) = self.next(reading, idle) else {
                 self.armed = None;
                 return None;
             };
@@ -95,9 +100,9 @@ impl Clock {
         }
     }
 
-    fn next(&self, reading: bool) -> Option<(Instant, Timer)> {
+    fn next(&self, reading: bool, idle: bool) -> Option<(Instant, Timer)> {
         let deadlines = self.deadlines.iter().zip(Timer::ALL);
-        let running = deadlines.filter(|(_, timer)| reading || !timer.needs_reading());
+        let running = deadlines.filter(|(_, timer)| timer.runs(reading, idle));
         running
             .filter_map(|(deadline, timer)| Some(((*deadline)?, timer)))
             .min_by_key(|(deadline, _)| *deadline)

@@ -71,6 +71,13 @@ impl Guard {
         self.registration.as_ref().map(Registration::client)
     }
 
+    /// Takes the row of the registry down: the session has said all that it will say, and another one may have the id.
+    pub(super) fn sign_off(&mut self) {
+        if self.registration.as_mut().is_some_and(Registration::take_down) {
+            self.host.setup.stats.signed_off.one();
+        }
+    }
+
     /// Why the session ends. The first reason counts.
     pub(super) fn ends(&mut self, reason: Ended, detail: String) {
         self.end.get_or_insert_with(|| Box::new(End { reason, detail }));
@@ -112,17 +119,13 @@ const fn level(reason: Ended) -> Level {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let stats = &self.host.setup.stats;
         let (reason, detail) = match self.end.as_deref() {
             Some(end) if !std::thread::panicking() => (end.reason, end.detail.as_str()),
             _ => (Ended::Crashed, ""),
         };
         self.say_goodbye(reason, detail);
-        if let Some(registration) = self.registration.take() {
-            drop(registration);
-            stats.signed_off.one();
-        }
-        stats.end(reason);
+        self.sign_off();
+        self.host.setup.stats.end(reason);
         if let Some(listed) = self.listed {
             self.host.strike_off(listed);
         }

@@ -84,8 +84,9 @@ impl Session {
     }
 
     /// A new session is not idle: it has its auth timeout.
-    fn idle_timeout(&self) -> Option<Duration> {
-        self.host().setup.settings.idle_timeout.filter(|_| self.phase == Phase::Authenticated)
+    pub(super) fn idle_timeout(&self) -> Option<Duration> {
+        let is_open = self.phase == Phase::Authenticated && self.closing.is_none();
+        self.host().setup.settings.idle_timeout.filter(|_| is_open)
     }
 
     fn note_pause(&mut self) {

@@ -183,7 +183,9 @@ impl Session {
 
     fn due(&mut self, cx: &mut TaskContext<'_>) -> Option<Timer> {
         let reading = self.may_read();
-        self.work.as_mut()?.clock.poll(reading, cx)
+        let work = self.work.as_mut()?;
+        let idle = reading && work.is_stored();
+        work.clock.poll(reading, idle, cx)
     }
 
     fn time_is_up(&mut self, timer: Timer, ctx: &mut Context<Self>) {
@@ -227,8 +229,9 @@ impl Session {
         }
         self.guard.ends(reason, detail.to_string());
         self.closing = Some(closing);
-        let last_words = self.host().setup.settings.write_timeout;
+        let write_timeout = self.host().setup.settings.write_timeout;
         let work = self.work();
+        let last_words = if work.is_stored() { write_timeout } else { STORE + write_timeout };
         work.input = Vec::new();
         work.skipping = None;
         work.look_up = None;

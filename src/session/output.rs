@@ -57,6 +57,7 @@ impl Session {
                 // An error means that nobody is there to be waited for, and the next read says so.
                 let _ = ready!(Pin::new(&mut self.stream).poll_shutdown(cx));
                 self.closing = Some(Closing::Lingering);
+                self.guard.sign_off();
                 let linger = self.host().setup.linger;
                 self.work().clock.set(Timer::Close, linger);
                 self.discard(cx)

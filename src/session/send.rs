@@ -107,12 +107,23 @@ impl Session {
     }
 
     pub(super) fn uplink_takes_too_long(&mut self) {
-        self.uplink_answered(Err(NotStored("the uplink takes too long".into())));
+        let too_long = NotStored("the uplink takes too long".into());
+        self.uplink_answered(Err(too_long.clone()));
+        // The last words wait behind what is still to be handed over, and have no time for another try.
+        if self.closing.is_some() {
+            let records = self.work().batch.len();
+            self.work().batch.clear();
+            self.stored(records, Err(too_long));
+        }
     }
 
     fn uplink_answered(&mut self, stored: Result<(), NotStored>) {
+        let idle_timeout = self.idle_timeout();
         let work = self.work();
         work.clock.clear(Timer::Store);
+        if let Some(idle_timeout) = idle_timeout {
+            work.clock.set(Timer::Idle, idle_timeout);
+        }
         if let Some(BeingStored { records, .. }) = work.storing.take() {
             self.stored(records, stored);
         }

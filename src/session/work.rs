@@ -55,9 +55,14 @@ impl Work {
         self.answers.bytes() + self.batch.bytes() + bytes + records * RECORD < ROOM
     }
 
+    /// Whether the uplink owes no answer.
+    pub(super) fn is_stored(&self) -> bool {
+        self.batch.is_empty() && self.storing.is_none()
+    }
+
     /// Whether all that was received has been answered, and the answers are on their way.
     pub(super) fn all_answered(&self) -> bool {
-        self.answers.is_empty() && self.batch.is_empty() && self.storing.is_none()
+        self.answers.is_empty() && self.is_stored()
     }
 
     pub(super) fn is_done(&self) -> bool {

@@ -175,13 +175,60 @@ async fn an_uplink_that_never_answers_has_failed_in_the_end() {
 }
 
 #[actix::test]
-async fn the_last_words_have_one_deadline() {
+async fn the_last_words_wait_for_the_uplink_and_no_longer() {
     let rig = Rig::new(|_| {});
     rig.store.never_answers();
     let mut device = rig.authenticated(100).await;
     let since = Instant::now();
-    device.send(&[&send(b"a")[..], &[0xc0]].concat()).await;
-    last_words(since, &mut device, "", secs(10)).await;
+    device.send(&send(b"a")).await;
+    at_rest().await;
+    // The uplink holds the first, so that the second waits.
+    device.send(&[&send(b"b")[..], &[0xc0]].concat()).await;
+    last_words(since, &mut device, "send_failuresend_failureprotocol_error", secs(30)).await;
+    rig.assert_ended(1, Ended::ProtocolError).await;
+    assert_eq!((rig.totals().not_stored, rig.store.records()), (2, vec![b"a".to_vec()]));
+}
+
+#[actix::test]
+async fn a_slow_uplink_is_waited_for_where_the_device_is_not_at_fault() {
+    let rig = Rig::new(|_| {});
+    rig.store.never_answers();
+    let mut closes = rig.authenticated(100).await;
+    closes.send(&send(b"a")).await;
+    closes.0.shutdown().await.unwrap();
+    let mut once = rig.device(100);
+    once.send(&one_shot(ID)).await;
+    sleep(secs(20)).await;
+    rig.store.answers(Ok(()));
+    closes.expect("send_ok").await;
+    once.expect("send_ok").await;
+    drop((closes, once));
+    rig.assert_ended(1, Ended::PeerClosed).await;
+    assert_eq!(rig.totals().ended(Ended::OneShot), 1);
+}
+
+#[actix::test]
+async fn who_waits_for_an_answer_is_not_idle() {
+    let rig = Rig::new(|session| session.idle_timeout = Some(secs(1)));
+    rig.store.never_answers();
+    let mut device = rig.authenticated(100).await;
+    device.send(&send(b"a")).await;
+    sleep(secs(5)).await;
+    let since = Instant::now();
+    rig.store.answers(Ok(()));
+    last_words(since, &mut device, "send_ok", secs(1)).await;
+    rig.assert_ended(1, Ended::IdleTimeout).await;
+}
+
+#[actix::test]
+async fn a_session_that_has_said_its_last_word_does_not_keep_its_id() {
+    let rig = Rig::new(|session| session.duplicate = config::Duplicate::Reject);
+    let mut older = rig.authenticated(100).await;
+    older.send(&[0xc0]).await;
+    older.expect("protocol_error").await;
+    let newer = rig.authenticated(100).await;
+    assert_eq!(rig.totals().authenticated, 1);
+    drop((older, newer));
     rig.assert_ended(1, Ended::ProtocolError).await;
 }
 
