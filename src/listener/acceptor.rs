@@ -1,11 +1,12 @@
 //! One accept loop on one worker.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::door::Door;
 use crate::faults::{Faults, Point};
@@ -20,47 +21,33 @@ const IN_A_ROW: u32 = 16;
 
 /// Accepts clients and takes them to the door.
 pub(super) struct Acceptor {
-    socket: Option<std::net::TcpListener>,
-    door: Arc<Door>,
-    stats: Arc<Stats>,
-    faults: Faults,
-}
-
-impl Acceptor {
-    /// An acceptor on its own duplicate of the listening socket.
-    pub(super) const fn new(
-        socket: std::net::TcpListener,
-        door: Arc<Door>,
-        stats: Arc<Stats>,
-        faults: Faults,
-    ) -> Self {
-        Self { socket: Some(socket), door, stats, faults }
-    }
+    pub(super) socket: Arc<std::net::TcpListener>,
+    pub(super) door: Arc<Door>,
+    pub(super) stats: Arc<Stats>,
+    pub(super) faults: Faults,
 }
 
 impl Actor for Acceptor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        let Some(socket) = self.socket.take() else { return };
-        match TcpListener::from_std(socket) {
-            Ok(socket) => {
-                let accepting =
-                    accept(socket, Arc::clone(&self.door), Arc::clone(&self.stats), self.faults.clone());
-                ctx.spawn(
-                    accepting.into_actor(self).map(|err, _, _| exit(format!("accepting failed: {err}"))),
-                );
-            }
-            Err(err) => exit(format!("the socket cannot be watched: {err}")),
-        }
+        let Self { socket, door, stats, faults } = self;
+        let accepting = accept(Arc::clone(socket), Arc::clone(door), Arc::clone(stats), faults.clone());
+        ctx.spawn(accepting.into_actor(self).map(|err, _, _| exit(format!("accepting failed: {err}"))));
     }
 }
 
 /// Accepts until the listening socket fails.
-async fn accept(socket: TcpListener, door: Arc<Door>, stats: Arc<Stats>, faults: Faults) -> io::Error {
+async fn accept(
+    socket: Arc<std::net::TcpListener>,
+    door: Arc<Door>,
+    stats: Arc<Stats>,
+    faults: Faults,
+) -> io::Error {
     let mut in_a_row = 0;
+    let mut watched = None;
     loop {
-        match socket.accept().await {
+        match next(&socket, &mut watched).await {
             Ok((stream, peer)) => {
                 door.open(stream, peer, &stats);
                 faults.trip(Point::Acceptor);
@@ -80,6 +67,18 @@ async fn accept(socket: TcpListener, door: Arc<Door>, stats: Arc<Stats>, faults:
             tokio::task::yield_now().await;
         }
     }
+}
+
+/// The next client. An acceptor watches a duplicate of its own; without descriptors it has to wait for one.
+async fn next(
+    socket: &std::net::TcpListener,
+    watched: &mut Option<TcpListener>,
+) -> io::Result<(TcpStream, SocketAddr)> {
+    let duplicate = match watched.take() {
+        Some(duplicate) => duplicate,
+        None => TcpListener::from_std(socket.try_clone()?)?,
+    };
+    watched.insert(duplicate).accept().await
 }
 
 /// What an error of accept(2) concerns.
@@ -107,8 +106,10 @@ impl Trouble {
         const ENFILE: i32 = 23;
         const EMFILE: i32 = 24;
         const ENOBUFS: i32 = 105;
+        // epoll_ctl(2): the user's limit of watched files, /proc/sys/fs/epoll/max_user_watches.
+        const ENOSPC: i32 = 28;
         match (err.kind(), err.raw_os_error()) {
-            (_, Some(EMFILE | ENFILE | ENOBUFS)) | (OutOfMemory, _) => Self::Exhausted,
+            (_, Some(EMFILE | ENFILE | ENOBUFS | ENOSPC)) | (OutOfMemory, _) => Self::Exhausted,
             (_, Some(EPROTO | ENOPROTOOPT | EHOSTDOWN | ENONET | EOPNOTSUPP)) => Self::OneConnection,
             (
                 ConnectionAborted | ConnectionRefused | ConnectionReset | HostUnreachable | Interrupted
@@ -131,8 +132,8 @@ mod tests {
         for errno in one_connection {
             assert_eq!(of(errno), Trouble::OneConnection, "{errno}");
         }
-        // ENFILE, EMFILE, ENOBUFS, ENOMEM
-        for errno in [23, 24, 105, 12] {
+        // ENFILE, EMFILE, ENOBUFS, ENOMEM, ENOSPC
+        for errno in [23, 24, 105, 12, 28] {
             assert_eq!(of(errno), Trouble::Exhausted, "{errno}");
         }
         // EBADF, EINVAL, ENOTSOCK

@@ -10,7 +10,6 @@ mod stream;
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::prelude::*;
 use actix_rt::ArbiterHandle;
@@ -23,9 +22,6 @@ use crate::supervisor::{Stop, exit, spawn_on};
 pub use door::{Connection, Door, StartSession};
 pub use socket::bind;
 pub use stream::Stream;
-
-/// Until the acceptors are tried again when there was no descriptor for one.
-const TRY_AGAIN: Duration = Duration::from_millis(100);
 
 /// A thread that sessions live on, and what is counted there.
 #[derive(Clone)]
@@ -56,26 +52,9 @@ impl Listener {
         Self { socket, door, workers, faults }
     }
 
-    fn start_acceptors(&mut self, ctx: &mut Context<Self>) {
-        let sockets: Result<Vec<_>, _> = self.workers.iter().map(|_| self.socket.try_clone()).collect();
-        match sockets {
-            Ok(sockets) => {
-                let workers = self.workers.clone();
-                sockets
-                    .into_iter()
-                    .zip(workers)
-                    .for_each(|(socket, worker)| self.accept(socket, worker, ctx));
-            }
-            Err(err) => {
-                self.door.exhaustion.note(&self.door.listener, &err);
-                ctx.run_later(TRY_AGAIN, Self::start_acceptors);
-            }
-        }
-    }
-
-    fn accept(&self, socket: TcpListener, worker: Worker, ctx: &mut Context<Self>) {
-        let (door, faults) = (Arc::clone(&self.door), self.faults.clone());
-        let acceptor = move || Acceptor::new(socket, door, worker.stats, faults);
+    fn accept(&self, worker: Worker, ctx: &mut Context<Self>) {
+        let (socket, door, faults) = (Arc::clone(&self.socket), Arc::clone(&self.door), self.faults.clone());
+        let acceptor = move || Acceptor { socket, door, stats: worker.stats, faults };
         let link = spawn_on(&worker.arbiter, acceptor);
         ctx.spawn(link.into_actor(self).map(|end, _, _| exit(format!("an acceptor ended: {end}"))));
     }
@@ -85,7 +64,7 @@ impl Actor for Listener {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        self.start_acceptors(ctx);
+        self.workers.clone().into_iter().for_each(|worker| self.accept(worker, ctx));
         ctx.run_interval(exhaustion::CALM, |this, _| this.door.exhaustion.look(&this.door.listener));
         ctx.run_interval(refusals::SUMMARY_EVERY, |this, _| {
             this.door.refusals.summarise(&this.door.listener)
@@ -105,6 +84,7 @@ impl Handler<Stop> for Listener {
 #[cfg(test)]
 mod tests {
     use std::net::{Shutdown, SocketAddr, TcpStream};
+    use std::time::Duration;
 
     use actix_rt::Arbiter;
     use socket2::SockRef;
