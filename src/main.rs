@@ -2,12 +2,14 @@
 
 #![forbid(unsafe_code)]
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use log::{error, info, warn};
+use log::{Level, error, info, log_enabled, warn};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use trap_server::config::{Config, limits};
 use trap_server::logging;
@@ -27,7 +29,7 @@ const SOFTWARE: u8 = 70;
 /// An OTP-style TCP device server.
 ///
 /// RUST_LOG overrides the level of the log. Exit codes: 0 stopped on request, 64 bad usage or bad config, 69 could not
-/// bind, 70 the supervisor gave up.
+/// bind, 70 the supervisor gave up, or the system refused what a start needs.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
@@ -53,19 +55,21 @@ fn main() -> ExitCode {
     let (mut config, from) = match load(args.config.as_deref()) {
         Ok(loaded) => loaded,
         Err(message) => {
-            eprintln!("{message}");
+            let _ = writeln!(io::stderr(), "{message}");
             return ExitCode::from(USAGE);
         }
     };
     if args.check {
-        println!("{from} is right. It means:\n\n{config}");
-        lower(&mut config).iter().for_each(|warning| println!("{warning}"));
+        let text = config.to_string();
+        let warnings = lower(&mut config).join("\n");
+        // Whoever reads it may have read enough.
+        let _ = writeln!(io::stdout(), "{from} is right. It means:\n\n{text}\n{warnings}");
         return ExitCode::SUCCESS;
     }
     let logging = match logging::start(config.log.level) {
         Ok(logging) => logging,
         Err(err) => {
-            eprintln!("trap-server: {err}");
+            let _ = writeln!(io::stderr(), "trap-server: {err}");
             return ExitCode::from(SOFTWARE);
         }
     };
@@ -78,7 +82,7 @@ fn main() -> ExitCode {
 /// The config, and where it comes from.
 fn load(named: Option<&Path>) -> Result<(Config, String), String> {
     let path = named.unwrap_or(Path::new(CONFIG));
-    if named.is_none() && !path.exists() {
+    if named.is_none() && path.symlink_metadata().is_err_and(|err| err.kind() == io::ErrorKind::NotFound) {
         return Ok((Config::default(), format!("the default config (there is no ./{CONFIG})")));
     }
     let config = Config::load(path).map_err(|err| err.to_string())?;
@@ -92,7 +96,7 @@ fn serve(mut config: Config, from: &str) -> u8 {
     let server = match Server::bind(config) {
         Ok(server) => server,
         Err(err) => {
-            error!("{err}");
+            fatal(&err.to_string());
             return UNAVAILABLE;
         }
     };
@@ -100,7 +104,7 @@ fn serve(mut config: Config, from: &str) -> u8 {
         let (running, signals) = match server.start().and_then(|running| Ok((running, Signals::new()?))) {
             Ok(started) => started,
             Err(err) => {
-                error!("the server cannot start: {err}");
+                fatal(&format!("the server cannot start: {err}; see `ulimit -n` and `ulimit -u`"));
                 return SOFTWARE;
             }
         };
@@ -109,6 +113,15 @@ fn serve(mut config: Config, from: &str) -> u8 {
         }
         run(running, signals).await
     })
+}
+
+/// Why there is no server, said even where the log is silent.
+fn fatal(why: &str) {
+    if log_enabled!(Level::Error) {
+        error!("{why}");
+    } else {
+        let _ = writeln!(io::stderr(), "trap-server: {why}");
+    }
 }
 
 /// Raises the limit of open files as far as it goes, and lowers the config to what this machine can do.
@@ -131,11 +144,12 @@ async fn run(mut running: Running, mut signals: Signals) -> u8 {
             SOFTWARE
         }
     };
+    let open = Arc::clone(running.open());
     tokio::select! {
         stopped = running.stop() => {
             info!("stopped cut_off={} killed={}", stopped.cut_off, stopped.killed.len());
         }
-        name = signals.next() => warn!("{name}: stopped at once"),
+        name = signals.next() => warn!("{name}: stopped at once cut_off={}", open.count()),
     }
     code
 }

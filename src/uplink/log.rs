@@ -19,7 +19,9 @@ impl Log {
     /// The store, with a warning if the log's level lets nothing of it through.
     pub fn open() -> Self {
         if !log_enabled!(target: TARGET, Level::Info) {
+            // Under another name, for this one may be switched off.
             warn!(
+                target: "trap_server",
                 "the store \"log\" shows nothing at this level of the log: SENDs are answered send_ok and lost"
             );
         }

@@ -70,7 +70,7 @@ async fn a_second_signal_stops_it_at_once() {
         assert!(server.is_running());
         server.signal(second);
         assert_eq!(server.ended().code(), Some(0));
-        server.await_line(&format!("SIG{second}: stopped at once"));
+        server.await_line(&format!("SIG{second}: stopped at once cut_off=1"));
     }
 }
 
@@ -165,6 +165,6 @@ fn a_level_at_which_the_store_log_is_silent_is_warned_of() {
     let warning = "the store \"log\" shows nothing at this level of the log";
     assert!(Server::start(CONFIG).lines(warning).is_empty());
     let (mut command, folder) = command(Some(CONFIG), &[]);
-    command.env("RUST_LOG", "info,trap_server::uplink=warn");
+    command.env("RUST_LOG", "info,trap_server::uplink=off");
     Server::of(command, folder).await_line(warning);
 }

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::process::Output;
 
-use crate::child::{CONFIG, Server, command, run};
+use crate::child::{CONFIG, PATIENCE, Server, command, run};
 
 fn assert_ends(output: &Output, code: i32, stdout: &[&str], stderr: &[&str]) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
@@ -82,4 +82,34 @@ fn a_port_in_use_is_named_with_its_listener() {
     let config = CONFIG.replace("127.0.0.1:0", &address);
     let said = ["listener \"test\" cannot listen on ", &address, "in use"];
     assert_ends(&run(Some(&config), &[]), 69, &[], &said);
+}
+
+#[test]
+fn a_config_that_leads_nowhere_is_not_taken_for_none() {
+    let (command, folder) = command(None, &["--check"]);
+    std::os::unix::fs::symlink("nowhere", folder.path().join("config.toml")).unwrap();
+    let output = assert_cmd::Command::from_std(command).timeout(PATIENCE).output().unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("cannot read config.toml: "));
+}
+
+#[test]
+fn an_output_that_takes_nothing_does_not_change_the_exit_code() {
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for (arguments, code) in [(&["--check"][..], 0), (&["--config", "missing"], 64)] {
+        let (mut command, _folder) = command(None, arguments);
+        let status = command.stdout(full()).stderr(full()).status().unwrap();
+        assert_eq!(status.code(), Some(code), "{arguments:?}");
+    }
+}
+
+#[test]
+fn why_there_is_no_server_is_said_even_where_the_log_is_silent() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = CONFIG.replace("127.0.0.1:0", &taken.local_addr().unwrap().to_string());
+    let (mut command, _folder) = command(Some(&config), &[]);
+    command.env("RUST_LOG", "off");
+    let output = assert_cmd::Command::from_std(command).timeout(PATIENCE).output().unwrap();
+    assert_eq!(output.status.code(), Some(69));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("Another process has it"));
 }
