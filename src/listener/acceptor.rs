@@ -62,8 +62,8 @@ async fn accept(
                 Trouble::Listener => return err,
             },
         }
-        in_a_row += 1;
-        if in_a_row % IN_A_ROW == 0 {
+        in_a_row = (in_a_row + 1) % IN_A_ROW;
+        if in_a_row == 0 {
             tokio::task::yield_now().await;
         }
     }
