@@ -91,43 +91,23 @@ impl Server {
     pub fn start(self) -> io::Result<Running> {
         let Self { config, sockets, credentials, store, faults } = self;
         let addresses = addresses(&config, &sockets);
-        let (lent, registry) = (Lent::default(), Name::new());
-        let (open, table) = (Arc::new(Open::default()), Table::default());
-        let arbiters =
-            (0..config.server.workers).map(|_| Arbiter::try_new()).collect::<io::Result<Vec<_>>>()?;
-        let workers: Vec<_> = arbiters
-            .iter()
-            .map(|arbiter| Worker { arbiter: arbiter.handle(), stats: Arc::new(Stats::default()) })
-            .collect();
-        for worker in &workers {
-            let setup = Setup {
-                settings: config.session.clone(),
-                linger: LINGER.min(config.server.shutdown / 2),
-                stats: Arc::clone(&worker.stats),
-                credentials: Arc::clone(&credentials),
-                table: table.clone(),
-                registry: registry.clone(),
-                uplink: lent.clone(),
-                open: Arc::clone(&open),
-                faults: faults.clone(),
-            };
-            worker.arbiter.spawn_fn(|| session::install(setup));
-        }
-        let intensity = Intensity::new(config.supervisor.max_restarts, config.supervisor.within);
-        let (supervisor, gave_up) = Supervisor::new(intensity);
-        let supervisor = supervisor.child(UPLINK, {
-            let faults = faults.clone();
-            move || Ok(Started::new(Uplink::new(Arc::clone(&store), lent.clone(), faults.clone())))
-        });
-        let supervisor = supervisor.child(REGISTRY, {
-            let (table, faults) = (table.clone(), faults.clone());
-            move || Ok(Started::named(Registry::new(table.clone(), faults.clone()), &registry))
-        });
-        let mut supervisor = supervisor;
+        let setup = Setup {
+            settings: config.session.clone(),
+            linger: LINGER.min(config.server.shutdown / 2),
+            stats: Arc::default(),
+            credentials,
+            table: Table::default(),
+            registry: Name::new(),
+            uplink: Lent::default(),
+            open: Arc::default(),
+            faults,
+        };
+        let (arbiters, workers) = start_workers(config.server.workers, &setup)?;
         let permits: Vec<_> =
             config.listeners.iter().map(|listener| Permits::new(listener.max_connections)).collect();
+        let (mut supervisor, gave_up) = supervisor(&config, store, &setup);
         for ((config, socket), permits) in config.listeners.iter().zip(sockets).zip(&permits) {
-            supervisor = listen(supervisor, config, socket, permits.clone(), &workers, &faults);
+            supervisor = listen(supervisor, config, socket, permits.clone(), &workers, &setup.faults);
         }
         let (supervisor, link) = spawn(supervisor);
         let stats: Vec<_> = workers.into_iter().map(|worker| worker.stats).collect();
@@ -135,7 +115,6 @@ impl Server {
             .log
             .stats_every
             .map(|every| AbortOnDropHandle::new(actix_rt::spawn(report(stats.clone(), every))));
-        let shutdown = config.server.shutdown;
         Ok(Running {
             supervisor,
             _link: link,
@@ -144,13 +123,44 @@ impl Server {
             addresses,
             permits,
             stats,
-            open,
-            table,
-            faults,
-            shutdown,
+            open: setup.open,
+            table: setup.table,
+            faults: setup.faults,
+            shutdown: config.server.shutdown,
             _reports: reports,
         })
     }
+}
+
+/// Starts the threads that sessions live on, each with counters of its own.
+fn start_workers(workers: usize, setup: &Setup) -> io::Result<(Vec<Arbiter>, Vec<Worker>)> {
+    let arbiters = (0..workers).map(|_| Arbiter::try_new()).collect::<io::Result<Vec<_>>>()?;
+    let worker = |arbiter: &Arbiter| {
+        let worker = Worker { arbiter: arbiter.handle(), stats: Arc::default() };
+        let setup = Setup { stats: Arc::clone(&worker.stats), ..setup.clone() };
+        worker.arbiter.spawn_fn(|| session::install(setup));
+        worker
+    };
+    let workers = arbiters.iter().map(worker).collect();
+    Ok((arbiters, workers))
+}
+
+/// A supervisor of the uplink and the registry, to which listeners are still to be added.
+fn supervisor(
+    config: &Config,
+    store: Arc<dyn Store>,
+    setup: &Setup,
+) -> (Supervisor, oneshot::Receiver<GaveUp>) {
+    let intensity = Intensity::new(config.supervisor.max_restarts, config.supervisor.within);
+    let (supervisor, gave_up) = Supervisor::new(intensity);
+    let (lent, faults) = (setup.uplink.clone(), setup.faults.clone());
+    let supervisor = supervisor.child(UPLINK, move || {
+        Ok(Started::new(Uplink::new(Arc::clone(&store), lent.clone(), faults.clone())))
+    });
+    let (table, registry, faults) = (setup.table.clone(), setup.registry.clone(), setup.faults.clone());
+    let supervisor = supervisor
+        .child(REGISTRY, move || Ok(Started::named(Registry::new(table.clone(), faults.clone()), &registry)));
+    (supervisor, gave_up)
 }
 
 fn open(config: &config::Listener) -> Result<Arc<TcpListener>, BindError> {
