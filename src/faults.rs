@@ -19,12 +19,21 @@ pub enum Point {
     RegistryQuestion,
     /// The uplink.
     Uplink,
+    /// The thread that writes the store's file, at its next transaction.
+    Writer,
 }
 
 impl Point {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Session, Self::Acceptor, Self::Listener, Self::Registry, Self::RegistryQuestion, Self::Uplink];
+    pub const ALL: [Self; 7] = [
+        Self::Session,
+        Self::Acceptor,
+        Self::Listener,
+        Self::Registry,
+        Self::RegistryQuestion,
+        Self::Uplink,
+        Self::Writer,
+    ];
 }
 
 #[cfg(feature = "faults")]

@@ -49,6 +49,7 @@
 //! | | [`faults`] | faults on demand for tests; empty without the feature of this name | |
 //! | | [`logging`] | logs that never hold up a worker | |
 //! | 2 | [`config`] | `config.toml`, typed and valid | |
+//! | | [`database`] | the SQLite file: made, migrated, opened | |
 //! | | [`supervisor`] | restarts what ends, whatever ended it; uses nothing of the crate | yes |
 //! | 3 | [`listener`] | sockets, acceptors, admission | yes |
 //! | | [`credentials`] | who may authenticate | |
@@ -71,6 +72,7 @@ pub mod access;
 pub mod client;
 pub mod config;
 pub mod credentials;
+pub mod database;
 pub mod faults;
 pub mod listener;
 pub mod logging;

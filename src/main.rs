@@ -13,7 +13,7 @@ use log::{Level, error, info, log_enabled, warn};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use trap_server::config::{Config, limits};
 use trap_server::logging;
-use trap_server::server::{Running, Server};
+use trap_server::server::{OpenError, Running, Server};
 
 /// The config that is read when none is named.
 const CONFIG: &str = "config.toml";
@@ -25,11 +25,12 @@ const FLUSH: Duration = Duration::from_millis(500);
 const USAGE: u8 = 64;
 const UNAVAILABLE: u8 = 69;
 const SOFTWARE: u8 = 70;
+const IO: u8 = 74;
 
 /// An OTP-style TCP device server.
 ///
 /// RUST_LOG overrides the level of the log. Exit codes: 0 stopped on request, 64 bad usage or bad config, 69 could not
-/// bind, 70 the supervisor gave up, or the system refused what a start needs.
+/// bind, 70 the supervisor gave up, or the system refused what a start needs, 74 a database cannot be used.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
@@ -97,7 +98,10 @@ fn serve(mut config: Config, from: &str) -> u8 {
         Ok(server) => server,
         Err(err) => {
             fatal(&err.to_string());
-            return UNAVAILABLE;
+            return match err {
+                OpenError::Bind(_) => UNAVAILABLE,
+                OpenError::Database(_) => IO,
+            };
         }
     };
     actix_rt::System::new().block_on(async {

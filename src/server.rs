@@ -15,14 +15,16 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::access::Permits;
 use crate::config::{self, Config};
 use crate::credentials::{Credentials, List};
+use crate::database;
 use crate::faults::Faults;
 use crate::listener::{self, Door, Listener, Worker};
 use crate::registry::{Registry, Table};
 use crate::session::{self, Open, Setup};
 use crate::stats::{Stats, Totals};
 use crate::supervisor::{GaveUp, Intensity, Link, Name, Started, Supervisor, Terminate, spawn};
+use crate::uplink::sqlite::{self, Sqlite};
 use crate::uplink::store::Store;
-use crate::uplink::{Lent, Log, Uplink};
+use crate::uplink::{Budget, Lent, Log, Uplink};
 
 /// The names of the children, or how they begin: also the order in which they stop.
 const LISTENERS: &str = "listener";
@@ -39,6 +41,17 @@ pub struct Server {
     credentials: Arc<dyn Credentials>,
     store: Arc<dyn Store>,
     faults: Faults,
+}
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A listening socket could not be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The store, or who knows the devices, could not be opened.
+    #[error(transparent)]
+    Database(#[from] database::Error),
 }
 
 /// A listening socket could not be opened.
@@ -62,14 +75,13 @@ fn advice(cause: &io::Error) -> &'static str {
 }
 
 impl Server {
-    /// Opens every listening socket of the config, or none.
-    pub fn bind(config: Config) -> Result<Self, BindError> {
+    /// Opens every listening socket of the config, or none, and the store.
+    pub fn bind(config: Config) -> Result<Self, OpenError> {
         let sockets = config.listeners.iter().map(open).collect::<Result<_, _>>()?;
         let credentials = Arc::new(List::new(&config.credentials.clients));
-        let store: Arc<dyn Store> = match config.uplink.store {
-            config::Store::Log => Arc::new(Log::open()),
-        };
-        Ok(Self { config, sockets, credentials, store, faults: Faults::from_env() })
+        let faults = Faults::from_env();
+        let store = open_store(&config.uplink, &faults)?;
+        Ok(Self { config, sockets, credentials, store, faults })
     }
 
     /// Asks `credentials` instead of what the config names.
@@ -98,7 +110,7 @@ impl Server {
             credentials,
             table: Table::default(),
             registry: Name::new(),
-            uplink: Lent::default(),
+            uplink: Lent::new(Budget::new(config.uplink.max_unanswered)),
             open: Arc::default(),
             faults,
         };
@@ -161,6 +173,32 @@ fn supervisor(
     let supervisor = supervisor
         .child(REGISTRY, move || Ok(Started::named(Registry::new(table.clone(), faults.clone()), &registry)));
     (supervisor, gave_up)
+}
+
+fn open_store(uplink: &config::Uplink, faults: &Faults) -> Result<Arc<dyn Store>, database::Error> {
+    Ok(match uplink.store {
+        config::Store::Log => Arc::new(Log::open()),
+        config::Store::Sqlite => Arc::new(Sqlite::open(sqlite_settings(uplink), faults.clone())?),
+    })
+}
+
+fn sqlite_settings(uplink: &config::Uplink) -> sqlite::Settings {
+    sqlite::Settings {
+        file: database_options(uplink),
+        batch_records: uplink.batch_records,
+        batch_bytes: uplink.batch_bytes,
+        batch_time: uplink.batch_time,
+        max_age: uplink.max_age,
+        max_size: uplink.max_size,
+    }
+}
+
+fn database_options(uplink: &config::Uplink) -> database::Options {
+    database::Options {
+        path: uplink.path.clone(),
+        full: uplink.synchronous == config::Synchronous::Full,
+        lock_timeout: uplink.lock_timeout,
+    }
 }
 
 fn open(config: &config::Listener) -> Result<Arc<TcpListener>, BindError> {

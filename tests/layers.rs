@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// From the top down. The binaries are the last row; they see the crate from outside.
 const ROWS: [&[&str]; 5] = [
     &["protocol", "access", "stats", "faults", "logging"],
-    &["config", "supervisor"],
+    &["config", "database", "supervisor"],
     &["listener", "credentials", "registry", "uplink"],
     &["session"],
     &["server", "client"],

@@ -3,9 +3,12 @@
 use std::fmt::{self, Display};
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use humantime::format_duration;
 
-use super::{ClientPattern, Config, Credentials, Duplicate, Listener, Session, Store};
+use super::{
+    ClientPattern, Config, Credentials, Duplicate, Listener, Session, Source, Store, Synchronous, Uplink,
+};
 
 impl Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -18,9 +21,7 @@ impl Display for Config {
         for listener in &self.listeners {
             write!(f, "{listener}")?;
         }
-        write!(f, "{}{}", self.session, self.credentials)?;
-        writeln!(f, "uplink")?;
-        line(f, "store", self.uplink.store)?;
+        write!(f, "{}{}{}", self.session, self.credentials, self.uplink)?;
         writeln!(f, "log")?;
         line(f, "level", self.log.level.as_str().to_ascii_lowercase())?;
         line(f, "stats_every", OrOff(self.log.stats_every))
@@ -48,15 +49,50 @@ impl Display for Session {
         line(f, "write_timeout", format_duration(self.write_timeout))?;
         line(f, "idle_timeout", OrOff(self.idle_timeout))?;
         line(f, "max_frame", format_args!("{} bytes", self.max_frame))?;
+        line(f, "max_unanswered", ByteSize(self.max_unanswered as u64))?;
         line(f, "duplicate", self.duplicate)
     }
 }
 
+/// Without what the source has no use for.
 impl Display for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "credentials")?;
-        let clients: Vec<String> = self.clients.iter().map(ClientPattern::to_string).collect();
-        line(f, "clients", if clients.is_empty() { "nobody".into() } else { clients.join(", ") })
+        line(f, "source", self.source)?;
+        if self.source == Source::List {
+            let clients: Vec<String> = self.clients.iter().map(ClientPattern::to_string).collect();
+            line(f, "clients", if clients.is_empty() { "nobody".into() } else { clients.join(", ") })?;
+        } else {
+            line(f, "timeout", format_duration(self.timeout))?;
+            line(f, "cache_time", OrOff(self.cache_time))?;
+            line(f, "cache_size", self.cache_size)?;
+        }
+        if self.source == Source::Postgres {
+            line(f, "url", &self.url)?;
+        }
+        line(f, "max_unknown", self.max_unknown)
+    }
+}
+
+/// Without what the store has no use for.
+impl Display for Uplink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "uplink")?;
+        line(f, "store", self.store)?;
+        line(f, "path", self.path.display())?;
+        if self.store == Store::Sqlite {
+            line(f, "synchronous", self.synchronous)?;
+            line(f, "batch_records", self.batch_records)?;
+            line(f, "batch_bytes", ByteSize(self.batch_bytes as u64))?;
+            line(f, "batch_time", format_duration(self.batch_time))?;
+            line(f, "lock_timeout", format_duration(self.lock_timeout))?;
+            line(f, "max_age", OrOff(self.max_age))?;
+            match self.max_size {
+                Some(size) => line(f, "max_size", ByteSize(size))?,
+                None => line(f, "max_size", "off")?,
+            }
+        }
+        line(f, "max_unanswered", ByteSize(self.max_unanswered as u64))
     }
 }
 
@@ -85,6 +121,28 @@ impl Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Log => "log",
+            Self::Sqlite => "sqlite",
+        })
+    }
+}
+
+/// As the file writes it.
+impl Display for Synchronous {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "full",
+            Self::Normal => "normal",
+        })
+    }
+}
+
+/// As the file writes it.
+impl Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::List => "list",
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
         })
     }
 }

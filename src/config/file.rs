@@ -10,8 +10,14 @@ use toml::de::{DeTable, DeValue};
 
 use super::mistake::Fault;
 use super::section::Section;
-use super::value::{bind, count, duration, duration_or_off, flag, name, seconds_or_off, word};
-use super::{ClientPattern, Config, Duplicate, Listener, Session, Store, one_per_core};
+use super::value::{
+    bind, count, duration, duration_or_off, flag, name, path, postgres_url, seconds_or_off, size,
+    size_or_off, word,
+};
+use super::{
+    ClientPattern, Config, Credentials, Duplicate, Listener, Session, Source, Store, Synchronous, Uplink,
+    one_per_core,
+};
 use crate::access::Rules;
 use crate::protocol::MAX_DATA;
 
@@ -34,6 +40,29 @@ const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000_000;
 const BACKLOG: RangeInclusive<u32> = 1..=65_535;
 /// Bytes.
 const FRAME: RangeInclusive<usize> = 1..=MAX_DATA;
+/// Bytes that may be unanswered: a handful of small frames, and no more than a process has.
+const UNANSWERED: RangeInclusive<u64> = 1 << 10..=1 << 40;
+/// Records of a transaction; more of them gain nothing, and take time during which nobody is answered.
+const BATCH: RangeInclusive<usize> = 1..=1_000_000;
+const BATCH_BYTES: RangeInclusive<u64> = 1 << 10..=1 << 30;
+const BATCH_TIME: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(1);
+/// Shorter than the half minute that a session waits for the uplink.
+const LOCKED: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(20);
+/// How long messages may be kept.
+const AGE: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(100 * 365 * 24 * 60 * 60);
+/// Smaller than this, hardly a message fits beside what a file has of its own; SQLite's largest file.
+const FILE: RangeInclusive<u64> = 1 << 20..=256 << 40;
+const LOOK_UP: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
+/// Ids that are remembered, some 200 bytes each.
+const CACHE: RangeInclusive<usize> = 1..=100_000_000;
+const UNKNOWN: RangeInclusive<usize> = 0..=1_000_000;
+
+const STORES: &[(&str, Store)] = &[("log", Store::Log), ("sqlite", Store::Sqlite)];
+
+const SYNCHRONOUS: &[(&str, Synchronous)] = &[("full", Synchronous::Full), ("normal", Synchronous::Normal)];
+
+const SOURCES: &[(&str, Source)] =
+    &[("list", Source::List), ("sqlite", Source::Sqlite), ("postgres", Source::Postgres)];
 
 const DUPLICATES: &[(&str, Duplicate)] = &[("takeover", Duplicate::Takeover), ("reject", Duplicate::Reject)];
 
@@ -62,12 +91,8 @@ pub(super) fn read(text: &str, table: DeTable<'_>, whole: bool) -> (Config, Vec<
         });
         listeners(file, &mut config.listeners, whole);
         file.section("session", |section| session(section, &mut config.session));
-        file.section("credentials", |section| {
-            section.set_list("clients", &mut config.credentials.clients, clients);
-        });
-        file.section("uplink", |section| {
-            section.set("store", &mut config.uplink.store, word(&[("log", Store::Log)]));
-        });
+        file.section("credentials", |section| credentials(section, &mut config.credentials));
+        file.section("uplink", |section| uplink(section, &mut config.uplink));
         file.section("log", |section| {
             section.set("level", &mut config.log.level, word(LEVELS));
             section.set("stats_every", &mut config.log.stats_every, duration_or_off(STATS));
@@ -157,7 +182,31 @@ fn session(section: &mut Section<'_>, session: &mut Session) {
     section.set("write_timeout", &mut session.write_timeout, duration(TIME));
     section.set("idle_timeout", &mut session.idle_timeout, duration_or_off(TIME));
     section.set("max_frame", &mut session.max_frame, count(FRAME));
+    section.set("max_unanswered", &mut session.max_unanswered, size(UNANSWERED));
     section.set("duplicate", &mut session.duplicate, word(DUPLICATES));
+}
+
+fn credentials(section: &mut Section<'_>, credentials: &mut Credentials) {
+    section.set("source", &mut credentials.source, word(SOURCES));
+    section.set_list("clients", &mut credentials.clients, clients);
+    section.set("url", &mut credentials.url, postgres_url);
+    section.set("timeout", &mut credentials.timeout, duration(LOOK_UP));
+    section.set("cache_time", &mut credentials.cache_time, duration_or_off(TIME));
+    section.set("cache_size", &mut credentials.cache_size, count(CACHE));
+    section.set("max_unknown", &mut credentials.max_unknown, count(UNKNOWN));
+}
+
+fn uplink(section: &mut Section<'_>, uplink: &mut Uplink) {
+    section.set("store", &mut uplink.store, word(STORES));
+    section.set("path", &mut uplink.path, path);
+    section.set("synchronous", &mut uplink.synchronous, word(SYNCHRONOUS));
+    section.set("batch_records", &mut uplink.batch_records, count(BATCH));
+    section.set("batch_bytes", &mut uplink.batch_bytes, size(BATCH_BYTES));
+    section.set("batch_time", &mut uplink.batch_time, duration(BATCH_TIME));
+    section.set("lock_timeout", &mut uplink.lock_timeout, duration(LOCKED));
+    section.set("max_unanswered", &mut uplink.max_unanswered, size(UNANSWERED));
+    section.set("max_age", &mut uplink.max_age, duration_or_off(AGE));
+    section.set("max_size", &mut uplink.max_size, size_or_off(FILE));
 }
 
 fn clients(lines: &[&str]) -> Result<Vec<ClientPattern>, Vec<(usize, String)>> {

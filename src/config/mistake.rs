@@ -197,8 +197,13 @@ impl<'t> Lines<'t> {
     }
 }
 
+/// Whether a piece of the file is better not repeated where others may read it.
+pub(super) fn may_hold_password(source: &str) -> bool {
+    source.contains("://")
+}
+
 fn excerpt(line: usize, source: &str, before: &str, marked: usize) -> String {
-    if source.chars().count() > SHOWN {
+    if source.chars().count() > SHOWN || may_hold_password(source) {
         return String::new();
     }
     let printable = |c: char| if c.is_control() && c != '\t' { ' ' } else { c };

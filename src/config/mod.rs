@@ -18,7 +18,7 @@ mod value;
 
 use std::net::SocketAddr;
 use std::num::NonZero;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -29,6 +29,10 @@ use self::mistake::Fault;
 pub use self::mistake::{LoadError, Mistake, Mistakes};
 use crate::access::Rules;
 use crate::protocol::{BadClientId, ClientId, MAX_DATA};
+
+/// Bytes.
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
 
 /// Everything that can be set. The default is what the shipped `config.toml` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,6 +171,8 @@ pub struct Session {
     pub idle_timeout: Option<Duration>,
     /// Bytes of data in one frame, 1 to [`MAX_DATA`].
     pub max_frame: usize,
+    /// Bytes that one session may have unanswered; past it the session is not read.
+    pub max_unanswered: usize,
     /// What happens when an id that has a session authenticates again.
     pub duplicate: Duplicate,
 }
@@ -179,6 +185,7 @@ impl Default for Session {
             write_timeout: Duration::from_secs(10),
             idle_timeout: None,
             max_frame: MAX_DATA,
+            max_unanswered: 256 * KIB,
             duplicate: Duplicate::Takeover,
         }
     }
@@ -196,15 +203,46 @@ pub enum Duplicate {
 /// Whom the server knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
-    /// A client is known if one of these matches its id.
+    /// Who is asked.
+    pub source: Source,
+    /// For [`Source::List`]: a client is known if one of these matches its id.
     pub clients: Vec<ClientPattern>,
+    /// For [`Source::Postgres`]: the database, without a password.
+    pub url: String,
+    /// How long a database may take for one id.
+    pub timeout: Duration,
+    /// How long what a database said of an id is taken for true; `None` is not at all.
+    pub cache_time: Option<Duration>,
+    /// Of how many ids that is remembered, at least 1.
+    pub cache_size: usize,
+    /// How many ids that tried and may not are kept for the operator to see; 0 is none.
+    pub max_unknown: usize,
 }
 
 impl Default for Credentials {
     fn default() -> Self {
         let client = ClientPattern::try_from("client0012").expect("ten letters and digits are an id");
-        Self { clients: vec![client] }
+        Self {
+            source: Source::List,
+            clients: vec![client],
+            url: "postgres://trap@127.0.0.1:5432/trap".into(),
+            timeout: Duration::from_secs(2),
+            cache_time: Some(Duration::from_secs(60)),
+            cache_size: 100_000,
+            max_unknown: 1000,
+        }
     }
+}
+
+/// Where known ids stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// In the config itself.
+    List,
+    /// In the file of the uplink's store.
+    Sqlite,
+    /// In a PostgreSQL database.
+    Postgres,
 }
 
 /// One id, or all that begin alike.
@@ -254,11 +292,40 @@ pub enum BadPattern {
 pub struct Uplink {
     /// What keeps it.
     pub store: Store,
+    /// The file of [`Store::Sqlite`], and of [`Source::Sqlite`].
+    pub path: PathBuf,
+    /// What has happened to a record when its SEND is answered.
+    pub synchronous: Synchronous,
+    /// The most records of one transaction, at least 1.
+    pub batch_records: usize,
+    /// The most bytes of data of one transaction; a single read of a session may exceed it.
+    pub batch_bytes: usize,
+    /// How long one transaction may collect records.
+    pub batch_time: Duration,
+    /// How long another program may keep the file locked before SENDs are answered `send_failure`.
+    pub lock_timeout: Duration,
+    /// Bytes that all sessions together may have unanswered; past it none is read that has some.
+    pub max_unanswered: usize,
+    /// Messages that are older are removed; `None` keeps them for ever.
+    pub max_age: Option<Duration>,
+    /// The oldest messages are removed when the file is larger, in bytes; `None` lets it grow.
+    pub max_size: Option<u64>,
 }
 
 impl Default for Uplink {
     fn default() -> Self {
-        Self { store: Store::Log }
+        Self {
+            store: Store::Sqlite,
+            path: "data/trap.db".into(),
+            synchronous: Synchronous::Full,
+            batch_records: 4096,
+            batch_bytes: 4 * MIB,
+            batch_time: Duration::from_millis(5),
+            lock_timeout: Duration::from_secs(5),
+            max_unanswered: 64 * MIB,
+            max_age: None,
+            max_size: None,
+        }
     }
 }
 
@@ -267,6 +334,17 @@ impl Default for Uplink {
 pub enum Store {
     /// Lines in the log.
     Log,
+    /// Rows of a SQLite file.
+    Sqlite,
+}
+
+/// What `send_ok` promises, by SQLite's own words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Synchronous {
+    /// The record is on the disk: neither a crash of the server nor a power failure loses it.
+    Full,
+    /// The operating system has the record: a crash of the server does not lose it, a power failure may.
+    Normal,
 }
 
 /// What the server writes about itself.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::mistake::Fault;
+use super::mistake::{Fault, may_hold_password};
 
 /// The most characters of the source that a message repeats.
 const SHOWN: usize = 40;
@@ -145,6 +145,9 @@ impl<'a> Section<'a> {
 /// The piece of the source as it is written, cut short if it is long.
 fn shown(text: &str, at: &Range<usize>) -> String {
     let source = text.get(at.clone()).unwrap_or_default();
+    if may_hold_password(source) {
+        return "…".into();
+    }
     let mut shown: String = source.chars().take_while(|c| !c.is_control()).take(SHOWN).collect();
     if shown.len() < source.len() {
         shown.push('…');

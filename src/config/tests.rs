@@ -33,11 +33,27 @@ frame_timeout = "2s"
 write_timeout = "3s"
 idle_timeout = "1h 30m"
 max_frame = 0x10
+max_unanswered = "1MiB"
 duplicate = "reject"
 [credentials]
+source = "postgres"
 clients = ["dev-*", "größe 7", "*"]
+url = "postgresql://u@h/d"
+timeout = "3s"
+cache_time = "0s"
+cache_size = 5
+max_unknown = 0
 [uplink]
 store = "log"
+path = "/var/lib/trap/x.db"
+synchronous = "normal"
+batch_records = 1
+batch_bytes = "1KiB"
+batch_time = "1ms"
+lock_timeout = "20s"
+max_unanswered = "1GiB"
+max_age = "30days"
+max_size = "10MB"
 [log]
 level = "debug"
 stats_every = "0s"
@@ -66,12 +82,30 @@ fn other() -> Config {
             write_timeout: Duration::from_secs(3),
             idle_timeout: Some(Duration::from_secs(5400)),
             max_frame: 16,
+            max_unanswered: 1 << 20,
             duplicate: Duplicate::Reject,
         },
         credentials: Credentials {
+            source: Source::Postgres,
             clients: vec![ClientPattern::Prefix("dev-".into()), size, ClientPattern::Prefix(String::new())],
+            url: "postgresql://u@h/d".into(),
+            timeout: Duration::from_secs(3),
+            cache_time: None,
+            cache_size: 5,
+            max_unknown: 0,
         },
-        uplink: Uplink { store: Store::Log },
+        uplink: Uplink {
+            store: Store::Log,
+            path: "/var/lib/trap/x.db".into(),
+            synchronous: Synchronous::Normal,
+            batch_records: 1,
+            batch_bytes: 1 << 10,
+            batch_time: Duration::from_millis(1),
+            lock_timeout: Duration::from_secs(20),
+            max_unanswered: 1 << 30,
+            max_age: Some(Duration::from_secs(30 * 24 * 60 * 60)),
+            max_size: Some(10_000_000),
+        },
         log: Log { level: LevelFilter::Debug, stats_every: None },
     }
 }
@@ -153,11 +187,19 @@ session
   write_timeout   3s
   idle_timeout    1h 30m
   max_frame       16 bytes
+  max_unanswered  1.0 MiB
   duplicate       reject
 credentials
-  clients         dev-*, größe 7, *
+  source          postgres
+  timeout         3s
+  cache_time      off
+  cache_size      5
+  url             postgresql://u@h/d
+  max_unknown     0
 uplink
   store           log
+  path            /var/lib/trap/x.db
+  max_unanswered  1.0 GiB
 log
   level           debug
   stats_every     off
@@ -165,6 +207,23 @@ log
     assert_eq!(other().to_string(), expected);
     let nobody = parse("[credentials]\nclients = []").unwrap();
     assert!(nobody.to_string().contains("  clients         nobody\n"));
+    let (default, list) =
+        (Config::default().to_string(), "  clients         client0012\n  max_unknown     1000\n");
+    assert!(default.contains(list), "{default}");
+    let uplink = "\
+uplink
+  store           sqlite
+  path            data/trap.db
+  synchronous     full
+  batch_records   4096
+  batch_bytes     4.0 MiB
+  batch_time      5ms
+  lock_timeout    5s
+  max_age         off
+  max_size        off
+  max_unanswered  64.0 MiB
+";
+    assert!(default.contains(uplink), "{default}");
 }
 
 #[test]

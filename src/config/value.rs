@@ -3,8 +3,10 @@
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use toml::de::DeValue;
 
 /// Digits in a duration. Nobody needs as many, and `humantime` panics where the sum of seconds exceeds 64 bits.
@@ -84,6 +86,61 @@ fn times(range: &RangeInclusive<Duration>) -> String {
     format!("a time with its unit, such as \"3s\" or \"250ms\", from \"{from}\" to \"{to}\"")
 }
 
+/// Bytes with their unit.
+pub(super) fn size(range: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Result<usize, String> {
+    move |value| {
+        let size = bytes(value).filter(|size| range.contains(size));
+        size.and_then(|size| size.try_into().ok()).ok_or_else(|| sizes(&range))
+    }
+}
+
+/// Bytes with their unit, of which 0 means off.
+pub(super) fn size_or_off(
+    range: RangeInclusive<u64>,
+) -> impl Fn(&DeValue<'_>) -> Result<Option<u64>, String> {
+    move |value| match bytes(value) {
+        Some(0) => Ok(None),
+        Some(size) if range.contains(&size) => Ok(Some(size)),
+        _ => Err(format!("{}, or \"0B\" (off)", sizes(&range))),
+    }
+}
+
+fn bytes(value: &DeValue<'_>) -> Option<u64> {
+    let text = value.as_str()?;
+    let has_unit = text.ends_with(['B', 'b']);
+    text.parse::<ByteSize>().ok().filter(|_| has_unit).map(|size| size.as_u64())
+}
+
+fn sizes(range: &RangeInclusive<u64>) -> String {
+    let (from, to) = (ByteSize(*range.start()), ByteSize(*range.end()));
+    format!("a size with its unit, such as \"256KiB\" or \"64MiB\", from {from} to {to}")
+}
+
+/// Where a file is, or will be.
+pub(super) fn path(value: &DeValue<'_>) -> Result<PathBuf, String> {
+    let path = value.as_str().filter(|path| !path.is_empty() && !path.contains('\0') && !path.ends_with('/'));
+    path.map(PathBuf::from).ok_or_else(|| "the path of a file, in quotes, such as \"data/trap.db\"".into())
+}
+
+/// A PostgreSQL database. Its password does not belong into a file that is shown and copied.
+pub(super) fn postgres_url(value: &DeValue<'_>) -> Result<String, String> {
+    let url = value.as_str().filter(|url| is_postgres(url) && !has_password(url));
+    url.map(str::to_owned).ok_or_else(|| {
+        "\"postgres://user@host:port/database\" without a password, which is taken from the environment's PGPASSWORD"
+            .into()
+    })
+}
+
+fn is_postgres(url: &str) -> bool {
+    ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme))
+}
+
+fn has_password(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let user = rest.rsplit_once('@').map_or("", |(user, _)| user);
+    user.contains(':') || url.contains("password=")
+}
+
 /// The name of a listener.
 pub(super) fn name(value: &DeValue<'_>) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -124,6 +181,31 @@ mod tests {
         assert_eq!(parsed("0.5s"), Some(Duration::from_millis(500)));
         for text in ["", " ", "0", "3", "3 ", "s", "-3s", "3x", "1e3s", "18446744073709551615s 1000ms"] {
             assert_eq!(parsed(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_size_has_a_unit() {
+        let size = |text: &str| bytes(&DeValue::String(text.into()));
+        assert_eq!(size("256KiB"), Some(256 * 1024));
+        assert_eq!(size("1.5 MiB"), Some(3 << 19));
+        assert_eq!(size("1MB"), Some(1_000_000));
+        assert_eq!(size("0B"), Some(0));
+        for text in ["", "1", "B", "-1B", "1XB", "1K", "99999999999999999999999B ", "1 MiB 2 MiB"] {
+            assert_eq!(size(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_found() {
+        let url = |text: &str| postgres_url(&DeValue::String(text.into()));
+        for right in ["postgres://trap@127.0.0.1:5432/trap", "postgresql:///trap?host=/run/postgresql"] {
+            assert_eq!(url(right).as_deref(), Ok(right));
+        }
+        for wrong in
+            ["postgres://trap:secret@db/trap", "postgres://db/trap?password=secret", "mysql://db", ""]
+        {
+            assert!(!url(wrong).unwrap_err().contains("secret"), "{wrong}");
         }
     }
 

@@ -6,9 +6,11 @@
 //! | `writer` | the buffer that never makes anyone wait, and the thread that empties it |
 //! | `line` | what a line looks like |
 //! | `escape` | data from outside in a line |
+//! | `outage` | what is out of order for a while, said once |
 
 mod escape;
 mod line;
+mod outage;
 mod writer;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -22,6 +24,7 @@ use env_logger::{Builder, DEFAULT_FILTER_ENV, DEFAULT_WRITE_STYLE_ENV, Target, W
 use log::{Level, LevelFilter, SetLoggerError, debug, error, log_enabled};
 
 pub use escape::escape;
+pub use outage::Outage;
 
 use line::Line;
 use writer::{Backlog, Writer};

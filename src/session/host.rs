@@ -17,7 +17,7 @@ use crate::faults::Faults;
 use crate::registry::{Registry, Table};
 use crate::stats::Stats;
 use crate::supervisor::Name;
-use crate::uplink::{Intake, Lent};
+use crate::uplink::{Intake, Lent, Ticket};
 
 /// The most bytes that one read takes.
 const READ: usize = 64 * 1024;
@@ -147,7 +147,9 @@ impl Host {
         self.spare.borrow_mut().pop().unwrap_or_default()
     }
 
-    pub(super) fn take_back(&self, work: Box<Work>) {
+    pub(super) fn take_back(&self, mut work: Box<Work>) {
+        // It is this session's, and the next one would never be woken.
+        work.ticket = Ticket::default();
         let mut spare = self.spare.borrow_mut();
         if spare.len() < SPARE && work.capacity() <= READ {
             spare.push(work);

@@ -16,12 +16,15 @@ use super::connect::Connect;
 use super::ping::Ping;
 use super::publish::Publish;
 use super::send::Send;
-use super::work::Skipping;
+use super::work::{Skipping, Work};
 use super::{Closing, Phase, Session, auth::Auth};
 use crate::logging::escape;
 use crate::protocol::codec::{self, Decoded, Head, Malformed};
 use crate::protocol::{Frame, Kind, Mode, Reply};
 use crate::stats::Ended;
+
+/// The most bytes of a read while all sessions together have too much unanswered.
+const SIP: usize = 512;
 
 /// How much of a frame's data a line of the log shows, in bytes.
 const SHOWN: usize = 64;
@@ -29,9 +32,18 @@ const SHOWN: usize = 64;
 impl Session {
     /// Whether bytes may come: not while a look-up is under way, nor while too much is unanswered.
     pub(super) fn may_read(&self) -> bool {
-        self.closing.is_none()
-            && self.phase != Phase::LookingUp
-            && self.work.as_ref().is_none_or(|work| work.has_room())
+        self.closing.is_none() && self.phase != Phase::LookingUp && self.has_room() && !self.needs_budget()
+    }
+
+    fn has_room(&self) -> bool {
+        let most = self.host().setup.settings.max_unanswered;
+        self.work.as_ref().is_none_or(|work| work.unanswered() < most)
+    }
+
+    /// Whether the session has to wait until all of them together have less unanswered. One that has sent nothing has not.
+    pub(super) fn needs_budget(&self) -> bool {
+        let needs_some = |work: &Work| work.waits_for_budget || !work.is_stored();
+        self.work.as_deref().is_some_and(needs_some) && !self.host().intake.budget().has_room()
     }
 
     /// Reads once, and handles what came. Whether anything did.
@@ -41,7 +53,9 @@ impl Session {
         }
         let host = Rc::clone(&self.guard.host);
         let mut buffer = host.buffer();
-        let mut buffer = ReadBuf::new(&mut buffer);
+        // Where there is no room, a read is to find out whether it is a PING.
+        let most = if host.intake.budget().has_room() { buffer.len() } else { SIP };
+        let mut buffer = ReadBuf::new(buffer.get_mut(..most).unwrap_or_default());
         match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
             Poll::Pending => return false,
             Poll::Ready(Ok(())) if buffer.filled().is_empty() => self.peer_closed(),
@@ -77,6 +91,7 @@ impl Session {
         let (frame_timeout, idle_timeout) = (self.host().setup.settings.frame_timeout, self.idle_timeout());
         let work = self.work();
         work.paused = false;
+        work.waits_for_budget = false;
         work.clock.resume(frame_timeout, idle_timeout);
         self.decode_input(ctx);
         self.note_pause();
@@ -131,6 +146,7 @@ impl Session {
                 return input;
             }
             match codec::decode(input, max_frame) {
+                Ok(Decoded::Frame(frame, _)) if self.waits_for_budget(frame.kind()) => return input,
                 Ok(Decoded::Frame(frame, len)) => {
                     self.dispatch(frame, ctx);
                     input = input.get(len..).unwrap_or_default();
@@ -142,6 +158,17 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Whether a frame of this kind has to wait until all sessions together have less unanswered.
+    fn waits_for_budget(&mut self, kind: Kind) -> bool {
+        let waits = kind == Kind::Send
+            && self.phase == Phase::Authenticated
+            && !self.host().intake.budget().has_room();
+        if waits {
+            self.work().waits_for_budget = true;
+        }
+        waits
     }
 
     fn dispatch(&mut self, frame: Frame<'_>, ctx: &mut Context<Self>) {
@@ -180,7 +207,12 @@ impl Session {
                 self.one_shot_on_session();
                 return &[];
             }
-            (Phase::Authenticated, _) => self.work().clock.start(Timer::Frame, frame_timeout),
+            (Phase::Authenticated, head) => {
+                self.work().clock.start(Timer::Frame, frame_timeout);
+                if let Some(head) = head {
+                    self.waits_for_budget(head.kind);
+                }
+            }
             _ => {}
         }
         input

@@ -148,6 +148,7 @@ impl Session {
             match self.due(cx) {
                 Some(timer) => self.time_is_up(timer, ctx),
                 None => {
+                    self.queue_for_budget(cx);
                     self.give_work_back();
                     return Poll::Pending;
                 }
@@ -178,6 +179,15 @@ impl Session {
     fn stop(&mut self) {
         if !self.work.as_ref().is_some_and(|work| work.paused) {
             self.close(Closing::LastWordsAndLinger, Ended::Shutdown, "");
+        }
+    }
+
+    fn queue_for_budget(&mut self, cx: &TaskContext<'_>) {
+        if self.closing.is_none() && self.needs_budget() {
+            let host = &self.guard.host;
+            self.work.as_mut().into_iter().for_each(|work| {
+                host.intake.budget().wake_when_there_is_room(cx.waker(), &mut work.ticket);
+            });
         }
     }
 

@@ -20,7 +20,7 @@ impl Session {
         let Some(work) = self.work.as_mut() else {
             return false;
         };
-        let mut made_room = false;
+        let mut wrote = false;
         while !work.answers.out().is_empty() {
             match Pin::new(&mut self.stream).poll_write(cx, work.answers.out()) {
                 Poll::Pending => {
@@ -31,7 +31,7 @@ impl Session {
                     trace!("sent peer={} \"{}\"", self.guard.peer, escape(work.answers.out(), written));
                     work.answers.left(written);
                     work.clock.clear(Timer::Write);
-                    made_room = work.paused && work.has_room();
+                    wrote = true;
                 }
                 Poll::Ready(Err(err)) => {
                     self.socket_failed(&err);
@@ -39,7 +39,7 @@ impl Session {
                 }
             }
         }
-        made_room
+        wrote && self.work.as_ref().is_some_and(|work| work.paused) && self.may_read()
     }
 
     /// Ready when a session that closes is done with it.

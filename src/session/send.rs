@@ -69,9 +69,10 @@ impl Session {
     /// Hands the records of this read over, one batch at a time so that they keep their order. Whether the uplink has to
     /// be waited for.
     pub(super) fn hand_over(&mut self) -> bool {
-        let ready = self.work.as_ref().is_some_and(|work| !work.batch.is_empty() && work.storing.is_none());
+        let Some(work) = self.work.as_mut().filter(|work| !work.batch.is_empty()) else { return false };
+        work.batch.hold(self.guard.host.intake.budget());
         match self.guard.client() {
-            Some(client) if ready => self.store(client.clone(), Mode::Session),
+            Some(client) if work.storing.is_none() => self.store(client.clone(), Mode::Session),
             _ => false,
         }
     }
@@ -80,14 +81,14 @@ impl Session {
         let origin =
             Origin { client, peer: self.guard.peer, listener: Arc::clone(&self.guard.listener), mode };
         let work = self.work.get_or_insert_with(|| self.guard.host.lend());
-        let (records, bytes) = (work.batch.len(), work.batch.bytes());
+        let (records, cost) = (work.batch.len(), work.batch.cost());
         match self.guard.host.intake.store(&origin, &mut work.batch) {
             Storing::Now(stored) => {
                 self.stored(records, stored);
                 false
             }
             Storing::Later(stored) => {
-                work.storing = Some(BeingStored { stored, records, bytes });
+                work.storing = Some(BeingStored { stored, records, cost });
                 work.clock.set(Timer::Store, STORE);
                 true
             }

@@ -24,7 +24,7 @@ use crate::registry::{Registry, Table};
 use crate::stats::{Stats, Totals};
 use crate::supervisor::Name;
 use crate::uplink::store::{Batch, NotStored, Origin, Store, Storing};
-use crate::uplink::{Lent, Uplink};
+use crate::uplink::{Budget, Lent, Uplink};
 
 /// Longer than every deadline of a session.
 const FOREVER: Duration = Duration::from_secs(3600);
@@ -47,7 +47,7 @@ impl Rig {
         let mut settings = config::Session::default();
         change(&mut settings);
         let (known, store) = (watch::Sender::new(true), TestStore::default());
-        let (faults, lent, registry) = (Faults::default(), Lent::default(), Name::new());
+        let (faults, lent, registry) = (Faults::default(), Lent::new(Budget::new(usize::MAX)), Name::new());
         let table = Table::default();
         registry.register(Registry::new(table.clone(), faults.clone()).start());
         let uplink = Uplink::new(Arc::new(store.clone()), lent.clone(), faults.clone()).start();

@@ -7,15 +7,9 @@ use std::pin::Pin;
 use super::answers::Answers;
 use super::auth::LookUp;
 use super::clock::Clock;
-use crate::protocol::{Kind, Reply};
+use crate::protocol::Kind;
+use crate::uplink::Ticket;
 use crate::uplink::store::{Batch, NotStored};
-
-/// The most bytes that a session holds unanswered: answers that the peer has not read and records that the uplink has not
-/// confirmed. Past it the session is not read.
-const ROOM: usize = 256 * 1024;
-
-/// What a record takes beside its data: its end in the batch, then its answer.
-const RECORD: usize = size_of::<usize>() + Reply::SendFailure.word().len();
 
 #[derive(Default)]
 pub(super) struct Work {
@@ -23,6 +17,10 @@ pub(super) struct Work {
     pub(super) input: Vec<u8>,
     /// The session is not read, so as not to take in more than it can answer.
     pub(super) paused: bool,
+    /// A SEND stands at the head of [`Self::input`], and all sessions together have too much unanswered for it.
+    pub(super) waits_for_budget: bool,
+    /// The place among those who wait for that.
+    pub(super) ticket: Ticket,
     /// A frame that is refused before its data is there.
     pub(super) skipping: Option<Skipping>,
     /// Who an AUTH or a one-shot SEND comes from.
@@ -44,15 +42,14 @@ pub(super) struct Skipping {
 pub(super) struct BeingStored {
     pub(super) stored: Pin<Box<dyn Future<Output = Result<(), NotStored>> + Send>>,
     pub(super) records: usize,
-    pub(super) bytes: usize,
+    /// See [`Batch::cost`].
+    pub(super) cost: usize,
 }
 
 impl Work {
-    pub(super) fn has_room(&self) -> bool {
-        let (records, bytes) =
-            self.storing.as_ref().map_or((0, 0), |storing| (storing.records, storing.bytes));
-        let records = records + self.batch.len();
-        self.answers.bytes() + self.batch.bytes() + bytes + records * RECORD < ROOM
+    /// Bytes that are unanswered: answers that the peer has not read, and records that the uplink has not confirmed.
+    pub(super) fn unanswered(&self) -> usize {
+        self.answers.bytes() + self.batch.cost() + self.storing.as_ref().map_or(0, |storing| storing.cost)
     }
 
     /// Whether the uplink owes no answer.

@@ -5,14 +5,27 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::protocol::{ClientId, Mode};
+use super::budget::{Budget, Held};
+use crate::protocol::{ClientId, Mode, Reply};
 
 /// Takes what devices send.
 pub trait Store: Send + Sync + 'static {
     /// Takes the records of one read, all of one device and in its order. The batch is left empty; its memory may be kept.
     /// It must not block: it is called on the session's own thread.
     fn store(&self, origin: &Origin, batch: &mut Batch) -> Storing;
+
+    /// Starts what the store does beside that, for the uplink's actor to watch over. There is one at a time: when it has
+    /// ended by a fault, the next is started. A store that answers at once has none.
+    fn work(&self) -> Option<Work> {
+        None
+    }
+
+    /// Nothing more will come: what was taken is to be answered, and then the work is to end.
+    fn finish(&self) {}
 }
+
+/// Work that goes on beside the sessions. Resolves when it has ended: because it was to, or for a fault.
+pub type Work = Pin<Box<dyn Future<Output = Result<(), String>>>>;
 
 /// When it is known whether a batch is safe.
 pub enum Storing {
@@ -40,11 +53,15 @@ pub struct Origin {
     pub mode: Mode,
 }
 
+/// What a record takes beside its data: its end in the batch, then its answer.
+const RECORD: usize = size_of::<usize>() + Reply::SendFailure.word().len();
+
 /// The data of some SENDs, in order, in one piece of memory.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Batch {
     bytes: Vec<u8>,
     ends: Vec<usize>,
+    held: Option<Held>,
 }
 
 impl Batch {
@@ -75,10 +92,22 @@ impl Batch {
         self.bytes.len()
     }
 
+    /// What it takes of a session's bound, and of the budget.
+    pub fn cost(&self) -> usize {
+        self.bytes.len() + self.ends.len() * RECORD
+    }
+
+    /// Holds its part of the budget, until it is cleared or dropped.
+    pub fn hold(&mut self, budget: &Budget) {
+        let cost = self.cost();
+        self.held.get_or_insert_with(|| Held::nothing(budget.clone())).raise_to(cost);
+    }
+
     /// Forgets the data and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
+        self.held = None;
     }
 
     /// Bytes of memory held.

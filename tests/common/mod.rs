@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use trap_server::access::Permits;
 use trap_server::client::Device;
-use trap_server::config::{ClientPattern, Config};
+use trap_server::config::{ClientPattern, Config, Store};
 use trap_server::faults::Faults;
 use trap_server::registry::Table;
 use trap_server::server::{Running, Server, Stopped};
@@ -48,7 +48,7 @@ pub enum Outcome {
     GaveUp(String),
 }
 
-/// A config for tests: everybody may authenticate, one listener of this name on a free port of the loopback.
+/// A config for tests: everybody may authenticate, SENDs are lines of the log, one listener of this name on a free port of the loopback.
 pub fn config(listener: &str) -> Config {
     let mut config = Config::default();
     config.server.workers = 2;
@@ -56,6 +56,7 @@ pub fn config(listener: &str) -> Config {
     config.listeners[0].bind = "127.0.0.1:0".parse().unwrap();
     config.listeners[0].max_connections = 5000;
     config.credentials.clients = vec![ClientPattern::Prefix(String::new())];
+    config.uplink.store = Store::Log;
     config.log.stats_every = None;
     config
 }

@@ -163,8 +163,9 @@ fn a_supervisor_that_gives_up_is_said_and_exits_with_70() {
 #[test]
 fn a_level_at_which_the_store_log_is_silent_is_warned_of() {
     let warning = "the store \"log\" shows nothing at this level of the log";
-    assert!(Server::start(CONFIG).lines(warning).is_empty());
-    let (mut command, folder) = command(Some(CONFIG), &[]);
+    let config = CONFIG.to_owned() + "[uplink]\nstore = \"log\"\n";
+    assert!(Server::start(&config).lines(warning).is_empty());
+    let (mut command, folder) = command(Some(&config), &[]);
     command.env("RUST_LOG", "info,trap_server::uplink=off");
     Server::of(command, folder).await_line(warning);
 }

@@ -40,7 +40,22 @@ fn values_have_a_type_and_a_range() {
         ("[session]", "max_frame", "1 65535", "0 65536"),
         ("[session]", "duplicate", "\"takeover\" \"reject\"", "\"Reject\" true"),
         ("[credentials]", "clients", "[] [\"*\"]", "\"*\" [[]] {}"),
-        ("[uplink]", "store", "\"log\"", "\"disk\" 1"),
+        ("[session]", "max_unanswered", "\"1KiB\" \"1TiB\"", "\"1023B\" \"1024\" 1024 \"2TiB\""),
+        ("[credentials]", "source", "\"list\" \"sqlite\" \"postgres\"", "\"mysql\" 1"),
+        ("[credentials]", "timeout", "\"1ms\" \"1m\"", "\"0s\" \"61s\" 2"),
+        ("[credentials]", "cache_time", "\"0s\" \"1ms\" \"1day\"", "\"2days\" 60"),
+        ("[credentials]", "cache_size", "1 100000000", "0 100000001"),
+        ("[credentials]", "max_unknown", "0 1000000", "-1 1000001"),
+        ("[uplink]", "store", "\"log\" \"sqlite\"", "\"disk\" 1"),
+        ("[uplink]", "path", "\"a\" \"/b/c.db\"", "\"\" \"data/\" 1 \"a\\u0000b\""),
+        ("[uplink]", "synchronous", "\"full\" \"normal\"", "\"off\" true"),
+        ("[uplink]", "batch_records", "1 1000000", "0 1000001"),
+        ("[uplink]", "batch_bytes", "\"1KiB\" \"1GiB\"", "\"1B\" \"2GiB\" 4194304"),
+        ("[uplink]", "batch_time", "\"1ms\" \"1s\"", "\"0s\" \"2s\""),
+        ("[uplink]", "lock_timeout", "\"1ms\" \"20s\"", "\"0s\" \"21s\""),
+        ("[uplink]", "max_unanswered", "\"1KiB\" \"1TiB\"", "\"0B\" \"2TiB\" 67108864"),
+        ("[uplink]", "max_age", "\"0s\" \"1m\" \"10years\"", "\"59s\" 30"),
+        ("[uplink]", "max_size", "\"0B\" \"1MiB\" \"256TiB\"", "\"1KiB\" 0"),
         ("[log]", "level", "\"off\" \"trace\"", "\"INFO\" 3"),
         ("[log]", "stats_every", "\"0s\" \"1s\" \"1day\"", "\"999ms\" \"2days\" 60"),
     ] {
@@ -266,4 +281,20 @@ fn what_is_no_config_file_does_not_flood_the_terminal() {
     let mistakes = parse(&text).unwrap_err();
     assert_eq!((mistakes.told.len(), mistakes.untold), (100, 50));
     assert!(mistakes.to_string().ends_with("\nand 50 more mistakes"));
+}
+
+#[test]
+fn a_password_is_not_repeated() {
+    for line in [
+        "url = \"postgres://trap:secret@db/trap\"",
+        "url = \"postgres://trap:secret@db/trap",
+        "ulr = \"x://secret@\"",
+    ] {
+        let Err(mistakes) = parse(&format!("[credentials]\n{line}")) else { panic!("{line}") };
+        assert!(!mistakes.to_string().contains("secret"), "{mistakes}");
+    }
+    assert_mistakes(
+        "[credentials]\nurl = \"postgres://trap:secret@db/trap\"",
+        &[(2, 7, "without a password, which is taken from the environment's PGPASSWORD, not …")],
+    );
 }

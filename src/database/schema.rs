@@ -1,0 +1,84 @@
+//! The tables, version by version. A file says which version made it, and is brought up to date when it is opened for
+//! writing; nothing is ever taken away.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::error::{Error, Trouble};
+
+/// Marks a file as one of ours (`PRAGMA application_id`): "trap".
+pub const APPLICATION: i32 = 0x7472_6170;
+
+/// What makes each version of the one before (`PRAGMA user_version`); the first makes it of nothing.
+///
+/// `message` has no index but its id: an index on client and time would cost several times what the insert itself does. As
+/// the ids follow the time of receipt, a time is found by bisection. Where the clock was set back they begin anew: `clock_step`
+/// has the first id after each such moment. `pruned` is the last id that was ever removed, so that no id is given twice.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE message (
+        id INTEGER PRIMARY KEY,
+        received_at INTEGER NOT NULL, -- microseconds since 1970, UTC
+        client TEXT NOT NULL,
+        peer TEXT NOT NULL,
+        listener TEXT NOT NULL,
+        mode TEXT NOT NULL, -- 'session' or 'one-shot'
+        data BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE clock_step (first_id INTEGER PRIMARY KEY) STRICT;
+    CREATE TABLE pruned (last_id INTEGER NOT NULL) STRICT;
+    INSERT INTO pruned VALUES (0);
+"];
+
+/// The version that this program writes and reads.
+pub const VERSION: i32 = MIGRATIONS.len() as i32;
+
+/// Makes the tables, or brings them up to date.
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
+    let sqlite = |err| Error::of(path, &err);
+    if !is_current(connection, path)? {
+        // Only before the first table is there.
+        connection.pragma_update(None, "auto_vacuum", "incremental").map_err(sqlite)?;
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
+        // Another process may have been quicker.
+        let found = version(&transaction, path)?;
+        let missing = MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or_default());
+        missing.copied().try_for_each(|sql| transaction.execute_batch(sql)).map_err(sqlite)?;
+        transaction.pragma_update(None, "user_version", VERSION).map_err(sqlite)?;
+        transaction.pragma_update(None, "application_id", APPLICATION).map_err(sqlite)?;
+        transaction.commit().map_err(sqlite)?;
+    }
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(sqlite)?;
+    match mode.as_str() {
+        "wal" => Ok(()),
+        _ => Err(Error::new(path, Trouble::NoWal)),
+    }
+}
+
+/// Fails unless the file is of this version.
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), Error> {
+    match version(connection, path)? {
+        VERSION => Ok(()),
+        found => Err(Error::new(path, Trouble::Older { found })),
+    }
+}
+
+fn is_current(connection: &Connection, path: &Path) -> Result<bool, Error> {
+    Ok(version(connection, path)? == VERSION)
+}
+
+/// The version of a file that is ours; 0 of an empty one.
+fn version(connection: &Connection, path: &Path) -> Result<i32, Error> {
+    let sqlite = |err| Error::of(path, &err);
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(sqlite);
+    let tables: u32 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(sqlite)?;
+    match (pragma("application_id")?, pragma("user_version")?) {
+        (0, 0) if tables == 0 => Ok(0),
+        (APPLICATION, found @ 1..=VERSION) => Ok(found),
+        (APPLICATION, found) => Err(Error::new(path, Trouble::Newer { found })),
+        _ => Err(Error::new(path, Trouble::NotOurs)),
+    }
+}

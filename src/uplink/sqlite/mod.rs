@@ -1,0 +1,114 @@
+//! The store `sqlite`: each SEND is a row of a file, and answered when that row is committed.
+//!
+//! Sessions hand their batches to a queue; one thread writes what has come while it wrote the last transaction in the next one
+//! (group commit), and then answers. The queue lives as long as the store, the thread as long as the uplink's actor lets it.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `queue` | from the sessions to the thread |
+//! | `writer` | the thread: transactions, failures, recovery |
+//! | `file` | the open file: transactions, and whether it is still the one that it was |
+//! | `rows` | a transaction's rows |
+//! | `retention` | what is removed, and when |
+
+mod file;
+mod queue;
+mod retention;
+mod rows;
+mod writer;
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::oneshot;
+
+use self::queue::{Entrusted, Queue};
+use self::writer::Writer;
+use super::store::{Batch, NotStored, Origin, Store, Storing, Work};
+use crate::database::{self, Error, Options};
+use crate::faults::Faults;
+
+/// How the store is set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The file.
+    pub file: Options,
+    /// The most records of one transaction.
+    pub batch_records: usize,
+    /// The most bytes of data of one transaction; a batch that exceeds it is one of its own.
+    pub batch_bytes: usize,
+    /// How long one transaction may collect.
+    pub batch_time: Duration,
+    /// Messages that are older are removed.
+    pub max_age: Option<Duration>,
+    /// The oldest messages are removed when the file would grow larger, in bytes.
+    pub max_size: Option<u64>,
+}
+
+/// The store.
+pub struct Sqlite {
+    settings: Settings,
+    queue: Arc<Queue>,
+    faults: Faults,
+}
+
+impl Sqlite {
+    /// A store in the file of the settings. Fails if somebody must do something about the file first; a disk that is full
+    /// or a lock that somebody holds will pass, and the store waits for that.
+    pub fn open(settings: Settings, faults: Faults) -> Result<Self, Error> {
+        match database::open(&settings.file) {
+            Err(err) if err.is_lasting() => Err(err),
+            Ok(_) | Err(_) => Ok(Self { settings, queue: Arc::default(), faults }),
+        }
+    }
+}
+
+impl Store for Sqlite {
+    fn store(&self, origin: &Origin, batch: &mut Batch) -> Storing {
+        let (answer, answered) = oneshot::channel();
+        let batch = std::mem::take(batch);
+        self.queue.push(Entrusted { origin: origin.clone(), received_at: now(), batch, answer });
+        Storing::Later(Box::pin(async {
+            answered.await.unwrap_or_else(|_| Err(NotStored("the uplink failed over it".into())))
+        }))
+    }
+
+    fn work(&self) -> Option<Work> {
+        let (ended, end) = oneshot::channel();
+        let writer = Writer::new(self.settings.clone(), self.queue.open(), self.faults.clone());
+        let thread = thread::Builder::new().name("uplink".into()).spawn(move || {
+            writer.run();
+            // A panic drops it instead. Whoever watched may be gone.
+            let _ = ended.send(());
+        });
+        Some(Box::pin(async {
+            let thread = thread.map_err(|err| format!("the uplink needs a thread of its own: {err}"))?;
+            match end.await {
+                Ok(()) => Ok(()),
+                Err(_) => Err(panic_text(thread)),
+            }
+        }))
+    }
+
+    fn finish(&self) {
+        self.queue.close();
+    }
+}
+
+/// What a thread that is ending panicked with.
+fn panic_text(thread: thread::JoinHandle<()>) -> String {
+    let payload = match thread.join() {
+        Ok(()) => return "its thread ended".into(),
+        Err(payload) => payload,
+    };
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no text");
+    format!("its thread panicked: {text}")
+}
+
+/// Microseconds since 1970, UTC.
+fn now() -> i64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,197 @@
+//! From the sessions to the thread that writes. What waits here is bounded by the budget that the batches hold.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::uplink::store::{Batch, NotStored, Origin};
+
+/// A batch whose answer is owed. Dropped unanswered, it is not stored.
+pub(super) struct Entrusted {
+    pub(super) origin: Origin,
+    /// Microseconds since 1970.
+    pub(super) received_at: i64,
+    pub(super) batch: Batch,
+    pub(super) answer: oneshot::Sender<Result<(), NotStored>>,
+}
+
+/// What was handed over and not taken yet, oldest first.
+#[derive(Default)]
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    news: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    batches: VecDeque<Entrusted>,
+    /// The thread sleeps: to wake it costs a system call.
+    is_awaited: bool,
+    is_closed: bool,
+    /// How many threads there have been.
+    intakes: u64,
+}
+
+impl Queue {
+    /// Hands a batch over.
+    pub(super) fn push(&self, entrusted: Entrusted) {
+        let mut waiting = self.waiting();
+        waiting.batches.push_back(entrusted);
+        if std::mem::take(&mut waiting.is_awaited) {
+            drop(waiting);
+            self.news.notify_all();
+        }
+    }
+
+    /// Nothing more will come.
+    pub(super) fn close(&self) {
+        self.waiting().is_closed = true;
+        self.news.notify_all();
+    }
+
+    /// The end at which a new thread takes batches out; whoever did so before gets no more.
+    pub(super) fn open(self: &Arc<Self>) -> Intake {
+        let mut waiting = self.waiting();
+        waiting.intakes += 1;
+        self.news.notify_all();
+        Intake { queue: Arc::clone(self), number: waiting.intakes }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a thread takes batches from.
+pub(super) struct Intake {
+    queue: Arc<Queue>,
+    number: u64,
+}
+
+/// What there is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Batches have come.
+    Batches,
+    /// None came in time.
+    Nothing,
+    /// None will come any more.
+    End,
+}
+
+impl Intake {
+    /// Waits until there is something, or for so long.
+    pub(super) fn wait(&self, within: Duration) -> Next {
+        let mut waiting = self.queue.waiting();
+        if self.next(&waiting) == Next::Nothing {
+            waiting.is_awaited = true;
+            let woken = self.queue.news.wait_timeout(waiting, within);
+            waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        self.next(&waiting)
+    }
+
+    fn next(&self, waiting: &Waiting) -> Next {
+        match waiting {
+            _ if self.number != waiting.intakes => Next::End,
+            waiting if !waiting.batches.is_empty() => Next::Batches,
+            waiting if waiting.is_closed => Next::End,
+            _ => Next::Nothing,
+        }
+    }
+
+    /// Moves what has come to the end of `taken`, as long as there is `room`, which it takes. Whether there was any.
+    pub(super) fn take(&self, taken: &mut Vec<Entrusted>, room: &mut Room) -> bool {
+        let mut waiting = self.queue.waiting();
+        let before = taken.len();
+        while self.next(&waiting) == Next::Batches && room.is_some() {
+            let oldest = waiting.batches.pop_front();
+            oldest.iter().for_each(|entrusted| room.shrink(&entrusted.batch));
+            taken.extend(oldest);
+        }
+        taken.len() > before
+    }
+}
+
+/// How much more a transaction may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    pub(super) records: usize,
+    pub(super) bytes: usize,
+}
+
+impl Room {
+    /// Room for all that waits.
+    pub(super) const UNLIMITED: Self = Self { records: usize::MAX, bytes: usize::MAX };
+
+    /// Whether there is some. The last batch may take more than that.
+    pub(super) const fn is_some(&self) -> bool {
+        self.records > 0 && self.bytes > 0
+    }
+
+    fn shrink(&mut self, by: &Batch) {
+        self.records = self.records.saturating_sub(by.len());
+        self.bytes = self.bytes.saturating_sub(by.bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{ClientId, Mode};
+
+    fn entrusted(records: usize) -> Entrusted {
+        let client = ClientId::try_from("a").unwrap();
+        let origin =
+            Origin { client, peer: ([127, 0, 0, 1], 1).into(), listener: "trap".into(), mode: Mode::Session };
+        let mut batch = Batch::default();
+        (0..records).for_each(|_| batch.push(b"12345"));
+        Entrusted { origin, received_at: 0, batch, answer: oneshot::channel().0 }
+    }
+
+    fn sizes(taken: &[Entrusted]) -> Vec<usize> {
+        taken.iter().map(|entrusted| entrusted.batch.len()).collect()
+    }
+
+    #[test]
+    fn batches_are_taken_whole_in_order_and_as_long_as_there_is_room() {
+        let queue = Arc::new(Queue::default());
+        let (intake, mut taken) = (queue.open(), Vec::new());
+        [1, 2, 3, 4].into_iter().for_each(|records| queue.push(entrusted(records)));
+        assert!(intake.take(&mut taken, &mut Room { records: 2, bytes: usize::MAX }));
+        assert_eq!(sizes(&taken), [1, 2]);
+        let mut room = Room { records: usize::MAX, bytes: 15 };
+        assert!(intake.take(&mut taken, &mut room) && !room.is_some());
+        assert!(!intake.take(&mut taken, &mut room));
+        assert!(intake.take(&mut taken, &mut { Room::UNLIMITED }));
+        assert_eq!(sizes(&taken), [1, 2, 3, 4]);
+        assert!(!intake.take(&mut taken, &mut { Room::UNLIMITED }));
+    }
+
+    #[test]
+    fn what_waits_is_taken_before_the_end_and_only_by_the_newest_thread() {
+        let queue = Arc::new(Queue::default());
+        let first = queue.open();
+        queue.push(entrusted(1));
+        assert_eq!(first.wait(Duration::ZERO), Next::Batches);
+        let second = queue.open();
+        assert_eq!(first.wait(Duration::MAX), Next::End);
+        assert!(!first.take(&mut Vec::new(), &mut { Room::UNLIMITED }));
+        queue.close();
+        assert_eq!(second.wait(Duration::MAX), Next::Batches);
+        assert!(second.take(&mut Vec::new(), &mut { Room::UNLIMITED }));
+        assert_eq!(second.wait(Duration::MAX), Next::End);
+    }
+
+    #[test]
+    fn a_thread_that_waits_is_woken() {
+        let queue = Arc::new(Queue::default());
+        let intake = queue.open();
+        assert_eq!(intake.wait(Duration::ZERO), Next::Nothing);
+        let waiting = std::thread::spawn(move || intake.wait(Duration::from_secs(60)));
+        queue.push(entrusted(1));
+        assert_eq!(waiting.join().unwrap(), Next::Batches);
+    }
+}

@@ -1,0 +1,132 @@
+//! What is removed, and when: the oldest messages, a little at a time.
+
+use std::time::{Duration, Instant};
+
+use log::debug;
+use rusqlite::{Connection, TransactionBehavior};
+
+/// How often it is looked whether messages have become too old.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// At most so many messages, and so many bytes, are removed at once; more only where more was written meanwhile.
+const MESSAGES: usize = 2000;
+const BYTES: usize = 1 << 20;
+
+/// What a row takes beside its data, roughly, in bytes.
+const ROW: usize = 64;
+
+/// So many pages are given back to the file system at once.
+const PAGES: u32 = 256;
+
+/// Whether there is more to be done at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    Rest,
+    GoOn,
+}
+
+pub(super) struct Retention {
+    /// Microseconds.
+    max_age: Option<i64>,
+    /// Bytes.
+    max_size: Option<u64>,
+    /// Bytes that were written since the last look.
+    written: usize,
+    looked: Option<Instant>,
+}
+
+/// What takes room in a file.
+struct Size {
+    page: u64,
+    pages: u64,
+    free: u64,
+}
+
+impl Retention {
+    pub(super) fn new(max_age: Option<Duration>, max_size: Option<u64>) -> Self {
+        let max_age = max_age.map(|age| i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
+        Self { max_age, max_size, written: 0, looked: None }
+    }
+
+    /// So many bytes were written.
+    pub(super) fn wrote(&mut self, bytes: usize) {
+        self.written += bytes;
+    }
+
+    /// Removes some of what is too much or, at `now` in microseconds since 1970, too old.
+    pub(super) fn step(&mut self, connection: &mut Connection, now: i64) -> rusqlite::Result<Pace> {
+        let is_due = self.written >= BYTES || self.looked.is_none_or(|looked| looked.elapsed() >= EVERY);
+        if !is_due {
+            return Ok(Pace::Rest);
+        }
+        // As much goes as comes, and more.
+        let bytes = BYTES.max(2 * std::mem::take(&mut self.written));
+        let mut removed = 0;
+        if let Some(max_size) = self.max_size {
+            let size = Size::of(connection)?;
+            if size.used() > max_size - slack(max_size) {
+                removed += remove(connection, bytes, i64::MAX)?;
+            } else if size.pages * size.page > max_size && size.free > 0 {
+                give_back(connection)?;
+                return Ok(Pace::GoOn);
+            }
+        }
+        if let Some(max_age) = self.max_age {
+            removed += remove(connection, bytes, now.saturating_sub(max_age))?;
+        }
+        if removed > 0 {
+            return Ok(Pace::GoOn);
+        }
+        self.looked = Some(Instant::now());
+        Ok(Pace::Rest)
+    }
+}
+
+/// The file is to stay within its bound while a transaction is written before there is time to remove another.
+fn slack(max_size: u64) -> u64 {
+    (max_size / 8).min(16 << 20)
+}
+
+impl Size {
+    fn of(connection: &Connection) -> rusqlite::Result<Self> {
+        let pragma = |name| connection.pragma_query_value(None, name, |row| row.get(0));
+        Ok(Self { page: pragma("page_size")?, pages: pragma("page_count")?, free: pragma("freelist_count")? })
+    }
+
+    fn used(&self) -> u64 {
+        (self.pages - self.free) * self.page
+    }
+}
+
+/// Removes the oldest messages, as far as they are from before `before` and within `bytes`. How many.
+fn remove(connection: &mut Connection, bytes: usize, before: i64) -> rusqlite::Result<usize> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let Some(last) = last_to_remove(&transaction, bytes, before)? else { return Ok(0) };
+    let removed = transaction.prepare_cached("DELETE FROM message WHERE id <= ?")?.execute([last])?;
+    transaction.prepare_cached("DELETE FROM clock_step WHERE first_id <= ?")?.execute([last])?;
+    transaction.prepare_cached("UPDATE pruned SET last_id = ?")?.execute([last])?;
+    transaction.commit()?;
+    debug!(target: "trap_server::uplink", "removed {removed} messages up to id {last}");
+    Ok(removed)
+}
+
+fn last_to_remove(connection: &Connection, bytes: usize, before: i64) -> rusqlite::Result<Option<i64>> {
+    let most = MESSAGES.max(bytes / ROW);
+    let mut oldest =
+        connection.prepare_cached("SELECT id, received_at, length(data) FROM message ORDER BY id LIMIT ?")?;
+    let mut rows = oldest.query([most])?;
+    let (mut last, mut sum) = (None, 0);
+    while let Some(row) = rows.next()? {
+        if sum >= bytes || row.get::<_, i64>(1)? >= before {
+            break;
+        }
+        sum += ROW + row.get::<_, usize>(2)?;
+        last = Some(row.get(0)?);
+    }
+    Ok(last)
+}
+
+/// Gives pages that nothing stands on back to the file system.
+fn give_back(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES})"))
+}

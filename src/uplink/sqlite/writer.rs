@@ -1,0 +1,178 @@
+//! The thread that writes: transactions, what happens when one fails, and how it gets on again.
+
+use std::time::{Duration, Instant};
+
+use log::warn;
+
+use super::file::File;
+use super::queue::{Entrusted, Intake, Next, Room};
+use super::retention::{Pace, Retention};
+use super::rows::Last;
+use super::{Settings, now};
+use crate::database::{self, Error, Trouble};
+use crate::faults::{Faults, Point};
+use crate::logging::Outage;
+use crate::uplink::store::NotStored;
+
+/// How often the thread looks whether messages are to be removed, and how long it does not try again to open a file that
+/// could not be opened.
+const PAUSE: Duration = Duration::from_secs(1);
+
+pub(super) struct Writer {
+    settings: Settings,
+    intake: Intake,
+    faults: Faults,
+    retention: Retention,
+    file: State,
+    storing: Outage,
+    removing: Outage,
+}
+
+enum State {
+    Open(File),
+    /// It cannot be used, for this reason, and is tried again then.
+    Shut(Error, Instant),
+    /// It was not tried, or is to be tried at once.
+    Closed,
+}
+
+impl Writer {
+    pub(super) fn new(settings: Settings, intake: Intake, faults: Faults) -> Self {
+        let retention = Retention::new(settings.max_age, settings.max_size);
+        let (storing, removing) = (Outage::none("the store"), Outage::none("removing old messages"));
+        Self { settings, intake, faults, retention, file: State::Closed, storing, removing }
+    }
+
+    /// Writes until nothing more comes.
+    pub(super) fn run(mut self) {
+        if let Err(err) = self.open() {
+            self.refuse(&err, 0);
+        }
+        let mut pause = PAUSE;
+        loop {
+            match self.intake.wait(pause) {
+                Next::End => return,
+                Next::Batches => self.store(),
+                Next::Nothing => {}
+            }
+            pause = match self.remove_old() {
+                Pace::Rest => PAUSE,
+                Pace::GoOn => Duration::ZERO,
+            };
+        }
+    }
+
+    /// Writes what waits in one transaction, and answers.
+    fn store(&mut self) {
+        let mut taken = Vec::new();
+        let stored = self.transaction(&mut taken);
+        let records = taken.iter().map(|entrusted| entrusted.batch.len() as u64).sum();
+        let answer = match stored {
+            Ok(()) => {
+                self.storing.over();
+                self.retention.wrote(taken.iter().map(|entrusted| entrusted.batch.cost()).sum());
+                Ok(())
+            }
+            Err(err) => {
+                self.refuse(&err, records);
+                Err(NotStored(err.to_string()))
+            }
+        };
+        for entrusted in taken {
+            // The session may be gone.
+            let _ = entrusted.answer.send(answer.clone());
+        }
+    }
+
+    fn refuse(&self, err: &Error, records: u64) {
+        self.storing.note(err, "SENDs are answered send_failure", records);
+    }
+
+    /// What was `taken` shares the fate of the transaction. If none could be begun, that is all that waits.
+    fn transaction(&mut self, taken: &mut Vec<Entrusted>) -> Result<(), Error> {
+        let written = self.write(taken);
+        if let Err(err) = &written {
+            if taken.is_empty() {
+                let mut room = Room::UNLIMITED;
+                self.intake.take(taken, &mut room);
+            }
+            self.recover(err);
+        }
+        written
+    }
+
+    fn write(&mut self, taken: &mut Vec<Entrusted>) -> Result<(), Error> {
+        self.open()?;
+        let State::Open(file) = &mut self.file else { return Ok(()) };
+        self.faults.trip(Point::Writer);
+        let until = Instant::now() + self.settings.batch_time;
+        let mut room = Room { records: self.settings.batch_records, bytes: self.settings.batch_bytes };
+        let written = file.transaction(|connection| {
+            let mut last = Last::read(connection)?;
+            loop {
+                let from = taken.len();
+                if !self.intake.take(taken, &mut room) {
+                    return Ok(());
+                }
+                for entrusted in taken.iter().skip(from) {
+                    last.insert(connection, entrusted)?;
+                }
+                if !room.is_some() || Instant::now() >= until {
+                    return Ok(());
+                }
+            }
+        });
+        written.map_err(|err| Error::of(&self.settings.file.path, &err))
+    }
+
+    /// Opens the file if it is not open, or is not the one that was opened any more.
+    fn open(&mut self) -> Result<(), Error> {
+        let path = &self.settings.file.path;
+        match &mut self.file {
+            State::Open(file) => {
+                if file.is_in_place() {
+                    return Ok(());
+                }
+                warn!("{}: the file was moved, removed or cut short, and is opened anew", path.display());
+                // It is closed before: what it still has to write goes to where it was moved.
+                self.file = State::Closed;
+            }
+            State::Shut(err, until) if Instant::now() < *until => return Err(err.clone()),
+            State::Shut(..) | State::Closed => {}
+        }
+        match database::open(&self.settings.file) {
+            Ok(connection) => {
+                self.file = State::Open(File::new(connection, path.clone()));
+                Ok(())
+            }
+            Err(err) => {
+                self.file = State::Shut(err.clone(), Instant::now() + PAUSE);
+                Err(err)
+            }
+        }
+    }
+
+    /// A full disk and a lock pass by themselves. After anything else the file is opened anew, which tells more.
+    fn recover(&mut self, err: &Error) {
+        let passes = matches!(err.trouble(), Trouble::Full | Trouble::Locked);
+        if matches!(self.file, State::Open(_)) && !passes {
+            self.file = State::Closed;
+        }
+    }
+
+    /// Removes some of what is too old or too much.
+    fn remove_old(&mut self) -> Pace {
+        let State::Open(file) = &mut self.file else { return Pace::Rest };
+        match self.retention.step(&mut file.connection, now()) {
+            Ok(pace) => {
+                self.removing.over();
+                pace
+            }
+            Err(err) => {
+                let err = Error::of(&self.settings.file.path, &err);
+                self.removing.note(&err, "the file grows", 0);
+                Pace::Rest
+            }
+        }
+    }
+}
