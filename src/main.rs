@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+mod command;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use command::{Command, Failure};
 use log::{Level, error, info, log_enabled, warn};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use trap_server::config::{Config, limits};
@@ -32,15 +35,18 @@ const IO: u8 = 74;
 /// RUST_LOG overrides the level of the log. Exit codes: 0 stopped on request, 64 bad usage or bad config, 69 could not
 /// bind, 70 the supervisor gave up, or the system refused what a start needs, 74 a database cannot be used.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Args {
     /// The config; without this ./config.toml, or the defaults if there is none
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 
     /// Read and check the config, print what it means, and exit
     #[arg(long)]
     check: bool,
+
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
 fn main() -> ExitCode {
@@ -60,6 +66,11 @@ fn main() -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
+    if let Some(command) = args.command {
+        let Err(Failure { code, message }) = command::run(command, &config) else { return ExitCode::SUCCESS };
+        let _ = writeln!(io::stderr(), "trap-server: {message}");
+        return ExitCode::from(code);
+    }
     if args.check {
         let text = config.to_string();
         let warnings = lower(&mut config).join("\n");

@@ -1,0 +1,44 @@
+//! What the binary does beside serving: each command is a file here, and works beside a server that runs.
+
+mod clients;
+mod messages;
+
+use std::fmt::Display;
+
+use clap::Subcommand;
+use trap_server::config::Config;
+
+/// A command.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Print what devices sent
+    Messages(messages::Args),
+    /// Show and change who may authenticate
+    Clients(clients::Args),
+}
+
+/// Why a command did not do what it was to do.
+pub(crate) struct Failure {
+    /// The exit code.
+    pub(crate) code: u8,
+    /// For the operator.
+    pub(crate) message: String,
+}
+
+impl Failure {
+    fn usage(message: impl Display) -> Self {
+        Self { code: crate::USAGE, message: message.to_string() }
+    }
+
+    fn io(message: impl Display) -> Self {
+        Self { code: crate::IO, message: message.to_string() }
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(command: Command, config: &Config) -> Result<(), Failure> {
+    match command {
+        Command::Messages(args) => messages::run(&args, config),
+        Command::Clients(args) => clients::run(&args, config),
+    }
+}
