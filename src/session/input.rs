@@ -166,7 +166,10 @@ impl Session {
             && self.phase == Phase::Authenticated
             && !self.host().intake.budget().has_room();
         if waits {
-            self.work().waits_for_budget = true;
+            let work = self.work();
+            work.waits_for_budget = true;
+            // Not for `note_pause` to find out: another thread may have made room by then.
+            work.paused = true;
         }
         waits
     }

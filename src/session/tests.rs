@@ -38,16 +38,23 @@ struct Rig {
     known: watch::Sender<bool>,
     // The actor lives as long as its address.
     _uplink: Addr<Uplink>,
+    budget: Budget,
 }
 
 impl Rig {
     /// Store and credentials answer at once; ids that begin with "known" are.
     fn new(change: impl FnOnce(&mut config::Session)) -> Self {
+        Self::with_budget(usize::MAX, change)
+    }
+
+    /// The same, where all sessions together may have so many bytes unanswered.
+    fn with_budget(budget: usize, change: impl FnOnce(&mut config::Session)) -> Self {
         tokio::time::pause();
+        let budget = Budget::new(budget);
         let mut settings = config::Session::default();
         change(&mut settings);
         let (known, store) = (watch::Sender::new(true), TestStore::default());
-        let (faults, lent, registry) = (Faults::default(), Lent::new(Budget::new(usize::MAX)), Name::new());
+        let (faults, lent, registry) = (Faults::default(), Lent::new(budget.clone()), Name::new());
         let table = Table::default();
         registry.register(Registry::new(table.clone(), faults.clone()).start());
         let uplink = Uplink::new(Arc::new(store.clone()), lent.clone(), faults.clone()).start();
@@ -63,7 +70,7 @@ impl Rig {
             open: Arc::clone(&open),
             faults,
         });
-        Self { stats, open, permits: Permits::new(100), store, known, _uplink: uplink }
+        Self { stats, open, permits: Permits::new(100), store, known, _uplink: uplink, budget }
     }
 
     /// A device on a pipe that holds so many bytes in each direction.
@@ -176,11 +183,13 @@ impl TestStore {
 
 impl Store for TestStore {
     fn store(&self, _: &Origin, batch: &mut Batch) -> Storing {
+        let batch = std::mem::take(batch);
         self.batches.lock().unwrap().push(batch.iter().map(<[u8]>::to_vec).collect());
-        batch.clear();
         let mut answer = self.answer.subscribe();
         Storing::Later(Box::pin(async move {
             let answer = answer.wait_for(Option::is_some).await.unwrap().clone();
+            // Its part of the budget is held until then.
+            drop(batch);
             answer.unwrap()
         }))
     }
@@ -213,7 +222,11 @@ fn auth(client: &str) -> Vec<u8> {
 }
 
 fn send(data: &[u8]) -> Vec<u8> {
-    bytes(Frame::Send { mode: Mode::Session, client: ID, data })
+    send_as(ID, data)
+}
+
+fn send_as(client: &str, data: &[u8]) -> Vec<u8> {
+    bytes(Frame::Send { mode: Mode::Session, client, data })
 }
 
 fn one_shot(client: &str) -> Vec<u8> {

@@ -119,3 +119,101 @@ async fn what_waits_for_room_when_the_server_stops_is_answered_too() {
     assert_eq!(answered, rig.store.records().len());
     rig.assert_ended(1, Ended::Shutdown).await;
 }
+
+/// One frame fills it.
+const SMALL_BUDGET: usize = 1000;
+
+#[actix::test]
+async fn while_all_together_have_too_much_unanswered_only_who_sent_nothing_is_read() {
+    let rig = Rig::with_budget(SMALL_BUDGET, |_| {});
+    let mut busy = rig.authenticated(64 * 1024).await;
+    let mut quiet = rig.device(64 * 1024);
+    quiet.send(&auth("known 2")).await;
+    quiet.expect("auth_ok").await;
+    rig.store.never_answers();
+    busy.send(&send(&[1; SMALL_BUDGET])).await;
+    at_rest().await;
+    assert!(!rig.budget.has_room());
+
+    // Whoever waits for an answer is not read.
+    busy.send(&PING).await;
+    busy.send(&send(b"later")).await;
+    // Whoever does not is, up to a SEND; what is behind it waits with it.
+    quiet.send(&[&PING[..], &PING, &send_as("known 2", b"first"), &PING].concat()).await;
+    quiet.expect("pongpong").await;
+    quiet.send(&send_as("known 2", &[2; 600])).await;
+    at_rest().await;
+    assert_eq!(rig.store.records(), [vec![1; SMALL_BUDGET]]);
+
+    rig.store.answers(Ok(()));
+    busy.expect("send_okpongsend_ok").await;
+    quiet.expect("send_okpongsend_ok").await;
+    assert_eq!(rig.budget.used(), 0);
+    drop((busy, quiet));
+    rig.assert_ended(2, Ended::PeerClosed).await;
+}
+
+#[actix::test]
+async fn many_that_wait_for_the_budget_all_get_their_turn_and_the_bound_holds() {
+    let rig = Rig::with_budget(SMALL_BUDGET, |_| {});
+    let mut devices = Vec::new();
+    for number in 0..50 {
+        let mut device = rig.device(64 * 1024);
+        device.send(&auth(&format!("known {number}"))).await;
+        device.expect("auth_ok").await;
+        devices.push(device);
+    }
+    rig.store.never_answers();
+    let data = [7; 400];
+    for (number, device) in devices.iter_mut().enumerate() {
+        device.send(&send_as(&format!("known {number}"), &data).repeat(3)).await;
+    }
+    at_rest().await;
+    let held = rig.budget.used();
+    assert!((SMALL_BUDGET..4 * SMALL_BUDGET).contains(&held), "{held} bytes are held");
+    rig.store.answers(Ok(()));
+    for device in &mut devices {
+        device.expect("send_oksend_oksend_ok").await;
+    }
+    assert_eq!(rig.store.records(), vec![data.to_vec(); 150]);
+    drop(devices);
+    rig.assert_ended(50, Ended::PeerClosed).await;
+    assert_eq!(rig.budget.used(), 0);
+}
+
+#[actix::test]
+async fn a_half_frame_that_waits_for_the_budget_has_no_clock() {
+    let rig = Rig::with_budget(SMALL_BUDGET, |session| session.frame_timeout = Duration::from_secs(1));
+    let mut busy = rig.authenticated(64 * 1024).await;
+    let mut slow = rig.device(64 * 1024);
+    slow.send(&auth("known 2")).await;
+    slow.expect("auth_ok").await;
+    rig.store.never_answers();
+    busy.send(&send(&[1; SMALL_BUDGET])).await;
+    at_rest().await;
+    let frame = send_as("known 2", &[2; 60_000]);
+    let (half, rest) = frame.split_at(20_000);
+    slow.send(half).await;
+    sleep(Duration::from_secs(20)).await;
+    rig.store.answers(Ok(()));
+    busy.expect("send_ok").await;
+    slow.send(rest).await;
+    slow.expect("send_ok").await;
+    assert_eq!(rig.totals().sessions, 2);
+}
+
+#[actix::test]
+async fn who_leaves_gives_its_part_of_the_budget_back() {
+    let rig = Rig::with_budget(SMALL_BUDGET, |_| {});
+    let (mut device, session) = rig.device_and_session(64 * 1024);
+    device.send(&auth(ID)).await;
+    device.expect("auth_ok").await;
+    rig.store.never_answers();
+    device.send(&send(&[1; SMALL_BUDGET])).await;
+    at_rest().await;
+    assert!(!rig.budget.has_room());
+    session.do_send(crate::registry::Kick { by: ([192, 0, 2, 1], 8).into() });
+    assert_eq!(device.rest().await, "");
+    rig.assert_ended(1, Ended::Takeover).await;
+    assert_eq!(rig.budget.used(), 0);
+}
