@@ -136,6 +136,7 @@ impl Server {
             permits,
             stats,
             open: setup.open,
+            budget: setup.uplink.budget().clone(),
             table: setup.table,
             faults: setup.faults,
             shutdown: config.server.shutdown,
@@ -252,6 +253,7 @@ pub struct Running {
     permits: Vec<Permits>,
     stats: Vec<Arc<Stats>>,
     open: Arc<Open>,
+    budget: Budget,
     table: Table,
     faults: Faults,
     shutdown: Duration,
@@ -291,6 +293,11 @@ impl Running {
     /// All sessions.
     pub const fn open(&self) -> &Arc<Open> {
         &self.open
+    }
+
+    /// What all sessions together have unanswered.
+    pub const fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// Faults on demand.

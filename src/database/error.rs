@@ -118,7 +118,11 @@ impl fmt::Display for Trouble {
                 folder.display()
             ),
             Self::Unopened { cause } => {
-                write!(f, "it cannot be opened ({cause}); look at `path`, and at who owns the file and its folder")
+                write!(
+                    f,
+                    "it cannot be opened ({cause}); look at `path`, at who may write to the file and its folder, and \
+                     whether the disk is read-only"
+                )
             }
             Self::NotADatabase => f.write_str("it is no SQLite file; move it away, or change `path`"),
             Self::NotOurs => {

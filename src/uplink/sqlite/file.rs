@@ -38,6 +38,12 @@ impl File {
         self.log_identity == present
     }
 
+    /// Closes what is not in place any more. What its log still holds goes to the file, wherever that is now: the next file
+    /// of this name would lose it.
+    pub(super) fn abandon(self) -> rusqlite::Result<()> {
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    }
+
     /// Does all of `work` or, when it fails, nothing.
     pub(super) fn transaction(
         &mut self,

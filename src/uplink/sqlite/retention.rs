@@ -8,8 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 /// How often it is looked whether messages have become too old.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// At most so many messages, and so many bytes, are removed at once; more only where more was written meanwhile.
-const MESSAGES: usize = 2000;
+/// So many bytes are removed at once, unless more was written meanwhile or the file is small.
 const BYTES: usize = 1 << 20;
 
 /// What a row takes beside its data, roughly, in bytes.
@@ -30,6 +29,8 @@ pub(super) struct Retention {
     max_age: Option<i64>,
     /// Bytes.
     max_size: Option<u64>,
+    /// Bytes that are removed at once.
+    portion: usize,
     /// Bytes that were written since the last look.
     written: usize,
     looked: Option<Instant>,
@@ -45,7 +46,9 @@ struct Size {
 impl Retention {
     pub(super) fn new(max_age: Option<Duration>, max_size: Option<u64>) -> Self {
         let max_age = max_age.map(|age| i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
-        Self { max_age, max_size, written: 0, looked: None }
+        let portion = max_size
+            .map_or(BYTES, |size| usize::try_from(slack(size) / 2).map_or(BYTES, |half| half.min(BYTES)));
+        Self { max_age, max_size, portion, written: 0, looked: None }
     }
 
     /// So many bytes were written.
@@ -55,12 +58,13 @@ impl Retention {
 
     /// Removes some of what is too much or, at `now` in microseconds since 1970, too old.
     pub(super) fn step(&mut self, connection: &mut Connection, now: i64) -> rusqlite::Result<Pace> {
-        let is_due = self.written >= BYTES || self.looked.is_none_or(|looked| looked.elapsed() >= EVERY);
+        let is_due =
+            self.written >= self.portion || self.looked.is_none_or(|looked| looked.elapsed() >= EVERY);
         if !is_due {
             return Ok(Pace::Rest);
         }
         // As much goes as comes, and more.
-        let bytes = BYTES.max(2 * std::mem::take(&mut self.written));
+        let bytes = self.portion.max(2 * std::mem::take(&mut self.written));
         let mut removed = 0;
         if let Some(max_size) = self.max_size {
             let size = Size::of(connection)?;
@@ -82,7 +86,7 @@ impl Retention {
     }
 }
 
-/// The file is to stay within its bound while a transaction is written before there is time to remove another.
+/// What is kept free, in bytes: the file is to stay within its bound while some more is written before some is removed.
 fn slack(max_size: u64) -> u64 {
     (max_size / 8).min(16 << 20)
 }
@@ -111,7 +115,7 @@ fn remove(connection: &mut Connection, bytes: usize, before: i64) -> rusqlite::R
 }
 
 fn last_to_remove(connection: &Connection, bytes: usize, before: i64) -> rusqlite::Result<Option<i64>> {
-    let most = MESSAGES.max(bytes / ROW);
+    let most = bytes / ROW;
     let mut oldest =
         connection.prepare_cached("SELECT id, received_at, length(data) FROM message ORDER BY id LIMIT ?")?;
     let mut rows = oldest.query([most])?;

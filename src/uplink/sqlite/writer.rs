@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use log::warn;
+use log::{error, warn};
 
 use super::file::File;
 use super::queue::{Entrusted, Intake, Next, Room};
@@ -39,7 +39,9 @@ enum State {
 impl Writer {
     pub(super) fn new(settings: Settings, intake: Intake, faults: Faults) -> Self {
         let retention = Retention::new(settings.max_age, settings.max_size);
-        let (storing, removing) = (Outage::none("the store"), Outage::none("removing old messages"));
+        let path = settings.file.path.display();
+        let storing = Outage::none(format!("the store {path}"));
+        let removing = Outage::none(format!("removing old messages from {path}"));
         Self { settings, intake, faults, retention, file: State::Closed, storing, removing }
     }
 
@@ -55,6 +57,7 @@ impl Writer {
                 Next::Batches => self.store(),
                 Next::Nothing => {}
             }
+            self.storing.look();
             pause = match self.remove_old() {
                 Pace::Rest => PAUSE,
                 Pace::GoOn => Duration::ZERO,
@@ -69,7 +72,7 @@ impl Writer {
         let records = taken.iter().map(|entrusted| entrusted.batch.len() as u64).sum();
         let answer = match stored {
             Ok(()) => {
-                self.storing.over();
+                self.storing.works();
                 self.retention.wrote(taken.iter().map(|entrusted| entrusted.batch.cost()).sum());
                 Ok(())
             }
@@ -85,7 +88,7 @@ impl Writer {
     }
 
     fn refuse(&self, err: &Error, records: u64) {
-        self.storing.note(err, "SENDs are answered send_failure", records);
+        self.storing.note(err.trouble(), "SENDs are answered send_failure", records);
     }
 
     /// What was `taken` shares the fate of the transaction. If none could be begun, that is all that waits.
@@ -104,51 +107,57 @@ impl Writer {
     fn write(&mut self, taken: &mut Vec<Entrusted>) -> Result<(), Error> {
         self.open()?;
         let State::Open(file) = &mut self.file else { return Ok(()) };
-        self.faults.trip(Point::Writer);
         let until = Instant::now() + self.settings.batch_time;
         let mut room = Room { records: self.settings.batch_records, bytes: self.settings.batch_bytes };
         let written = file.transaction(|connection| {
             let mut last = Last::read(connection)?;
             loop {
                 let from = taken.len();
-                if !self.intake.take(taken, &mut room) {
-                    return Ok(());
-                }
+                let any = self.intake.take(taken, &mut room);
                 for entrusted in taken.iter().skip(from) {
                     last.insert(connection, entrusted)?;
                 }
-                if !room.is_some() || Instant::now() >= until {
-                    return Ok(());
+                if !any || !room.is_some() || Instant::now() >= until {
+                    break;
                 }
             }
+            self.faults.trip(Point::Writer);
+            Ok(())
         });
         written.map_err(|err| Error::of(&self.settings.file.path, &err))
     }
 
     /// Opens the file if it is not open, or is not the one that was opened any more.
     fn open(&mut self) -> Result<(), Error> {
-        let path = &self.settings.file.path;
         match &mut self.file {
             State::Open(file) => {
                 if file.is_in_place() {
                     return Ok(());
                 }
-                warn!("{}: the file was moved, removed or cut short, and is opened anew", path.display());
-                // It is closed before: what it still has to write goes to where it was moved.
-                self.file = State::Closed;
+                self.abandon();
             }
             State::Shut(err, until) if Instant::now() < *until => return Err(err.clone()),
             State::Shut(..) | State::Closed => {}
         }
         match database::open(&self.settings.file) {
             Ok(connection) => {
-                self.file = State::Open(File::new(connection, path.clone()));
+                self.file = State::Open(File::new(connection, self.settings.file.path.clone()));
                 Ok(())
             }
             Err(err) => {
                 self.file = State::Shut(err.clone(), Instant::now() + PAUSE);
                 Err(err)
             }
+        }
+    }
+
+    fn abandon(&mut self) {
+        let path = self.settings.file.path.display();
+        warn!("{path}: the file was moved, removed or cut short, and is opened anew");
+        if let State::Open(file) = std::mem::replace(&mut self.file, State::Closed)
+            && let Err(err) = file.abandon()
+        {
+            error!("{path}: what the file did not have yet when it was moved is lost: {err}");
         }
     }
 
@@ -165,12 +174,12 @@ impl Writer {
         let State::Open(file) = &mut self.file else { return Pace::Rest };
         match self.retention.step(&mut file.connection, now()) {
             Ok(pace) => {
-                self.removing.over();
+                self.removing.works();
                 pace
             }
             Err(err) => {
                 let err = Error::of(&self.settings.file.path, &err);
-                self.removing.note(&err, "the file grows", 0);
+                self.removing.note(err.trouble(), "the file grows", 0);
                 Pace::Rest
             }
         }

@@ -1,0 +1,204 @@
+//! Files that cannot be used, and files to which something happens while the server runs.
+
+use std::fs;
+use std::path::Path;
+
+use rusqlite::Connection;
+use trap_server::client::Device;
+use trap_server::config::{Config, Store};
+use trap_server::database::VERSION;
+use trap_server::server::Server;
+
+use crate::child::{self, CONFIG};
+use crate::common::{self, TestServer, eventually, logs};
+use crate::{open, pair, rows, server};
+
+/// Why a server does not start on the file in `folder`.
+pub fn refusal(folder: &Path) -> String {
+    let mut config = common::config("refused");
+    config.uplink.store = Store::Sqlite;
+    config.uplink.path = folder.join("trap.db");
+    let Err(err) = Server::bind(config) else { panic!("it starts") };
+    err.to_string().replace(folder.to_str().unwrap(), "FOLDER")
+}
+
+async fn stored(server: &TestServer, data: &str) -> bool {
+    server.authenticated("a").await.send(data.as_bytes()).await.is_ok()
+}
+
+/// SENDs fail until the cause is gone; how many were tried is in the log, once.
+async fn recovers(server: &TestServer, data: &str) {
+    let mut device = server.authenticated("a").await;
+    while device.send(data.as_bytes()).await.is_err() {}
+}
+
+#[tokio::test]
+async fn folders_are_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = folder.path().join("a/b/c");
+    let server = server("folders", &deep, |_| {});
+    assert!(stored(&server, "x").await);
+    assert_eq!(rows(&deep), [pair("a", "x")]);
+}
+
+#[test]
+fn a_file_that_needs_somebody_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trap.db");
+    fs::write(&path, b"this is no database, and it is long enough to be seen as none").unwrap();
+    let before = fs::read(&path).unwrap();
+    assert_eq!(
+        refusal(folder.path()),
+        "FOLDER/trap.db: it is no SQLite file; move it away, or change `path`"
+    );
+    assert_eq!(fs::read(&path).unwrap(), before);
+
+    fs::remove_file(&path).unwrap();
+    open(folder.path()).execute_batch("CREATE TABLE other (x); INSERT INTO other VALUES (1)").unwrap();
+    assert!(refusal(folder.path()).contains("it is a SQLite file of another program; move it away"));
+    open(folder.path()).query_row("SELECT x FROM other", [], |row| row.get::<_, i64>(0)).unwrap();
+
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(refusal(folder.path()).contains("it cannot be opened"));
+
+    fs::remove_dir(&path).unwrap();
+    fs::write(folder.path().join("file"), "").unwrap();
+    let below_a_file = refusal(&folder.path().join("file"));
+    assert!(below_a_file.contains("is not there and cannot be made"), "{below_a_file}");
+}
+
+#[test]
+fn a_file_of_a_newer_version_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    server("newer", folder.path(), |_| {}).stop();
+    let newer = VERSION + 1;
+    open(folder.path()).pragma_update(None, "user_version", newer).unwrap();
+    let before = fs::read(folder.path().join("trap.db")).unwrap();
+    let expected = format!(
+        "FOLDER/trap.db: a newer trap-server made it (version {newer} of the tables, this one knows {VERSION}); run \
+         that one, or change `path`"
+    );
+    assert_eq!(refusal(folder.path()), expected);
+    assert_eq!(fs::read(folder.path().join("trap.db")).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_truncated_file_is_refused_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server("truncated", folder.path(), |_| {});
+    let mut device = server.authenticated("a").await;
+    for _ in 0..20 {
+        device.send(&[b'x'; 10_000]).await.unwrap();
+    }
+    server.stop();
+    let path = folder.path().join("trap.db");
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+    let refusal = refusal(folder.path());
+    assert!(refusal.contains("it is damaged (") && refusal.contains(".recover"), "{refusal}");
+}
+
+#[test]
+fn the_binary_says_so_and_exits_with_74() {
+    let config = format!("{CONFIG}[uplink]\npath = \"config.toml\"\n");
+    let output = child::run(Some(&config), &[]);
+    assert_eq!(output.status.code(), Some(74));
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("config.toml: it is no SQLite file"), "{log}");
+}
+
+#[tokio::test]
+async fn a_lock_that_somebody_holds_is_waited_for_and_then_it_fails_until_it_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server("locked", folder.path(), |config| {
+        config.uplink.lock_timeout = std::time::Duration::from_millis(20);
+    });
+    assert!(stored(&server, "before").await);
+    let other = open(folder.path());
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert!(!stored(&server, "during").await);
+    assert!(!stored(&server, "during").await);
+    other.execute_batch("COMMIT").unwrap();
+    recovers(&server, "after").await;
+    let data: Vec<_> = rows(folder.path()).into_iter().map(|(_, data)| data).collect();
+    assert_eq!(data, ["before", "after"]);
+    let path = folder.path().to_str().unwrap();
+    let said = logs::lines(&[path, "fails: another program keeps it locked"]);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].starts_with("uplink ERROR the store "), "{said:?}");
+    assert!(said[0].ends_with("Until it works again, SENDs are answered send_failure"), "{said:?}");
+    let over = || logs::lines(&[path, "works again after="]);
+    eventually("it is said to be over", || !over().is_empty()).await;
+    assert!(over().len() == 1 && over()[0].ends_with("refused=2"), "{:?}", over());
+}
+
+#[tokio::test]
+async fn a_server_starts_on_a_file_that_is_locked() {
+    let folder = tempfile::tempdir().unwrap();
+    server("start", folder.path(), |_| {}).stop();
+    let other = open(folder.path());
+    other.execute_batch("PRAGMA locking_mode = exclusive; BEGIN EXCLUSIVE").unwrap();
+    let server = server("start", folder.path(), |config: &mut Config| {
+        config.uplink.lock_timeout = std::time::Duration::from_millis(20);
+    });
+    assert!(!stored(&server, "during").await);
+    drop(other);
+    recovers(&server, "after").await;
+    assert_eq!(rows(folder.path()), [pair("a", "after")]);
+}
+
+#[tokio::test]
+async fn a_file_that_is_moved_away_keeps_what_it_has_and_a_new_one_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server("moved", folder.path(), |_| {});
+    assert!(stored(&server, "before").await);
+    let moved = folder.path().join("moved.db");
+    fs::rename(folder.path().join("trap.db"), &moved).unwrap();
+    assert!(stored(&server, "after").await);
+    assert_eq!(rows(folder.path()), [pair("a", "after")]);
+    let connection = Connection::open(moved).unwrap();
+    let data: Vec<u8> = connection.query_row("SELECT data FROM message", [], |row| row.get(0)).unwrap();
+    assert_eq!(data, b"before");
+    assert!(logs::has(&[folder.path().to_str().unwrap(), "was moved, removed or cut short"]));
+}
+
+#[tokio::test]
+async fn a_file_whose_log_is_removed_is_opened_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server("wal", folder.path(), |_| {});
+    assert!(stored(&server, "before").await);
+    fs::remove_file(folder.path().join("trap.db-wal")).unwrap();
+    assert!(stored(&server, "after").await);
+    assert!(rows(folder.path()).contains(&pair("a", "after")));
+}
+
+#[tokio::test]
+async fn a_file_that_becomes_rubbish_fails_until_it_is_moved_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trap.db");
+    let server = server("rubbish", folder.path(), |_| {});
+    assert!(stored(&server, "before").await);
+    // As a restore that went wrong does it: another file takes its place.
+    fs::write(folder.path().join("rubbish"), [b'x'; 5000]).unwrap();
+    fs::rename(folder.path().join("rubbish"), &path).unwrap();
+    assert!(!stored(&server, "during").await);
+    assert!(logs::has(&[folder.path().to_str().unwrap(), "fails: it is no SQLite file; move it away"]));
+    for file in ["trap.db", "trap.db-wal", "trap.db-shm"] {
+        let _ = fs::remove_file(folder.path().join(file));
+    }
+    recovers(&server, "after").await;
+    assert!(rows(folder.path()).iter().all(|row| *row == pair("a", "after")));
+    assert!(!rows(folder.path()).is_empty());
+}
+
+#[tokio::test]
+async fn a_device_in_a_hurry_does_not_see_the_difference() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server("normal", folder.path(), |config| {
+        config.uplink.synchronous = trap_server::config::Synchronous::Normal;
+    });
+    let mut device: Device = server.authenticated("a").await;
+    device.send(b"x").await.unwrap();
+    eventually("it is there", || rows(folder.path()) == [pair("a", "x")]).await;
+}

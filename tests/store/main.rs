@@ -1,0 +1,47 @@
+//! The store `sqlite`, through the socket: what was answered `send_ok` is in the file, whatever happens to the server, to the
+//! disk, and to the file.
+
+#[path = "../process/child.rs"]
+#[allow(dead_code, reason = "the tests of the process use the rest")]
+mod child;
+#[path = "../common/mod.rs"]
+mod common;
+
+mod disk;
+mod file;
+mod kill;
+mod retention;
+mod rows;
+#[cfg(feature = "faults")]
+mod writer;
+
+use std::path::Path;
+
+use common::TestServer;
+use rusqlite::Connection;
+use trap_server::config::{Config, Store};
+
+/// A server whose store is the file in `folder`.
+fn server(listener: &str, folder: &Path, change: impl FnOnce(&mut Config)) -> TestServer {
+    TestServer::start(listener, |config| {
+        config.uplink.store = Store::Sqlite;
+        config.uplink.path = folder.join("trap.db");
+        change(config);
+    })
+}
+
+/// The file, for whoever wants to look into it.
+fn open(folder: &Path) -> Connection {
+    Connection::open(folder.join("trap.db")).unwrap()
+}
+
+/// Client and data of each row, in the order of their ids.
+fn rows(folder: &Path) -> Vec<(String, String)> {
+    let connection = open(folder);
+    let mut all = connection.prepare("SELECT client, CAST(data AS TEXT) FROM message ORDER BY id").unwrap();
+    all.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+}
+
+fn pair(client: &str, data: &str) -> (String, String) {
+    (client.into(), data.into())
+}
