@@ -25,6 +25,9 @@ pub use schema::{APPLICATION, VERSION};
 const TRIES: i32 = 10_000;
 const BETWEEN_TRIES: Duration = Duration::from_millis(1);
 
+/// To how many bytes a write-ahead log that has grown is cut back once it is copied into the file.
+const LOG_KEPT: u32 = 16 << 20;
+
 /// How a file is opened for writing.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -92,6 +95,7 @@ fn make_folder(path: &Path) -> Result<(), Error> {
 }
 
 fn configure(connection: &Connection, full: bool) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_size_limit", LOG_KEPT)?;
     connection.pragma_update(None, "synchronous", if full { "full" } else { "normal" })?;
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.set_prepared_statement_cache_capacity(32);

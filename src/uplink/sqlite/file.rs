@@ -15,13 +15,15 @@ pub(super) struct File {
     identity: Option<Identity>,
     log_identity: Option<Identity>,
     size: u64,
+    /// Bytes of the log when it was last looked at.
+    pub(super) log_size: u64,
 }
 
 impl File {
     pub(super) fn new(connection: Connection, path: PathBuf) -> Self {
         let log = beside(&path, "-wal");
         let (identity, size) = look(&path).map_or((None, 0), |(identity, size)| (Some(identity), size));
-        Self { connection, path, log, identity, log_identity: None, size }
+        Self { connection, path, log, identity, log_identity: None, size, log_size: 0 }
     }
 
     /// Whether what is open is still what stands at the path, and no shorter than before.
@@ -32,7 +34,9 @@ impl File {
     }
 
     fn log_is_in_place(&mut self) -> bool {
-        let present = look(&self.log).ok().map(|(identity, _)| identity);
+        let found = look(&self.log).ok();
+        self.log_size = found.map_or(0, |(_, size)| size);
+        let present = found.map(|(identity, _)| identity);
         // It is made with the first transaction, and stays.
         self.log_identity = self.log_identity.or(present);
         self.log_identity == present

@@ -18,6 +18,9 @@ use crate::uplink::store::NotStored;
 /// could not be opened.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// A write-ahead log of so many bytes is not copied into the file as it should be, after some megabytes.
+const LARGE_LOG: u64 = 256 << 20;
+
 pub(super) struct Writer {
     settings: Settings,
     intake: Intake,
@@ -26,6 +29,7 @@ pub(super) struct Writer {
     file: State,
     storing: Outage,
     removing: Outage,
+    copying: Outage,
 }
 
 enum State {
@@ -42,7 +46,8 @@ impl Writer {
         let path = settings.file.path.display();
         let storing = Outage::none(format!("the store {path}"));
         let removing = Outage::none(format!("removing old messages from {path}"));
-        Self { settings, intake, faults, retention, file: State::Closed, storing, removing }
+        let copying = Outage::none(format!("emptying {path}-wal"));
+        Self { settings, intake, faults, retention, file: State::Closed, storing, removing, copying }
     }
 
     /// Writes until nothing more comes.
@@ -58,6 +63,7 @@ impl Writer {
                 Next::Nothing => {}
             }
             self.storing.look();
+            self.look_at_log();
             pause = match self.remove_old() {
                 Pace::Rest => PAUSE,
                 Pace::GoOn => Duration::ZERO,
@@ -166,6 +172,17 @@ impl Writer {
         let passes = matches!(err.trouble(), Trouble::Full | Trouble::Locked);
         if matches!(self.file, State::Open(_)) && !passes {
             self.file = State::Closed;
+        }
+    }
+
+    /// A reader that never ends keeps the log from being emptied.
+    fn look_at_log(&self) {
+        match &self.file {
+            State::Open(file) if file.log_size >= LARGE_LOG => {
+                let cause = "another program has been reading for long; end it (`fuser FILE` shows which)";
+                self.copying.note(&cause, "it takes more and more room on the disk", 0);
+            }
+            _ => self.copying.works(),
         }
     }
 
