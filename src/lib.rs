@@ -9,7 +9,7 @@
 //! ```text
 //! Server
 //! └─ Supervisor              one_for_one · permanent children · max_restarts in a window
-//!    ├─ Uplink               owns the store, lends it to the sessions
+//!    ├─ Uplink               owns the store, lends it to the sessions, watches over the thread that writes
 //!    ├─ Registry             decides who has an id; the table belongs to the start function and outlives the actor
 //!    └─ Listener × n         one per [[listener]]; its socket, permits and counters outlive it too
 //!       └─ Acceptor × m      one per worker, linked to the listener
@@ -18,7 +18,7 @@
 //!
 //! Children start in this order and stop in the reverse one, the sessions after the listeners. Everything but acceptors and
 //! sessions lives on the thread that calls [`server::Server::start`]; each worker is an arbiter, one thread. On the way of a
-//! frame nothing crosses threads.
+//! frame nothing crosses threads but what goes to the file: one batch for each read there, one answer for it back.
 //!
 //! # From OTP to here
 //!
