@@ -118,6 +118,8 @@ fn print(reader: &Reader, args: &Args) -> Result<(), Stop> {
     for mut ids in reader.select(&selection, all.clone())? {
         messages.print(&mut ids)?;
     }
+    // What stands above the messages, if there is none.
+    messages.printer.flush()?;
     if args.follow {
         messages.follow(all.end, &stdout.watch()?)?;
     }

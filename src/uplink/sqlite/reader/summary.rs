@@ -44,10 +44,10 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "version {} of the tables, {}, messages: ", self.version, ByteSize(self.bytes))?;
         match self.times {
-            Some((first, last)) => write!(f, "about {} messages, from {first} to {last}", self.messages)?,
-            None => f.write_str("no messages")?,
+            Some((first, last)) => write!(f, "about {}, from {first} to {last}", self.messages),
+            None => f.write_str("none"),
         }
-        write!(f, ", {}, version {} of the tables", ByteSize(self.bytes), self.version)
     }
 }
