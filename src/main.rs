@@ -10,7 +10,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use command::{Command, Failure};
 use log::{Level, error, info, log_enabled, warn};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -35,7 +36,7 @@ const IO: u8 = 74;
 /// RUST_LOG overrides the level of the log. Exit codes: 0 stopped on request, 64 bad usage or bad config, 69 could not
 /// bind, 70 the supervisor gave up, or the system refused what a start needs, 74 a database cannot be used.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version)]
 struct Args {
     /// The config; without this ./config.toml, or the defaults if there is none
     #[arg(long, value_name = "FILE", global = true)]
@@ -49,8 +50,19 @@ struct Args {
     command: Option<Command>,
 }
 
+impl Args {
+    fn parse_all() -> Result<Self, clap::Error> {
+        let args = Self::try_parse()?;
+        if args.check && args.command.is_some() {
+            let message = "`--check` stands without a command";
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
+        }
+        Ok(args)
+    }
+}
+
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args = match Args::parse_all() {
         Ok(args) => args,
         Err(err) => {
             // Help and version are no errors.
@@ -59,7 +71,7 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let (mut config, from) = match load(args.config.as_deref()) {
+    let (config, from) = match load(args.config.as_deref()) {
         Ok(loaded) => loaded,
         Err(message) => {
             let _ = writeln!(io::stderr(), "{message}");
@@ -67,16 +79,10 @@ fn main() -> ExitCode {
         }
     };
     if let Some(command) = args.command {
-        let Err(Failure { code, message }) = command::run(command, &config) else { return ExitCode::SUCCESS };
-        let _ = writeln!(io::stderr(), "trap-server: {message}");
-        return ExitCode::from(code);
+        return finish(command::run(command, &config, &from));
     }
     if args.check {
-        let text = config.to_string();
-        let warnings = lower(&mut config).join("\n");
-        // Whoever reads it may have read enough.
-        let _ = writeln!(io::stdout(), "{from} is right. It means:\n\n{text}\n{warnings}");
-        return ExitCode::SUCCESS;
+        return finish(check(config, &from));
     }
     let logging = match logging::start(config.log.level) {
         Ok(logging) => logging,
@@ -99,6 +105,26 @@ fn load(named: Option<&Path>) -> Result<(Config, String), String> {
     }
     let config = Config::load(path).map_err(|err| err.to_string())?;
     Ok((config, path.display().to_string()))
+}
+
+/// Prints what a config means and what its stores are like.
+fn check(mut config: Config, from: &str) -> Result<(), Failure> {
+    let text = config.to_string();
+    let warnings = lower(&mut config).join("\n");
+    let stores = command::check::stores(&config);
+    let shown = stores.as_deref().unwrap_or_default();
+    let parts = [&text, shown, &warnings].map(str::trim_end);
+    let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    // Whoever reads it may have read enough.
+    let _ = writeln!(io::stdout(), "{from} is right. It means:\n\n{}", parts.join("\n\n"));
+    stores.map(drop)
+}
+
+/// How a command ended, for the operator and as the exit code.
+fn finish(ended: Result<(), Failure>) -> ExitCode {
+    let Err(Failure { code, message }) = ended else { return ExitCode::SUCCESS };
+    let _ = writeln!(io::stderr(), "trap-server: {message}");
+    ExitCode::from(code)
 }
 
 fn serve(mut config: Config, from: &str) -> u8 {

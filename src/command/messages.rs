@@ -1,12 +1,146 @@
-//! `trap-server messages`.
+//! `trap-server messages`: what devices sent, read from the store.
 
-use trap_server::config::Config;
+mod follow;
+mod format;
+mod time;
 
+use std::io::{self, BufWriter, ErrorKind};
+use std::ops::Range;
+use std::path::Path;
+
+use trap_server::config::{Config, Store};
+use trap_server::database::{self, look};
+use trap_server::protocol::{BadClientId, ClientId};
+use trap_server::uplink::sqlite::{Message, Reader, Selection, Timestamp};
+
+use self::format::{Format, Printer};
 use super::Failure;
 
-#[derive(clap::Args)]
-pub(crate) struct Args {}
+const AFTER_HELP: &str = "\
+TIME is 2026-11-24T18:00:00Z, or 2026-11-24 18:00:00, or 2026-11-24 for its first moment, or so long ago: 10m, 1h 30m. \
+All times are UTC.
 
-pub(super) fn run(_: &Args, _: &Config) -> Result<(), Failure> {
-    Err(Failure::usage("not yet"))
+table shows the beginning of the data, and what cannot be seen as \\xNN. csv and ndjson have all of it in base64, ndjson \
+also as text if it is UTF-8. raw prints the bytes as they came, with nothing between them.";
+
+#[derive(clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    /// Only what this device sent
+    #[arg(long, value_name = "ID", value_parser = client_id)]
+    client: Option<ClientId>,
+
+    /// Only what came then or later
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    since: Option<Timestamp>,
+
+    /// Only what came before
+    #[arg(long, value_name = "TIME", value_parser = time::parse, conflicts_with = "follow")]
+    until: Option<Timestamp>,
+
+    /// Only the newest of all that, so many
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+
+    /// How they are printed
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+
+    /// Go on with what comes from now on
+    #[arg(long)]
+    follow: bool,
+}
+
+impl Args {
+    fn selection(&self) -> Selection {
+        let client = self.client.as_ref().map(ToString::to_string);
+        Selection { client, since: self.since, until: self.until, limit: self.limit }
+    }
+}
+
+fn client_id(text: &str) -> Result<ClientId, BadClientId> {
+    text.try_into()
+}
+
+/// Why the printing ended before its end.
+enum Stop {
+    Database(database::Error),
+    Output(io::Error),
+}
+
+impl From<database::Error> for Stop {
+    fn from(err: database::Error) -> Self {
+        Self::Database(err)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(err: io::Error) -> Self {
+        Self::Output(err)
+    }
+}
+
+pub(super) fn run(args: &Args, config: &Config, from: &str) -> Result<(), Failure> {
+    let path = &config.uplink.path;
+    if look(path).is_err_and(|err| err.kind() == ErrorKind::NotFound) {
+        return Err(Failure::io(missing(path, config.uplink.store, from)));
+    }
+    let reader = Reader::open(path).map_err(Failure::io)?;
+    match print(&reader, args) {
+        Ok(()) => Ok(()),
+        Err(Stop::Database(err)) => Err(Failure::io(err)),
+        // Whoever reads it has read enough.
+        Err(Stop::Output(err)) if err.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(Stop::Output(err)) => Err(Failure::io(format_args!("standard output: {err}"))),
+    }
+}
+
+/// Why there is nothing to be read.
+fn missing(path: &Path, store: Store, from: &str) -> String {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
+    let why = match store {
+        Store::Sqlite => "the server makes it when it starts",
+        Store::Log => "the server does not make it, for `store` is \"log\": what devices send is in its log",
+    };
+    format!("there is no {}, which is `uplink.path` of {from}; {why}", absolute.display())
+}
+
+fn print(reader: &Reader, args: &Args) -> Result<(), Stop> {
+    let stdout = follow::Stdout::open()?;
+    let selection = args.selection();
+    let mut messages = Messages {
+        reader,
+        client: selection.client.as_deref(),
+        printer: Printer::new(args.format, BufWriter::new(stdout.file()?))?,
+    };
+    // What comes from now on is not part of it, or it might never end.
+    let all = reader.ids()?;
+    for mut ids in reader.select(&selection, all.clone())? {
+        messages.print(&mut ids)?;
+    }
+    // What stands above the messages, if there is none.
+    messages.printer.flush()?;
+    if args.follow {
+        messages.follow(all.end, &stdout.watch()?)?;
+    }
+    Ok(())
+}
+
+/// Messages on their way to the output.
+struct Messages<'a> {
+    reader: &'a Reader,
+    client: Option<&'a str>,
+    printer: Printer,
+}
+
+impl Messages<'_> {
+    /// Prints what `ids` holds, part by part, and moves it behind what is printed.
+    fn print(&mut self, ids: &mut Range<i64>) -> Result<(), Stop> {
+        while !ids.is_empty() {
+            let messages: Vec<Message> = self.reader.read(ids, self.client)?;
+            messages.iter().try_for_each(|message| self.printer.print(message))?;
+            self.printer.flush()?;
+        }
+        Ok(())
+    }
 }

@@ -1,5 +1,6 @@
 //! What the binary does beside serving: each command is a file here, and works beside a server that runs.
 
+pub(crate) mod check;
 mod clients;
 mod messages;
 
@@ -35,10 +36,10 @@ impl Failure {
     }
 }
 
-/// Runs a command to its end.
-pub(crate) fn run(command: Command, config: &Config) -> Result<(), Failure> {
+/// Runs a command to its end, with a config that comes `from` there.
+pub(crate) fn run(command: Command, config: &Config, from: &str) -> Result<(), Failure> {
     match command {
-        Command::Messages(args) => messages::run(&args, config),
+        Command::Messages(args) => messages::run(&args, config, from),
         Command::Clients(args) => clients::run(&args, config),
     }
 }

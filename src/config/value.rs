@@ -73,7 +73,11 @@ pub(super) fn seconds_or_off(most: u64) -> impl Fn(&DeValue<'_>) -> Result<Optio
 }
 
 fn time(value: &DeValue<'_>) -> Option<Duration> {
-    let text = value.as_str()?;
+    parse_time(value.as_str()?)
+}
+
+/// A time with its unit, such as `1h 30m`.
+pub fn parse_time(text: &str) -> Option<Duration> {
     let (digits, units) = text.chars().partition::<String, _>(char::is_ascii_digit);
     if digits.len() > DIGITS || units.trim().is_empty() {
         return None;

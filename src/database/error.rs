@@ -54,6 +54,8 @@ pub enum Trouble {
     ReadOnly,
     /// Where it is there can be no write-ahead log.
     NoWal,
+    /// It was moved or removed while it was open, and another may stand in its place.
+    Replaced,
     /// The disk is full.
     Full,
     /// Another program keeps it locked.
@@ -66,7 +68,7 @@ pub enum Trouble {
 }
 
 impl Error {
-    pub(super) fn new(path: &Path, trouble: Trouble) -> Self {
+    pub(crate) fn new(path: &Path, trouble: Trouble) -> Self {
         Self { path: path.into(), trouble }
     }
 
@@ -150,6 +152,9 @@ impl fmt::Display for Trouble {
             Self::NoWal => f.write_str(
                 "there can be no write-ahead log beside it; a local disk is needed, or change `path`",
             ),
+            Self::Replaced => {
+                f.write_str("it was moved, removed or replaced meanwhile; start again with what is there now")
+            }
             Self::Full => f.write_str("the disk is full; make room there, or let `max_size` bound the file"),
             Self::Locked => {
                 f.write_str("another program keeps it locked; end that one (`fuser FILE` shows which)")

@@ -68,8 +68,13 @@ fn try_often(tries: i32) -> bool {
 
 /// Opens the file for reading, whoever writes to it meanwhile. It must be there.
 pub fn open_read_only(path: &Path) -> Result<Connection, Error> {
-    if let Err(source) = fs::metadata(path) {
-        return Err(Error::unreadable(path, source));
+    match fs::metadata(path) {
+        // SQLite opens it, and takes it for a disk that fails.
+        Ok(found) if found.is_dir() => {
+            return Err(Error::unreadable(path, io::ErrorKind::IsADirectory.into()));
+        }
+        Ok(_) => {}
+        Err(source) => return Err(Error::unreadable(path, source)),
     }
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.busy_handler(Some(try_often)).map_err(|err| Error::of(path, &err))?;

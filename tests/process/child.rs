@@ -31,12 +31,17 @@ pub fn command(config: Option<&str>, arguments: &[&str]) -> (Command, TempDir) {
     if let Some(config) = config {
         write(folder.path(), config);
     }
+    (command_in(folder.path(), arguments), folder)
+}
+
+/// The binary with these arguments, in this folder.
+pub fn command_in(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trap-server"));
     for name in ["RUST_LOG", "RUST_LOG_STYLE", "NO_COLOR"] {
         command.env_remove(name);
     }
-    command.args(arguments).current_dir(folder.path()).stdin(Stdio::null());
-    (command, folder)
+    command.args(arguments).current_dir(folder).stdin(Stdio::null());
+    command
 }
 
 fn write(folder: &Path, config: &str) {
@@ -46,6 +51,15 @@ fn write(folder: &Path, config: &str) {
 /// Runs the binary to its end.
 pub fn run(config: Option<&str>, arguments: &[&str]) -> Output {
     let (command, _folder) = command(config, arguments);
+    output(command)
+}
+
+/// Runs the binary to its end, in this folder.
+pub fn run_in(folder: &Path, arguments: &[&str]) -> Output {
+    output(command_in(folder, arguments))
+}
+
+fn output(command: Command) -> Output {
     assert_cmd::Command::from_std(command).timeout(PATIENCE).output().unwrap()
 }
 
@@ -53,7 +67,7 @@ pub fn run(config: Option<&str>, arguments: &[&str]) -> Output {
 pub struct Server {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Server {
@@ -76,7 +90,7 @@ impl Server {
     pub fn unread(mut command: Command, folder: TempDir) -> (Self, BufReader<ChildStderr>) {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        (Self { child, log: Arc::default(), _folder: folder }, stderr)
+        (Self { child, log: Arc::default(), folder }, stderr)
     }
 
     /// Reads the log from now on.
@@ -104,6 +118,11 @@ impl Server {
     pub fn address(&self) -> SocketAddr {
         let line = self.await_line("listening listener=");
         line.split_once("address=").unwrap().1.parse().unwrap()
+    }
+
+    /// Where it runs.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub fn pid(&self) -> u32 {

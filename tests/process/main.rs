@@ -1,6 +1,10 @@
-//! The server's binary as a process of its own: its arguments, its exit codes, its signals, its log.
+//! The server's binary as a process of its own: its arguments, its exit codes, its signals, its log, its commands.
 
 mod child;
 mod exhaustion;
+mod follow;
 mod lifetime;
+mod messages;
+mod million;
+mod store;
 mod usage;

@@ -5,7 +5,7 @@ use std::process::Output;
 
 use crate::child::{CONFIG, PATIENCE, Server, command, run};
 
-fn assert_ends(output: &Output, code: i32, stdout: &[&str], stderr: &[&str]) {
+pub fn assert_ends(output: &Output, code: i32, stdout: &[&str], stderr: &[&str]) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "{out}{err}");
@@ -73,6 +73,19 @@ fn help_and_version_and_what_is_neither() {
     assert_ends(&run(None, &["--version"]), 0, &[env!("CARGO_PKG_VERSION")], &[]);
     assert_ends(&run(None, &["--chekc"]), 64, &[], &["--chekc", "--check"]);
     assert_ends(&run(None, &["config.toml"]), 64, &[], &["config.toml", "Usage"]);
+}
+
+#[test]
+fn a_config_may_stand_before_a_command_and_behind_it() {
+    for arguments in [["--config", "no/such.toml", "messages"], ["messages", "--config", "no/such.toml"]] {
+        assert_ends(&run(Some(CONFIG), &arguments), 64, &[], &["cannot read no/such.toml: "]);
+    }
+    assert_ends(
+        &run(Some(CONFIG), &["--check", "messages"]),
+        64,
+        &[],
+        &["`--check` stands without a command"],
+    );
 }
 
 #[test]

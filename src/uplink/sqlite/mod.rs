@@ -10,16 +10,20 @@
 //! | `file` | the open file: transactions, and whether it is still the one that it was |
 //! | `rows` | a transaction's rows |
 //! | `retention` | what is removed, and when |
+//! | `reader` | reading messages back, beside all that |
+//! | `timestamp` | times as they stand in a row |
 
 mod file;
 mod queue;
+mod reader;
 mod retention;
 mod rows;
+mod timestamp;
 mod writer;
 
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::oneshot;
 
@@ -28,6 +32,9 @@ use self::writer::Writer;
 use super::store::{Batch, NotStored, Origin, Store, Storing, Work};
 use crate::database::{self, Error, Options};
 use crate::faults::Faults;
+
+pub use self::reader::{Message, Reader, Selection, Summary};
+pub use self::timestamp::Timestamp;
 
 /// How the store is set.
 #[derive(Clone, Debug)]
@@ -109,6 +116,5 @@ fn panic_text(thread: thread::JoinHandle<()>) -> String {
 
 /// Microseconds since 1970, UTC.
 fn now() -> i64 {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX)
+    Timestamp::from(SystemTime::now()).0
 }

@@ -1,0 +1,32 @@
+//! What `--check` finds beside the config: the stores, which it only reads.
+
+use std::io::ErrorKind;
+
+use trap_server::config::{Config, Source, Store};
+use trap_server::database::{Trouble, look};
+use trap_server::uplink::sqlite::Reader;
+
+use super::Failure;
+
+/// A section about the stores that this config uses, a line for each. Fails if one of them is unusable.
+pub(crate) fn stores(config: &Config) -> Result<String, Failure> {
+    let uses_file = config.uplink.store == Store::Sqlite || config.credentials.source == Source::Sqlite;
+    match uses_file {
+        true => Ok(format!("stores\n  {}\n", file(config)?)),
+        false => Ok(String::new()),
+    }
+}
+
+/// What the SQLite file is like.
+fn file(config: &Config) -> Result<String, Failure> {
+    let path = &config.uplink.path;
+    if look(path).is_err_and(|err| err.kind() == ErrorKind::NotFound) {
+        return Ok(format!("{}: not there yet; it is made when the server starts", path.display()));
+    }
+    match Reader::open(path).and_then(|reader| reader.summary()) {
+        Ok(summary) => Ok(format!("{}: {summary}", path.display())),
+        // The server mends that.
+        Err(err) if matches!(err.trouble(), Trouble::Older { .. }) => Ok(err.to_string()),
+        Err(err) => Err(Failure::io(err)),
+    }
+}

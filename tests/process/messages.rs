@@ -1,0 +1,140 @@
+//! `messages`: what devices sent, in each format and by each choice, beside a server that runs.
+
+use std::path::Path;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use serde_json::Value;
+use trap_server::uplink::sqlite::Timestamp;
+
+use crate::child::{CONFIG, Server, run_in};
+use crate::lifetime::device;
+use crate::store::{database, folder};
+use crate::usage::assert_ends;
+
+/// What is no text, and what would colour a terminal.
+const BYTES: &[u8] = b"\x1b[31m\xff\r\n";
+
+/// What `messages` prints with these arguments; it has nothing to complain of.
+fn messages(folder: &Path, arguments: &[&str]) -> Vec<u8> {
+    let output = run_in(folder, &[&["messages"], arguments].concat());
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    output.stdout
+}
+
+fn text(folder: &Path, arguments: &[&str]) -> String {
+    String::from_utf8(messages(folder, arguments)).unwrap()
+}
+
+/// A server that has kept three messages of two devices.
+async fn server() -> Server {
+    let server = Server::start(CONFIG);
+    let mut one = device(server.address(), "one").await;
+    one.send(b"hello").await.unwrap();
+    one.send(BYTES).await.unwrap();
+    device(server.address(), "two").await.send(b"=1,\"2\"").await.unwrap();
+    server
+}
+
+#[tokio::test]
+async fn a_table_is_aligned_and_harmless() {
+    let server = server().await;
+    let table = text(server.folder(), &[]);
+    assert!(table.chars().all(|c| c == '\n' || !c.is_control()), "{table:?}");
+    let lines: Vec<_> = table.lines().collect();
+    let column = lines[0].find("DATA").unwrap();
+    let data: Vec<_> = lines[1..].iter().map(|line| &line[column..]).collect();
+    assert_eq!(data, [r#""hello""#, r#""\x1b[31m\xff\x0d\x0a""#, r#""=1,\"2\"""#]);
+    let words: Vec<_> = lines[3].split_whitespace().collect();
+    assert_eq!((words[0], words[2], words[4], words[5], words[6]), ("3", "two", "test", "session", "6"));
+    assert!(words[1].len() == "2026-11-24T18:00:00.000000Z".len() && words[1].ends_with('Z'), "{table}");
+}
+
+#[tokio::test]
+async fn ndjson_has_an_object_on_each_line() {
+    let server = server().await;
+    let objects = text(server.folder(), &["--format", "ndjson"]);
+    let objects: Vec<Value> = objects.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let keys = ["bytes", "client", "data", "id", "listener", "mode", "peer", "received_at", "text"];
+    assert!(objects.iter().all(|object| object.as_object().unwrap().keys().eq(keys)), "{objects:?}");
+    let told: Vec<_> = objects
+        .iter()
+        .map(|object| (object["id"].as_i64(), object["client"].as_str(), object["text"].as_str()))
+        .collect();
+    let expected = [
+        (Some(1), Some("one"), Some("hello")),
+        (Some(2), Some("one"), None),
+        (Some(3), Some("two"), Some("=1,\"2\"")),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(BASE64_STANDARD.decode(objects[1]["data"].as_str().unwrap()).unwrap(), BYTES);
+    assert_eq!(objects[1]["bytes"], BYTES.len());
+    let received_at = humantime::parse_rfc3339(objects[1]["received_at"].as_str().unwrap()).unwrap();
+    assert_eq!(Timestamp::from(received_at).to_string(), objects[1]["received_at"].as_str().unwrap());
+}
+
+#[tokio::test]
+async fn csv_has_a_header_and_a_record_for_each() {
+    let server = server().await;
+    let printed = messages(server.folder(), &["--format", "csv"]);
+    let mut reader = csv::Reader::from_reader(&*printed);
+    let header = ["id", "received_at", "client", "peer", "listener", "mode", "bytes", "data"];
+    assert_eq!(reader.headers().unwrap(), &header[..]);
+    let records: Vec<_> = reader.records().map(Result::unwrap).collect();
+    let data: Vec<_> = records.iter().map(|record| BASE64_STANDARD.decode(&record[7]).unwrap()).collect();
+    assert_eq!(data, [b"hello", BYTES, b"=1,\"2\""]);
+    assert_eq!(
+        (&records[2][0], &records[2][2], &records[2][5], &records[2][6]),
+        ("3", "two", "session", "6")
+    );
+}
+
+#[tokio::test]
+async fn raw_is_the_data_and_nothing_else() {
+    let server = server().await;
+    let expected = [b"hello", BYTES, b"=1,\"2\""].concat();
+    assert_eq!(messages(server.folder(), &["--format", "raw"]), expected);
+    assert_eq!(messages(server.folder(), &["--format", "raw", "--client", "two"]), b"=1,\"2\"");
+}
+
+/// Four messages, an hour apart from 17:00 on; before the last the clock was set back by two hours.
+const HOURS: &str = "
+    INSERT INTO message SELECT column1, 1795539600000000 + column2 * 3600000000, column3, '127.0.0.1:1', 'test', 'session', column4
+    FROM (VALUES (1, 0, 'one', 'a'), (2, 1, 'two', 'b'), (3, 2, 'one', 'c'), (4, 1, 'two', 'd'));
+    INSERT INTO clock_step VALUES (4);";
+
+#[test]
+fn what_is_printed_can_be_chosen() {
+    let folder = folder(CONFIG);
+    database(folder.path()).execute_batch(&HOURS.replace("column4", "CAST(column4 AS BLOB)")).unwrap();
+    for (arguments, data) in [
+        (&[][..], "abcd"),
+        (&["--since", "2026-11-24T18:00:00Z"], "bcd"),
+        (&["--since", "2026-11-24 18:00:00.000001"], "c"),
+        (&["--until", "2026-11-24 18:00:00"], "a"),
+        (&["--until", "2026-11-24"], ""),
+        (&["--since", "2026-11-24", "--until", "2026-11-25"], "abcd"),
+        (&["--since", "2026-11-24T18:00:00Z", "--until", "2026-11-24T19:00:00Z"], "bd"),
+        (&["--since", "2026-11-24T18:00:00Z", "--client", "two", "--limit", "1"], "d"),
+        (&["--limit", "3"], "bcd"),
+        (&["--limit", "3", "--client", "one"], "ac"),
+        (&["--limit", "0"], ""),
+        (&["--client", "nobody"], ""),
+        (&["--since", "1000y"], "abcd"),
+    ] {
+        assert_eq!(text(folder.path(), &[&["--format", "raw"], arguments].concat()), data, "{arguments:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_is_told() {
+    let folder = folder(CONFIG);
+    for (arguments, told) in [
+        (&["messages", "--since", "yesterday"][..], "2026-11-24T18:00:00Z"),
+        (&["messages", "--follow", "--until", "2026-11-24"], "--until"),
+        (&["messages", "--client", ""], "--client"),
+        (&["messages", "--format", "xml"], "ndjson"),
+    ] {
+        assert_ends(&run_in(folder.path(), arguments), 64, &[], &[told]);
+    }
+    assert_ends(&run_in(folder.path(), &["messages", "--help"]), 0, &["UTC", "1h 30m", "--follow"], &[]);
+}
