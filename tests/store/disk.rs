@@ -7,7 +7,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::common::{TestServer, eventually, logs};
-use crate::file::refusal;
+use crate::file::{recovers, refusal};
 use crate::{rows, server};
 
 /// A file system in memory. Dropped, it is gone.
@@ -110,7 +110,7 @@ async fn a_server_starts_on_a_full_disk_and_waits_for_room() {
     assert!(device.send(b"no room").await.is_err());
     fs::remove_file(rest).unwrap();
     disk.remount("size=1m");
-    while device.send(b"again").await.is_err() {}
+    recovers(&second, "again").await;
     acknowledged.push("again".into());
     assert_eq!(data(&disk.folder()), acknowledged);
 }

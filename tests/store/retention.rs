@@ -6,13 +6,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::common::eventually;
 use crate::{open, rows, server};
 
-/// So many messages of a hundred bytes, one every millisecond, the last of them now.
-fn insert(folder: &Path, count: i64) {
+const SECOND: i64 = 1_000_000;
+
+/// Messages of a hundred bytes with ids up to `last`, all of this age in microseconds.
+fn insert(folder: &Path, last: i64, age: i64) {
     let now: i64 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros().try_into().unwrap();
-    let sql = "WITH RECURSIVE number(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM number WHERE n < ?1)
-               INSERT INTO message SELECT n, ?2 - (?1 - n) * 1000, 'old', '127.0.0.1:1', 'test', 'session', zeroblob(100)
-               FROM number";
-    open(folder).execute(sql, [count, now]).unwrap();
+    let sql = "WITH RECURSIVE number(n) AS (
+                   SELECT coalesce(max(id), 0) + 1 FROM message UNION ALL SELECT n + 1 FROM number WHERE n < ?1
+               )
+               INSERT INTO message SELECT n, ?2, 'old', '127.0.0.1:1', 'test', 'session', zeroblob(100) FROM number";
+    open(folder).execute(sql, [last, now - age]).unwrap();
 }
 
 fn number(folder: &Path, sql: &str) -> i64 {
@@ -25,17 +28,18 @@ const COUNT: &str = "SELECT count(*) FROM message";
 async fn messages_that_are_too_old_go_and_the_others_stay() {
     let folder = tempfile::tempdir().unwrap();
     server("age", folder.path(), |_| {}).stop();
-    // The oldest is 200 seconds old, the limit a minute.
-    insert(folder.path(), 200_000);
-    let server = server("age", folder.path(), |config| config.uplink.max_age = Some(Duration::from_secs(60)));
+    insert(folder.path(), 50_000, 3601 * SECOND);
+    insert(folder.path(), 60_000, 60 * SECOND);
+    let server =
+        server("age", folder.path(), |config| config.uplink.max_age = Some(Duration::from_secs(3600)));
     let mut device = server.authenticated("a").await;
-    eventually("they have gone", || number(folder.path(), COUNT) <= 60_000).await;
+    eventually("they have gone", || number(folder.path(), COUNT) <= 10_000).await;
+    // More than one look later.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
     device.send(b"new").await.unwrap();
-    let left = number(folder.path(), COUNT);
-    assert!(left > 20_000, "only {left} are left");
-    let oldest = number(folder.path(), "SELECT min(id) FROM message");
-    assert_eq!(number(folder.path(), "SELECT last_id FROM pruned"), oldest - 1);
-    assert_eq!(left, 200_001 - (oldest - 1));
+    assert_eq!(number(folder.path(), COUNT), 10_001);
+    assert_eq!(number(folder.path(), "SELECT min(id) FROM message"), 50_001);
+    assert_eq!(number(folder.path(), "SELECT last_id FROM pruned"), 50_000);
 }
 
 #[tokio::test]
@@ -62,7 +66,7 @@ async fn a_million_rows_over_the_limit_go_in_the_background_and_the_file_shrinks
     const MAX: u64 = 8 << 20;
     let folder = tempfile::tempdir().unwrap();
     server("shrink", folder.path(), |_| {}).stop();
-    insert(folder.path(), 1_000_000);
+    insert(folder.path(), 1_000_000, 0);
     let path = folder.path().join("trap.db");
     let server = server("shrink", folder.path(), |config| config.uplink.max_size = Some(MAX));
     let mut device = server.authenticated("a").await;
@@ -71,6 +75,7 @@ async fn a_million_rows_over_the_limit_go_in_the_background_and_the_file_shrinks
     while std::fs::metadata(&path).unwrap().len() > MAX {
         device.send(b"meanwhile").await.unwrap();
         sent += 1;
+        assert!(sent < 100_000, "the file does not shrink");
     }
     assert!(sent > 10, "{sent}");
     let new = number(folder.path(), "SELECT count(*) FROM message WHERE client = 'a'");

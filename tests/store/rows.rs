@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use trap_server::config::Synchronous;
 use trap_server::protocol::Reply;
 
 use crate::common::raw::{PING, send, with_data};
@@ -137,4 +138,12 @@ async fn what_waits_when_the_server_stops_is_stored_and_answered() {
     server.ended();
     let stored = rows(folder.path()).len();
     assert_eq!(stored, acknowledged);
+}
+
+#[tokio::test]
+async fn what_is_only_with_the_operating_system_is_a_row_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server("normal", folder.path(), |config| config.uplink.synchronous = Synchronous::Normal);
+    server.authenticated("a").await.send(b"x").await.unwrap();
+    assert_eq!(rows(folder.path()), [pair("a", "x")]);
 }

@@ -1,6 +1,7 @@
 //! What a session holds, and when it stops reading.
 
 use super::*;
+use crate::uplink::{self, Ticket};
 
 /// Bytes of memory that a session holds beside its own.
 #[derive(Message)]
@@ -216,4 +217,16 @@ async fn who_leaves_gives_its_part_of_the_budget_back() {
     assert_eq!(device.rest().await, "");
     rig.assert_ended(1, Ended::Takeover).await;
     assert_eq!(rig.budget.used(), 0);
+}
+
+#[actix::test]
+async fn a_place_among_those_who_wait_is_not_handed_on_with_what_is_lent() {
+    let rig = Rig::with_budget(SMALL_BUDGET, |_| {});
+    let host = Host::present().unwrap();
+    let (mut work, mut held) = (host.lend(), uplink::Held::nothing(rig.budget.clone()));
+    held.raise_to(SMALL_BUDGET);
+    rig.budget.wake_when_there_is_room(std::task::Waker::noop(), &mut work.ticket);
+    assert_ne!(work.ticket, Ticket::default());
+    host.take_back(work);
+    assert_eq!(host.lend().ticket, Ticket::default());
 }
