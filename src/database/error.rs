@@ -52,6 +52,8 @@ pub enum Trouble {
     },
     /// It may not be written.
     ReadOnly,
+    /// It is to be read by somebody who may not make what SQLite needs beside it.
+    Unshared,
     /// Where it is there can be no write-ahead log.
     NoWal,
     /// It was moved or removed while it was open, and another may stand in its place.
@@ -148,6 +150,10 @@ impl fmt::Display for Trouble {
             ),
             Self::ReadOnly => f.write_str(
                 "it may not be written; let the server's user write to the file and to its folder, or change `path`",
+            ),
+            Self::Unshared => f.write_str(
+                "to read it takes a -wal and a -shm beside it, and this user may not make them; do it as the server's \
+                 user, or while the server runs",
             ),
             Self::NoWal => f.write_str(
                 "there can be no write-ahead log beside it; a local disk is needed, or change `path`",

@@ -78,8 +78,11 @@ pub fn open_read_only(path: &Path) -> Result<Connection, Error> {
     }
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.busy_handler(Some(try_often)).map_err(|err| Error::of(path, &err))?;
-    schema::check(&connection, path)?;
-    Ok(connection)
+    match schema::check(&connection, path) {
+        // Nothing is to be written but what readers and writers share.
+        Err(err) if *err.trouble() == Trouble::ReadOnly => Err(Error::new(path, Trouble::Unshared)),
+        checked => checked.map(|()| connection),
+    }
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {

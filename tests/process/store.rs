@@ -61,7 +61,7 @@ fn the_store_log_has_no_file_but_one_that_is_there_is_read() {
 fn check_says_what_there_is() {
     let folder = with_message(CONFIG);
     let time = "1970-01-01T00:00:00.000000Z";
-    let said = format!(" of the tables, 20.0 KiB, messages: about 1, from {time} to {time}");
+    let said = format!(" KiB, messages: about 1, from {time} to {time}");
     assert_ends(&run_in(folder.path(), &["--check"]), 0, &["data/trap.db: version ", &said], &[]);
 }
 
