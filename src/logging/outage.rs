@@ -2,7 +2,7 @@
 //! tried meanwhile.
 
 use std::fmt::Display;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use log::{error, info};
@@ -11,7 +11,13 @@ use log::{error, info};
 #[derive(Debug)]
 pub struct Outage {
     name: &'static str,
-    present: Mutex<Option<Present>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    present: Option<Present>,
+    changed: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -24,7 +30,7 @@ struct Present {
 impl Outage {
     /// Nothing is wrong with `name`, as the log calls it.
     pub const fn none(name: &'static str) -> Self {
-        Self { name, present: Mutex::new(None) }
+        Self { name, state: Mutex::new(State { present: None, changed: None }) }
     }
 
     /// It is out of order for this `cause`, which costs `refused` something; `consequence` is what that means. Logged if
@@ -33,6 +39,18 @@ impl Outage {
         if self.is_news(cause.to_string(), refused) {
             error!("{} fails: {cause}. Until it works again, {consequence}", self.name);
         }
+    }
+
+    /// The same where causes take turns: what comes after the first is no news.
+    pub fn begin(&self, cause: &impl Display, consequence: &str, refused: u64) {
+        let cause = self.first_cause().unwrap_or_else(|| cause.to_string());
+        self.note(&cause, consequence, refused);
+    }
+
+    /// Whether something that began at `started` began before this was last found out of order, or in order again. What
+    /// came of it says nothing about how things are now.
+    pub fn is_newer_than(&self, started: Instant) -> bool {
+        self.state().changed.is_some_and(|changed| started < changed)
     }
 
     /// It works. Logged if that is news.
@@ -44,12 +62,12 @@ impl Outage {
 
     /// Whether it is out of order.
     pub fn is_present(&self) -> bool {
-        self.present.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.state().present.is_some()
     }
 
     fn is_news(&self, cause: String, refused: u64) -> bool {
-        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *present {
+        let mut state = self.state();
+        match &mut state.present {
             Some(present) => {
                 present.refused += refused;
                 let is_news = present.cause != cause;
@@ -57,15 +75,26 @@ impl Outage {
                 is_news
             }
             None => {
-                *present = Some(Present { since: Instant::now(), cause, refused });
+                let since = Instant::now();
+                *state = State { present: Some(Present { since, cause, refused }), changed: Some(since) };
                 true
             }
         }
     }
 
     fn end(&self) -> Option<(Duration, u64)> {
-        let present = self.present.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let mut state = self.state();
+        let present = state.present.take()?;
+        state.changed = Some(Instant::now());
         Some((present.since.elapsed(), present.refused))
+    }
+
+    fn first_cause(&self) -> Option<String> {
+        self.state().present.as_ref().map(|present| present.cause.clone())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -84,5 +113,25 @@ mod tests {
         assert_eq!(outage.end().map(|(_, refused)| refused), Some(6));
         assert!(outage.end().is_none() && !outage.is_present());
         assert!(outage.is_news("full".into(), 1));
+    }
+
+    #[test]
+    fn causes_that_take_turns_are_one_outage() {
+        let outage = Outage::none("the look-up of ids");
+        outage.begin(&"refused", "", 1);
+        outage.begin(&"no answer", "", 1);
+        assert_eq!(outage.first_cause().as_deref(), Some("refused"));
+        assert_eq!(outage.end().map(|(_, refused)| refused), Some(2));
+    }
+
+    #[test]
+    fn what_began_before_the_last_change_is_outdated() {
+        let (outage, before) = (Outage::none("the look-up of ids"), Instant::now());
+        assert!(!outage.is_newer_than(before));
+        assert!(outage.is_news("gone".into(), 1));
+        assert!(outage.is_newer_than(before) && !outage.is_newer_than(Instant::now()));
+        let during = Instant::now();
+        assert!(outage.end().is_some());
+        assert!(outage.is_newer_than(during) && !outage.is_newer_than(Instant::now()));
     }
 }
