@@ -111,7 +111,8 @@ fn serve(mut config: Config, from: &str) -> u8 {
             fatal(&err.to_string());
             return match err {
                 OpenError::Bind(_) => UNAVAILABLE,
-                OpenError::Database(_) => IO,
+                OpenError::Credentials(err) if err.is_mistake() => USAGE,
+                OpenError::Credentials(_) | OpenError::Database(_) => IO,
             };
         }
     };
