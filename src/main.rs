@@ -24,7 +24,8 @@ const CONFIG: &str = "config.toml";
 /// How long what is still to be logged may delay the exit.
 const FLUSH: Duration = Duration::from_millis(500);
 
-/// Exit codes, after sysexits.h.
+/// Exit codes, after sysexits.h, and grep's for what is not there.
+const NO: u8 = 1;
 const USAGE: u8 = 64;
 const UNAVAILABLE: u8 = 69;
 const SOFTWARE: u8 = 70;
@@ -32,7 +33,7 @@ const IO: u8 = 74;
 
 /// An OTP-style TCP device server.
 ///
-/// RUST_LOG overrides the level of the log. Exit codes: 0 stopped on request, 64 bad usage or bad config, 69 could not
+/// RUST_LOG overrides the level of the log. Exit codes: 0 stopped on request, 1 no such id, or one too many, 64 bad usage or bad config, 69 could not
 /// bind, 70 the supervisor gave up, or the system refused what a start needs, 74 a database cannot be used.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
@@ -76,7 +77,16 @@ fn main() -> ExitCode {
         let warnings = lower(&mut config).join("\n");
         // Whoever reads it may have read enough.
         let _ = writeln!(io::stdout(), "{from} is right. It means:\n\n{text}\n{warnings}");
-        return ExitCode::SUCCESS;
+        return match command::clients::describe(&config) {
+            Ok(found) => {
+                let _ = writeln!(io::stdout(), "{found}");
+                ExitCode::SUCCESS
+            }
+            Err(Failure { code, message }) => {
+                let _ = writeln!(io::stderr(), "trap-server: {message}");
+                ExitCode::from(code)
+            }
+        };
     }
     let logging = match logging::start(config.log.level) {
         Ok(logging) => logging,

@@ -1,6 +1,6 @@
 //! What the binary does beside serving: each command is a file here, and works beside a server that runs.
 
-mod clients;
+pub(crate) mod clients;
 mod messages;
 
 use std::fmt::Display;
@@ -28,6 +28,11 @@ pub(crate) struct Failure {
 impl Failure {
     fn usage(message: impl Display) -> Self {
         Self { code: crate::USAGE, message: message.to_string() }
+    }
+
+    /// What was asked for cannot be done, and there is nothing wrong but that.
+    fn no(message: impl Display) -> Self {
+        Self { code: crate::NO, message: message.to_string() }
     }
 
     fn io(message: impl Display) -> Self {
