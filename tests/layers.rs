@@ -107,7 +107,8 @@ impl Source {
     }
 
     fn mistakes(&self) -> Vec<String> {
-        if ["lib", "bin"].contains(&self.module.as_str()) {
+        // The commands are the binary's.
+        if ["lib", "bin", "command"].contains(&self.module.as_str()) {
             return Vec::new();
         }
         let (path, module) = (self.path.display(), &self.module);
