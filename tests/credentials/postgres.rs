@@ -73,6 +73,7 @@ fn a_server_starts_although_the_database_is_down() {
     let site = two_ids(&cluster);
     cluster.stop();
     let server = site.start();
+    server.await_line("It is tried again with each look-up");
     assert_eq!(auth(server.address(), "a"), "auth_failure");
     cluster.resume();
     eventually("it is there", || auth(server.address(), "a") == "auth_ok");

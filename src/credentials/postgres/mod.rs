@@ -15,6 +15,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use deadpool_postgres::{Client as Connection, ManagerConfig, Object, Pool, PoolError, RecyclingMethod};
+use log::warn;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
@@ -58,7 +59,8 @@ struct Shared {
 }
 
 impl Postgres {
-    /// The database of `url`, which has so long for an answer. No connection is made before it is needed.
+    /// The database of `url`, which has so long for an answer. It is waited for by nobody, and tried at once: what is wrong
+    /// is to be in the log before the first device comes.
     pub(super) fn new(url: &str, timeout: Duration) -> Result<Self, Unusable> {
         let address = Address::parse(url, timeout)?;
         let database = address.to_string();
@@ -67,7 +69,9 @@ impl Postgres {
         let manager = deadpool_postgres::Manager::from_config(address.with_limit(timeout), NoTls, recycling);
         let pool = Pool::builder(manager).max_size(AT_ONCE).build();
         let pool = pool.map_err(|err| Failed::Unasked(err.to_string()))?;
-        Ok(Self(Arc::new(Shared { pool, database, timeout, thread, _end: end })))
+        let shared = Arc::new(Shared { pool, database, timeout, thread, _end: end });
+        shared.thread.spawn(try_out(Arc::clone(&shared)));
+        Ok(Self(shared))
     }
 
     /// Asks on the thread. Whoever waits for the answer may go away meanwhile: the question comes to its end, so that its
@@ -78,6 +82,13 @@ impl Postgres {
     ) -> Asking<T> {
         let asked = self.0.thread.spawn(question);
         Box::pin(async { asked.await.unwrap_or_else(|err| Err(Failed::Unasked(err.to_string()))) })
+    }
+}
+
+async fn try_out(shared: Arc<Shared>) {
+    // Nobody's id.
+    if let Err(err) = shared.standing("").await {
+        warn!("{err}. It is tried again with each look-up");
     }
 }
 
@@ -94,12 +105,7 @@ fn start_thread() -> io::Result<(Handle, oneshot::Sender<()>)> {
 impl Directory for Postgres {
     fn look_up(&self, client: &ClientId) -> Asking<Option<Standing>> {
         let (shared, client) = (Arc::clone(&self.0), client.clone());
-        self.ask(async move {
-            let deadline = Instant::now() + shared.timeout;
-            let connection = shared.connection(deadline).await?;
-            let answer = timeout_at(deadline, standing(&connection, client.as_str())).await.ok();
-            shared.settle(connection, answer)
-        })
+        self.ask(async move { shared.standing(client.as_str()).await })
     }
 }
 
@@ -116,6 +122,13 @@ impl Keeper for Postgres {
 }
 
 impl Shared {
+    async fn standing(&self, client: &str) -> Result<Option<Standing>, Failed> {
+        let deadline = Instant::now() + self.timeout;
+        let connection = self.connection(deadline).await?;
+        let answer = timeout_at(deadline, standing(&connection, client)).await.ok();
+        self.settle(connection, answer)
+    }
+
     async fn connection(&self, deadline: Instant) -> Result<Connection, Failed> {
         match timeout_at(deadline, self.pool.get()).await {
             Ok(Ok(connection)) => Ok(connection),
