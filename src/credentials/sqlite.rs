@@ -145,3 +145,22 @@ async fn blocking<T: Send + 'static>(
         Err(err) => Err(Failed::Unasked(err.to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_look_up_that_failed() {
+        let failed = blocking::<()>(|| panic!("a fault of the reader")).await;
+        assert!(matches!(failed, Err(Failed::Unasked(_))), "{failed:?}");
+    }
+
+    #[tokio::test]
+    async fn who_gets_no_turn_in_time_is_told_so() {
+        let sqlite = Sqlite::new("missing.db".into(), Duration::from_millis(1));
+        let _all = sqlite.0.permits.acquire_many(4).await.unwrap();
+        let failed = sqlite.look_up(&ClientId::try_from("a").unwrap()).await.unwrap_err();
+        assert_eq!(failed.to_string(), "missing.db: no answer within 1ms");
+    }
+}

@@ -107,6 +107,15 @@ impl Cluster {
         Frozen(processes)
     }
 
+    /// The same of the connections that a role has now; others can be made.
+    pub fn freeze_connections(&self, role: &str) -> Frozen {
+        let pids = self.sql(&format!("SELECT pid FROM pg_stat_activity WHERE usename = '{role}'"));
+        let processes: Vec<_> = pids.lines().map(|pid| pid.parse().unwrap()).collect();
+        assert!(!processes.is_empty(), "{role} has no connection");
+        signal("STOP", &processes);
+        Frozen(processes)
+    }
+
     /// A table is locked, so that every query of it hangs, until what is returned is dropped.
     pub fn lock(&self, table: &str) -> Lock {
         let mut psql = self.psql("trap");

@@ -40,9 +40,11 @@ fn ids_are_looked_up_and_changed_beside_the_server() {
     let ids: Vec<_> = csv.lines().skip(1).map(|line| line.rsplit_once(',').unwrap().0).collect();
     assert_eq!(ids, ["größe 7,true,north,2099-12-31T00:00:00Z", "new,true,,", "over,true,,"]);
     cluster.sql("UPDATE client SET expires_at = now() WHERE id = 'over'");
-    for id in ["x", "over", "x", "y"] {
+    for id in ["x", "over", "x"] {
         assert_eq!(auth(address, id), "auth_failure");
     }
+    eventually("both are kept", || unknown(&site) == ["x 2 unknown", "over 1 expired"]);
+    assert_eq!(auth(address, "y"), "auth_failure");
     eventually("the newest are kept", || unknown(&site) == ["y 1 unknown", "x 2 unknown"]);
     site.done(&["clients", "remove", "new"]);
     assert_eq!(site.refused(&["clients", "remove", "new"]).0, 1);
@@ -114,6 +116,18 @@ fn a_database_that_stands_still_is_given_up_and_comes_back() {
     drop(frozen);
     eventually("it goes on", || auth(server.address(), "b") == "auth_ok");
     assert_one_outage(&server);
+}
+
+#[test]
+fn a_connection_that_answers_no_more_is_replaced() {
+    let Some(cluster) = Cluster::with_tables() else { return };
+    let site = two_ids(&cluster);
+    let server = site.start();
+    assert_eq!(auth(server.address(), "a"), "auth_ok");
+    let frozen = cluster.freeze_connections("trap");
+    assert_eq!(auth(server.address(), "b"), "auth_failure");
+    eventually("another is made", || auth(server.address(), "b") == "auth_ok");
+    drop(frozen);
 }
 
 #[test]
