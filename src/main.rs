@@ -25,7 +25,8 @@ const CONFIG: &str = "config.toml";
 /// How long what is still to be logged may delay the exit.
 const FLUSH: Duration = Duration::from_millis(500);
 
-/// Exit codes, after sysexits.h.
+/// Exit codes, after sysexits.h, and grep's for what is not there.
+const NO: u8 = 1;
 const USAGE: u8 = 64;
 const UNAVAILABLE: u8 = 69;
 const SOFTWARE: u8 = 70;
@@ -33,8 +34,9 @@ const IO: u8 = 74;
 
 /// An OTP-style TCP device server.
 ///
-/// RUST_LOG overrides the level of the log. Exit codes: 0 stopped on request, 64 bad usage or bad config, 69 could not
-/// bind, 70 the supervisor gave up, or the system refused what a start needs, 74 a database cannot be used.
+/// RUST_LOG overrides the level of the log. Exit codes: 0 stopped on request, 1 there is no such id, or there is already,
+/// 64 bad usage or bad config, 69 could not bind, 70 the supervisor gave up, or the system refused what a start needs,
+/// 74 a database cannot be used.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
@@ -137,7 +139,8 @@ fn serve(mut config: Config, from: &str) -> u8 {
             fatal(&err.to_string());
             return match err {
                 OpenError::Bind(_) => UNAVAILABLE,
-                OpenError::Database(_) => IO,
+                OpenError::Credentials(err) if err.is_mistake() => USAGE,
+                OpenError::Credentials(_) | OpenError::Database(_) => IO,
             };
         }
     };

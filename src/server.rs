@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::access::Permits;
 use crate::config::{self, Config};
-use crate::credentials::{Credentials, List};
+use crate::credentials::{self, Credentials, Unknown};
 use crate::database;
 use crate::faults::Faults;
 use crate::listener::{self, Door, Listener, Worker};
@@ -39,6 +39,7 @@ pub struct Server {
     config: Config,
     sockets: Vec<Arc<TcpListener>>,
     credentials: Arc<dyn Credentials>,
+    unknown: Unknown,
     store: Arc<dyn Store>,
     faults: Faults,
 }
@@ -49,9 +50,12 @@ pub enum OpenError {
     /// A listening socket could not be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The store, or who knows the devices, could not be opened.
+    /// The store could not be opened.
     #[error(transparent)]
     Database(#[from] database::Error),
+    /// Nobody can be asked who the devices are.
+    #[error(transparent)]
+    Credentials(#[from] credentials::Unusable),
 }
 
 /// A listening socket could not be opened.
@@ -75,13 +79,13 @@ fn advice(cause: &io::Error) -> &'static str {
 }
 
 impl Server {
-    /// Opens every listening socket of the config, or none, and the store.
+    /// Opens every listening socket of the config, or none, the credentials and the store.
     pub fn bind(config: Config) -> Result<Self, OpenError> {
         let sockets = config.listeners.iter().map(open).collect::<Result<_, _>>()?;
-        let credentials = Arc::new(List::new(&config.credentials.clients));
+        let (credentials, unknown) = credentials::open(&config)?;
         let faults = Faults::from_env();
         let store = open_store(&config.uplink, &faults)?;
-        Ok(Self { config, sockets, credentials, store, faults })
+        Ok(Self { config, sockets, credentials, unknown, store, faults })
     }
 
     /// Asks `credentials` instead of what the config names.
@@ -101,13 +105,15 @@ impl Server {
     /// Starts the tree. It must be called within an actix system, and its thread runs everything but the sessions and
     /// their acceptors.
     pub fn start(self) -> io::Result<Running> {
-        let Self { config, sockets, credentials, store, faults } = self;
+        let Self { config, sockets, credentials, unknown, store, faults } = self;
         let addresses = addresses(&config, &sockets);
         let setup = Setup {
             settings: config.session.clone(),
             linger: LINGER.min(config.server.shutdown / 2),
             stats: Arc::default(),
             credentials,
+            look_up_timeout: config.credentials.timeout,
+            unknown,
             table: Table::default(),
             registry: Name::new(),
             uplink: Lent::new(Budget::new(config.uplink.max_unanswered)),
@@ -138,6 +144,7 @@ impl Server {
             open: setup.open,
             budget: setup.uplink.budget().clone(),
             table: setup.table,
+            unknown: setup.unknown,
             faults: setup.faults,
             shutdown: config.server.shutdown,
             _reports: reports,
@@ -255,6 +262,7 @@ pub struct Running {
     open: Arc<Open>,
     budget: Budget,
     table: Table,
+    unknown: Unknown,
     faults: Faults,
     shutdown: Duration,
     _reports: Option<AbortOnDropHandle<()>>,
@@ -322,6 +330,8 @@ impl Running {
         let cut_off = self.stop_sessions(sessions_deadline).await;
         killed.extend(self.terminate(REGISTRY, deadline).await);
         killed.extend(self.terminate(UPLINK, deadline).await);
+        // What is not noted in time is lost; nobody was promised that it is not.
+        let _ = timeout_at(deadline, self.unknown.finish()).await;
         self.arbiters.iter().for_each(|arbiter| {
             arbiter.stop();
         });

@@ -2,19 +2,20 @@
 
 use std::io::ErrorKind;
 
-use trap_server::config::{Config, Source, Store};
+use trap_server::config::{Config, Store};
 use trap_server::database::{Trouble, look};
 use trap_server::uplink::sqlite::Reader;
 
-use super::Failure;
+use super::{Failure, clients};
 
 /// A section about the stores that this config uses, a line for each. Fails if one of them is unusable.
 pub(crate) fn stores(config: &Config) -> Result<String, Failure> {
-    let uses_file = config.uplink.store == Store::Sqlite || config.credentials.source == Source::Sqlite;
-    match uses_file {
-        true => Ok(format!("stores\n  {}\n", file(config)?)),
-        false => Ok(String::new()),
-    }
+    let uplink = match config.uplink.store {
+        Store::Sqlite => file(config)?,
+        Store::Log => "the log".into(),
+    };
+    let credentials = clients::describe(config)?;
+    Ok(format!("stores\n  {:<16}{uplink}\n  {:<16}{credentials}\n", "uplink", "credentials"))
 }
 
 /// What the SQLite file is like.

@@ -31,6 +31,11 @@ impl Failure {
         Self { code: crate::USAGE, message: message.to_string() }
     }
 
+    /// What was asked for cannot be done, and there is nothing wrong but that.
+    fn no(message: impl Display) -> Self {
+        Self { code: crate::NO, message: message.to_string() }
+    }
+
     fn io(message: impl Display) -> Self {
         Self { code: crate::IO, message: message.to_string() }
     }

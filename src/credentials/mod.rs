@@ -1,13 +1,36 @@
 //! Who may authenticate.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `list` | the ids of the config |
+//! | `cached` | what a database said of ids, remembered; and what happens while it is down |
+//! | `directory` | what the databases have in common, and how they fail |
+//! | `sqlite` `postgres` | look-ups in each of them |
+//! | [`client`] | what stands there of an id |
+//! | [`unknown`] | who tried and may not |
+//! | [`roster`] | the ids as an operator sees and changes them |
+//! | `source` | the credentials that a config asks for |
 
+mod cached;
+pub mod client;
+mod directory;
 mod list;
+#[cfg(feature = "postgres")]
+mod postgres;
+pub mod roster;
+mod source;
+mod sqlite;
+pub mod unknown;
 
 use std::future::Future;
 use std::pin::Pin;
 
 use crate::protocol::ClientId;
 
+pub use directory::Failed;
 pub use list::List;
+pub use source::{Unusable, open};
+pub use unknown::Unknown;
 
 /// A store of known ids.
 pub trait Credentials: Send + Sync + 'static {
@@ -24,6 +47,15 @@ pub enum Denied {
     /// Nobody knows it.
     #[error("the id is unknown")]
     Unknown,
+    /// It is known, and switched off.
+    #[error("the id is disabled")]
+    Disabled,
+    /// It was known until a moment that is over.
+    #[error("the id has expired at {at}")]
+    Expired {
+        /// The moment.
+        at: String,
+    },
     /// It could not be looked up; the store is at fault, not the device.
     #[error("the id could not be looked up: {0}")]
     Unavailable(String),

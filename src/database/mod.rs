@@ -68,6 +68,18 @@ fn try_often(tries: i32) -> bool {
 
 /// Opens the file for reading, whoever writes to it meanwhile. It must be there.
 pub fn open_read_only(path: &Path) -> Result<Connection, Error> {
+    open_to_read(path, |connection| connection.busy_handler(Some(try_often)))
+}
+
+/// The same for whoever cannot wait longer than that for a lock.
+pub fn open_read_only_within(path: &Path, lock_timeout: Duration) -> Result<Connection, Error> {
+    open_to_read(path, |connection| connection.busy_timeout(lock_timeout))
+}
+
+fn open_to_read(
+    path: &Path,
+    wait_for_locks: impl FnOnce(&mut Connection) -> rusqlite::Result<()>,
+) -> Result<Connection, Error> {
     match fs::metadata(path) {
         // SQLite opens it, and takes it for a disk that fails.
         Ok(found) if found.is_dir() => {
@@ -77,7 +89,7 @@ pub fn open_read_only(path: &Path) -> Result<Connection, Error> {
         Err(source) => return Err(Error::unreadable(path, source)),
     }
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    connection.busy_handler(Some(try_often)).map_err(|err| Error::of(path, &err))?;
+    wait_for_locks(&mut connection).map_err(|err| Error::of(path, &err))?;
     match schema::check(&connection, path) {
         // Nothing is to be written but what readers and writers share.
         Err(err) if *err.trouble() == Trouble::ReadOnly => Err(Error::new(path, Trouble::Unshared)),

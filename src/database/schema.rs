@@ -15,7 +15,10 @@ pub const APPLICATION: i32 = 0x7472_6170;
 /// `message` has no index but its id: an index on client and time would cost several times what the insert itself does. As
 /// the ids follow the time of receipt, a time is found by bisection. Where the clock was set back they begin anew: `clock_step`
 /// has the first id after each such moment. `pruned` is the last id that was ever removed, so that no id is given twice.
-const MIGRATIONS: [&str; 1] = ["
+///
+/// `client` says who may authenticate, `unknown_client` who tried and may not. All times are microseconds since 1970, UTC.
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE message (
         id INTEGER PRIMARY KEY,
         received_at INTEGER NOT NULL, -- microseconds since 1970, UTC
@@ -28,7 +31,26 @@ const MIGRATIONS: [&str; 1] = ["
     CREATE TABLE clock_step (first_id INTEGER PRIMARY KEY) STRICT;
     CREATE TABLE pruned (last_id INTEGER NOT NULL) STRICT;
     INSERT INTO pruned VALUES (0);
-"];
+",
+    "
+    CREATE TABLE client (
+        id TEXT PRIMARY KEY,
+        enabled INTEGER NOT NULL, -- 0 or 1
+        note TEXT NOT NULL,
+        expires_at INTEGER, -- null: never
+        created_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE unknown_client (
+        id TEXT PRIMARY KEY,
+        peer TEXT NOT NULL,
+        first_at INTEGER NOT NULL,
+        last_at INTEGER NOT NULL,
+        times INTEGER NOT NULL,
+        reason TEXT NOT NULL -- 'unknown', 'disabled' or 'expired'
+    ) STRICT;
+    CREATE INDEX unknown_client_last_at ON unknown_client (last_at);
+",
+];
 
 /// The version that this program writes and reads.
 pub const VERSION: i32 = MIGRATIONS.len() as i32;

@@ -7,72 +7,87 @@ use std::time::{Duration, Instant};
 
 use log::{error, info};
 
-/// So long without a failure, and it is over: something that works and fails in turn does not flood the log.
-const CALM: Duration = Duration::from_secs(2);
+/// What works and fails in turn is said once in so long, so that it does not flood the log.
+const CALM: Duration = Duration::from_secs(5);
 
 /// One thing that may be out of order.
 #[derive(Debug)]
 pub struct Outage {
     name: String,
-    present: Mutex<Option<Present>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    present: Option<Present>,
+    /// When it was last in order again.
+    over: Option<Instant>,
+    /// What was refused since it was last said to be over.
+    refused: u64,
 }
 
 #[derive(Debug)]
 struct Present {
-    first: Instant,
-    last: Instant,
-    /// Whether it has worked since.
-    works: bool,
+    since: Instant,
     cause: String,
-    refused: u64,
+    said: Option<Instant>,
 }
 
 impl Outage {
     /// Nothing is wrong with `name`, as the log calls it.
     pub fn none(name: impl Into<String>) -> Self {
-        Self { name: name.into(), present: Mutex::new(None) }
+        Self { name: name.into(), state: Mutex::default() }
     }
 
     /// It is out of order for this `cause`, which costs `refused` something; `consequence` is what that means. Logged if
     /// it is news.
     pub fn note(&self, cause: &impl Display, consequence: &str, refused: u64) {
-        if self.is_news(cause.to_string(), refused, Instant::now()) {
+        if self.state().note(cause.to_string(), refused, Instant::now()) {
             error!("{} fails: {cause}. Until it works again, {consequence}", self.name);
         }
     }
 
-    /// It works.
-    pub fn works(&self) {
-        if let Some(present) = &mut *self.present() {
-            present.works = true;
-        }
-        self.look();
+    /// The same where causes take turns: what comes after the first is no news.
+    pub fn begin(&self, cause: &impl Display, consequence: &str, refused: u64) {
+        let first = self.state().present.as_ref().map(|present| present.cause.clone());
+        self.note(&first.unwrap_or_else(|| cause.to_string()), consequence, refused);
     }
 
-    /// Says so if it is over.
-    pub fn look(&self) {
-        if let Some((after, refused)) = self.end(Instant::now()) {
+    /// It works. Logged if that is news.
+    pub fn works(&self) {
+        if let Some((after, refused)) = self.state().end(Instant::now()) {
             info!("{} works again after={:.1}s refused={refused}", self.name, after.as_secs_f32());
         }
     }
 
-    fn is_news(&self, cause: String, refused: u64, now: Instant) -> bool {
-        let mut present = self.present();
-        let before = present.take();
-        let is_news = before.as_ref().is_none_or(|before| before.cause != cause);
-        let (first, so_far) = before.map_or((now, 0), |before| (before.first, before.refused));
-        *present = Some(Present { first, last: now, works: false, cause, refused: so_far + refused });
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Whether it is to be said: what has just been over, only if it lasts.
+    fn note(&mut self, cause: String, refused: u64, now: Instant) -> bool {
+        let is_calm = |since: Option<Instant>| since.is_none_or(|since| now.duration_since(since) >= CALM);
+        self.refused += refused;
+        let over = self.over;
+        let present =
+            self.present.get_or_insert_with(|| Present { since: now, cause: cause.clone(), said: None });
+        let is_news = match present.said {
+            None => is_calm(over) || is_calm(Some(present.since)),
+            said => cause != present.cause && is_calm(said),
+        };
+        if is_news {
+            *present = Present { since: present.since, cause, said: Some(now) };
+        }
         is_news
     }
 
-    fn end(&self, now: Instant) -> Option<(Duration, u64)> {
-        let is_over = |present: &mut Present| present.works && now.duration_since(present.last) >= CALM;
-        let over = self.present().take_if(is_over)?;
-        Some((over.last.duration_since(over.first), over.refused))
-    }
-
-    fn present(&self) -> MutexGuard<'_, Option<Present>> {
-        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How long it lasted and what was refused, if it was said and is over.
+    fn end(&mut self, now: Instant) -> Option<(Duration, u64)> {
+        let Present { since, said, .. } = self.present.take()?;
+        self.over = Some(now);
+        said.map(|_| (now.duration_since(since), std::mem::take(&mut self.refused)))
     }
 }
 
@@ -81,20 +96,47 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_news_once_and_again_for_another_cause_and_over_after_a_calm() {
-        let outage = Outage::none("the store");
-        let start = Instant::now();
-        let at = |tenths: u32| start + CALM * tenths / 10;
-        assert_eq!(outage.end(at(0)), None);
-        assert!(outage.is_news("full".into(), 1, at(0)));
-        assert!(!outage.is_news("full".into(), 2, at(5)));
-        outage.works();
-        assert_eq!(outage.end(at(14)), None);
-        assert!(outage.is_news("gone".into(), 3, at(14)));
-        assert_eq!(outage.end(at(40)), None, "it has not worked since");
-        outage.works();
-        assert_eq!(outage.end(at(40)), Some((at(14) - start, 6)));
-        assert_eq!(outage.end(at(90)), None);
-        assert!(outage.is_news("full".into(), 1, at(90)));
+    fn it_is_said_once_and_when_it_is_over() {
+        let (mut state, start) = (State::default(), Instant::now());
+        assert_eq!(state.end(start), None);
+        assert!(state.note("full".into(), 1, start));
+        assert!(!state.note("full".into(), 2, start + CALM));
+        assert_eq!(state.end(start + 2 * CALM), Some((2 * CALM, 3)));
+        assert_eq!(state.end(start + 2 * CALM), None);
+        assert!(state.note("full".into(), 1, start + 3 * CALM));
+        assert_eq!(state.end(start + 3 * CALM), Some((Duration::ZERO, 1)));
+    }
+
+    #[test]
+    fn what_fails_and_works_in_turn_is_said_once_and_again_if_it_lasts() {
+        let (mut state, start) = (State::default(), Instant::now());
+        assert!(state.note("full".into(), 1, start));
+        assert!(state.end(start).is_some());
+        for _ in 0..10 {
+            assert!(!state.note("full".into(), 1, start + CALM / 2));
+            assert_eq!(state.end(start + CALM / 2), None);
+        }
+        assert!(!state.note("full".into(), 1, start + CALM));
+        assert!(state.note("full".into(), 1, start + 2 * CALM));
+        assert_eq!(state.end(start + 2 * CALM), Some((CALM, 12)));
+    }
+
+    #[test]
+    fn another_cause_is_news_but_not_at_once() {
+        let (mut state, start) = (State::default(), Instant::now());
+        assert!(state.note("full".into(), 1, start));
+        assert!(!state.note("gone".into(), 1, start + CALM / 2));
+        assert!(state.note("gone".into(), 1, start + CALM));
+        assert!(!state.note("gone".into(), 1, start + 3 * CALM));
+    }
+
+    #[test]
+    fn causes_that_take_turns_are_one_outage() {
+        let outage = Outage::none("the look-up of ids");
+        outage.begin(&"refused", "", 1);
+        outage.begin(&"no answer", "", 1);
+        let mut state = outage.state();
+        assert_eq!(state.present.as_ref().map(|present| present.cause.as_str()), Some("refused"));
+        assert_eq!(state.end(Instant::now()).map(|(_, refused)| refused), Some(2));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
@@ -9,8 +10,8 @@ use std::task::{Context as TaskContext, Poll};
 use actix::prelude::*;
 
 use super::clock::Timer;
-use super::{Closing, LOOK_UP, Phase, Session};
-use crate::credentials::Credentials;
+use super::{Closing, Phase, REGISTRY, Session};
+use crate::credentials::{Credentials, Unknown};
 use crate::protocol::{ClientId, Reply};
 use crate::registry::{Register, Registration};
 use crate::stats::Ended;
@@ -42,12 +43,24 @@ impl Refusal {
     }
 }
 
-/// The id, if the credentials know it.
-async fn known(client: String, credentials: &dyn Credentials) -> Result<ClientId, Refusal> {
-    let client = ClientId::try_from(client.as_str()).map_err(|err| Refusal::new(&client, err))?;
-    match credentials.check(&client).await {
-        Ok(()) => Ok(client),
-        Err(denied) => Err(Refusal::new(client.as_str(), denied)),
+/// Whom to ask for an id that came from a peer.
+struct Question {
+    credentials: Arc<dyn Credentials>,
+    unknown: Unknown,
+    peer: SocketAddr,
+}
+
+impl Question {
+    /// The id, if the credentials know it.
+    async fn known(&self, client: String) -> Result<ClientId, Refusal> {
+        let client = ClientId::try_from(client.as_str()).map_err(|err| Refusal::new(&client, err))?;
+        match self.credentials.check(&client).await {
+            Ok(()) => Ok(client),
+            Err(denied) => {
+                self.unknown.note(&client, self.peer, &denied);
+                Err(Refusal::new(client.as_str(), denied))
+            }
+        }
     }
 }
 
@@ -68,13 +81,12 @@ impl Handler<Auth<'_>> for Session {
 
 impl Session {
     fn registration(&self, client: String, ctx: &mut Context<Self>) -> LookUp {
-        let setup = &self.host().setup;
-        let (credentials, table, registry) =
-            (Arc::clone(&setup.credentials), setup.table.clone(), setup.registry.clone());
+        let (setup, question) = (&self.host().setup, self.question());
+        let (table, registry) = (setup.table.clone(), setup.registry.clone());
         let (peer, duplicate) = (self.guard.peer, setup.settings.duplicate);
         let session = ctx.address().downgrade().recipient();
         Box::pin(async move {
-            let client = known(client, &*credentials).await?;
+            let client = question.known(client).await?;
             let held = match table.insert_new(Register { client, peer, session, duplicate }) {
                 Ok(registration) => return Ok(Known::Registered(registration)),
                 Err(held) => held,
@@ -89,16 +101,23 @@ impl Session {
 
     /// Looks up who sent a one-shot; the registry is not touched.
     pub(super) fn look_up_one_shot(&mut self, client: String) {
-        let credentials = Arc::clone(&self.host().setup.credentials);
-        self.look_up(Box::pin(async move { known(client, &*credentials).await.map(Known::OneShot) }));
+        let question = self.question();
+        self.look_up(Box::pin(async move { question.known(client).await.map(Known::OneShot) }));
+    }
+
+    fn question(&self) -> Question {
+        let setup = &self.host().setup;
+        let (credentials, unknown) = (Arc::clone(&setup.credentials), setup.unknown.clone());
+        Question { credentials, unknown, peer: self.guard.peer }
     }
 
     fn look_up(&mut self, look_up: LookUp) {
         self.phase = Phase::LookingUp;
+        let deadline = self.host().setup.look_up_timeout + REGISTRY;
         let work = self.work();
         work.look_up = Some(look_up);
         work.clock.clear(Timer::Auth);
-        work.clock.set(Timer::LookUp, LOOK_UP);
+        work.clock.set(Timer::LookUp, deadline);
     }
 
     /// Whether a look-up came to its end.

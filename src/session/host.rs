@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::work::Work;
 use crate::config;
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, Unknown};
 use crate::faults::Faults;
 use crate::registry::{Registry, Table};
 use crate::stats::Stats;
@@ -36,6 +36,10 @@ pub struct Setup {
     pub stats: Arc<Stats>,
     /// Who may authenticate.
     pub credentials: Arc<dyn Credentials>,
+    /// How long they may take for one id.
+    pub look_up_timeout: Duration,
+    /// Who tried and may not.
+    pub unknown: Unknown,
     /// Who is connected.
     pub table: Table,
     /// Who decides of an id that is connected already.

@@ -51,8 +51,8 @@ pub use host::{Open, Setup, install, stop_all};
 /// How often a session goes round before it lets the others of its thread have a turn.
 const ROUNDS: usize = 8;
 
-/// How long credentials and registry, and the uplink, have for an answer.
-const LOOK_UP: Duration = Duration::from_secs(5);
+/// How long the registry, after the credentials, and the uplink have for an answer.
+const REGISTRY: Duration = Duration::from_secs(5);
 const STORE: Duration = Duration::from_secs(30);
 
 /// Starts the session of a connection on the present thread, see [`install`].

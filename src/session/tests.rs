@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::*;
 use crate::access::Permits;
 use crate::config;
-use crate::credentials::{Checking, Credentials, Denied};
+use crate::credentials::{Checking, Credentials, Denied, Unknown};
 use crate::faults::Faults;
 use crate::protocol::codec::encode;
 use crate::protocol::{ClientId, Frame, Mode};
@@ -28,6 +28,9 @@ use crate::uplink::{Budget, Lent, Uplink};
 
 /// Longer than every deadline of a session.
 const FOREVER: Duration = Duration::from_secs(3600);
+
+/// How long the credentials of a rig may take.
+const LOOK_UP: Duration = Duration::from_secs(2);
 
 /// A thread's worth of server around the sessions of a test.
 struct Rig {
@@ -64,6 +67,8 @@ impl Rig {
             linger: Duration::from_secs(1),
             stats: Arc::clone(&stats),
             credentials: Arc::new(KnownOnes(known.clone())),
+            look_up_timeout: LOOK_UP,
+            unknown: Unknown::none(),
             table,
             registry,
             uplink: lent,

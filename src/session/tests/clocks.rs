@@ -51,7 +51,7 @@ async fn a_look_up_has_a_deadline_of_its_own() {
         let since = Instant::now();
         device.send(&[&frame[..], &PING].concat()).await;
         let answer = if frame[0] == 0x44 { "auth_failure" } else { "send_failure" };
-        last_words(since, &mut device, answer, LOOK_UP).await;
+        last_words(since, &mut device, answer, LOOK_UP + REGISTRY).await;
         drop(device);
         rig.assert_ended(1, Ended::AuthFailure).await;
     }

@@ -62,7 +62,6 @@ impl Writer {
                 Next::Batches => self.store(),
                 Next::Nothing => {}
             }
-            self.storing.look();
             self.look_at_log();
             pause = match self.remove_old() {
                 Pace::Rest => PAUSE,

@@ -1,0 +1,44 @@
+//! What `--check` says of the credentials.
+
+use trap_server::config::{Config, Source};
+use trap_server::credentials::roster::{self, Access, Count};
+use trap_server::credentials::{Failed, Unusable};
+use trap_server::database::Trouble;
+
+use super::Failure;
+
+/// What the credentials of `config` are, in a line. Nothing is made and nothing is changed.
+pub(crate) fn describe(config: &Config) -> Result<String, Failure> {
+    let (credentials, path) = (&config.credentials, &config.uplink.path);
+    match credentials.source {
+        Source::List => return Ok(format!("list: {} in the config", clients(credentials.clients.len()))),
+        Source::Sqlite if !path.exists() => {
+            return Ok(format!(
+                "sqlite {}: not there yet; the server makes it when it starts",
+                path.display()
+            ));
+        }
+        Source::Sqlite | Source::Postgres => {}
+    }
+    match count(config) {
+        // The message says that this will pass.
+        Err(Unusable::Failed(Failed::File(err))) if matches!(err.trouble(), Trouble::Older { .. }) => {
+            Ok(format!("sqlite {err}"))
+        }
+        other => Ok(other?),
+    }
+}
+
+fn count(config: &Config) -> Result<String, Unusable> {
+    let Some(mut roster) = roster::open(config, Access::Read)? else { return Ok(String::new()) };
+    let Count { clients: all, disabled } = roster.count()?;
+    let disabled = if disabled > 0 { format!(", {disabled} disabled") } else { String::new() };
+    Ok(format!("{}: {}{disabled}", roster.name(), clients(all)))
+}
+
+fn clients(count: impl TryInto<u64>) -> String {
+    match count.try_into().unwrap_or(u64::MAX) {
+        1 => "1 client".into(),
+        count => format!("{count} clients"),
+    }
+}

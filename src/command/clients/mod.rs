@@ -1,0 +1,188 @@
+//! `trap-server clients`: who may authenticate, shown and changed beside a server that runs.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `import` | a csv file of ids, and all that is wrong with it |
+//! | `print` | tables, csv and ndjson |
+//! | `when` | when an id expires, and notes: what an operator writes |
+//! | `describe` | what `--check` says |
+
+mod describe;
+mod import;
+mod print;
+mod when;
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use clap::Subcommand;
+use trap_server::config::{Config, Source};
+use trap_server::credentials::roster::{self, Access, Entry, Imported, Roster};
+use trap_server::credentials::{Failed, Unusable};
+use trap_server::protocol::{BadClientId, ClientId};
+
+use self::print::{Format, Lines};
+use super::Failure;
+
+pub(crate) use self::describe::describe;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Let an id authenticate
+    Add(Add),
+    /// Remove an id; who is connected stays until it has to authenticate again
+    Remove(Id),
+    /// Let an id authenticate that was disabled
+    Enable(Id),
+    /// Keep an id from authenticating, and keep what is known of it
+    Disable(Id),
+    /// Print the ids that are known
+    List(List),
+    /// Add and change the ids of a csv file: all of them, or none if there is a mistake
+    Import(Import),
+    /// Print the ids that tried and may not, the newest first
+    Unknown(List),
+}
+
+#[derive(clap::Args)]
+struct Id {
+    /// 1 to 255 bytes without control characters
+    #[arg(value_parser = client_id)]
+    id: ClientId,
+}
+
+#[derive(clap::Args)]
+struct Add {
+    #[command(flatten)]
+    id: Id,
+    /// A line for yourself
+    #[arg(long, value_parser = when::note)]
+    note: Option<String>,
+    /// Until when it may: "2026-12-31" (UTC), "2026-12-31 18:00:00", "2026-12-31T18:00:00+02:00", or "in 30days"
+    #[arg(long, value_name = "TIME", value_parser = when::expiry)]
+    expires: Option<SystemTime>,
+    /// It may not yet
+    #[arg(long)]
+    disabled: bool,
+}
+
+#[derive(clap::Args)]
+struct List {
+    /// How
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(clap::Args)]
+struct Import {
+    /// Its first line names the columns: id, and enabled, note, expires_at as far as they are there; "-" is standard input
+    file: PathBuf,
+}
+
+fn client_id(text: &str) -> Result<ClientId, BadClientId> {
+    ClientId::try_from(text)
+}
+
+pub(super) fn run(args: &Args, config: &Config) -> Result<(), Failure> {
+    match &args.action {
+        Action::Add(args) => add(args, config),
+        Action::Remove(Id { id }) => changed(writable(config)?.remove(id)?, id),
+        Action::Enable(Id { id }) => changed(writable(config)?.enable(id, true)?, id),
+        Action::Disable(Id { id }) => changed(writable(config)?.enable(id, false)?, id),
+        Action::List(args) => list(args, config),
+        Action::Import(args) => import(args, config),
+        Action::Unknown(args) => unknown(args, config),
+    }
+}
+
+fn add(args: &Add, config: &Config) -> Result<(), Failure> {
+    let id = args.id.id.clone();
+    let entry = Entry {
+        id: id.clone(),
+        enabled: Some(!args.disabled),
+        note: args.note.clone(),
+        expires_at: Some(args.expires),
+    };
+    if writable(config)?.add(&entry)? {
+        return Ok(());
+    }
+    Err(Failure::no(format!(
+        "{id:?} is there already; `clients enable` and `disable` switch it, `clients import` changes its note and its \
+         expiry, and after `clients remove` it can be added anew",
+        id = id.as_str()
+    )))
+}
+
+fn changed(is_there: bool, id: &ClientId) -> Result<(), Failure> {
+    if is_there {
+        return Ok(());
+    }
+    Err(Failure::no(format!("{:?} is not there; `clients list` shows who is", id.as_str())))
+}
+
+fn list(args: &List, config: &Config) -> Result<(), Failure> {
+    let mut lines = Lines::new(args.format);
+    if config.credentials.source == Source::List {
+        return lines.all(&config.credentials.clients);
+    }
+    let mut roster = open(config, Access::Read)?;
+    let mut last = String::new();
+    loop {
+        let page = roster.page(&last)?;
+        lines.all(&page)?;
+        match page.into_iter().next_back() {
+            Some(client) => last = client.id,
+            None => return Ok(()),
+        }
+    }
+}
+
+fn import(args: &Import, config: &Config) -> Result<(), Failure> {
+    // Before a mistake in the file is looked for: with the source `list` there is nowhere to put it.
+    let mut roster = writable(config)?;
+    let entries = import::read(&args.file)?;
+    let Imported { added, updated } = roster.import(&entries)?;
+    print::line(format_args!("{added} added, {updated} updated"))
+}
+
+fn unknown(args: &List, config: &Config) -> Result<(), Failure> {
+    let attempts = open(config, Access::Read)?.unknown()?;
+    Lines::new(args.format).all(&attempts)
+}
+
+fn writable(config: &Config) -> Result<Box<dyn Roster>, Failure> {
+    if config.credentials.source == Source::List {
+        return Err(Failure::usage(
+            "with source = \"list\" the ids stand in `clients` of [credentials]: change them there and restart the \
+             server, or set source = \"sqlite\" to change them while it runs",
+        ));
+    }
+    open(config, Access::Write)
+}
+
+fn open(config: &Config, access: Access) -> Result<Box<dyn Roster>, Failure> {
+    roster::open(config, access)?.ok_or_else(|| {
+        Failure::usage(
+            "with source = \"list\" and store = \"log\" there is no database that would keep who was refused; the log \
+             has them",
+        )
+    })
+}
+
+impl From<Failed> for Failure {
+    fn from(err: Failed) -> Self {
+        Self::io(err)
+    }
+}
+
+impl From<Unusable> for Failure {
+    fn from(err: Unusable) -> Self {
+        if err.is_mistake() { Self::usage(err) } else { Self::io(err) }
+    }
+}

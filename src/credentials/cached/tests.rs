@@ -1,0 +1,146 @@
+use std::collections::{HashMap, HashSet};
+
+use super::super::directory::Asking;
+use super::*;
+
+const HOUR: Option<Duration> = Some(Duration::from_secs(3600));
+const ALWAYS: Standing = Standing { enabled: true, expires_at: None };
+
+/// Knows what it is told, and counts who is asked for.
+#[derive(Clone, Default)]
+struct Table(Arc<Mutex<Known>>);
+
+#[derive(Default)]
+struct Known {
+    ids: HashMap<String, Standing>,
+    is_down: bool,
+    asked: Vec<String>,
+}
+
+impl Directory for Table {
+    fn look_up(&self, client: &ClientId) -> Asking<Option<Standing>> {
+        let mut known = self.known();
+        known.asked.push(client.to_string());
+        let answer = match known.is_down {
+            true => Err(Failed::Unasked("it is away".into())),
+            false => Ok(known.ids.get(client.as_str()).copied()),
+        };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+impl Table {
+    fn knowing(ids: &[&str]) -> Self {
+        let table = Self::default();
+        table.known().ids.extend(ids.iter().map(|id| ((*id).to_owned(), ALWAYS)));
+        table
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap()
+    }
+
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.known().asked)
+    }
+
+    fn cached(&self, lifetime: Option<Duration>, size: usize) -> Cached<Self> {
+        Cached::new(self.clone(), lifetime, size)
+    }
+}
+
+async fn check<D: Directory>(cached: &Cached<D>, id: &str) -> Result<(), Denied> {
+    cached.check(&ClientId::try_from(id).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_known_id_is_asked_for_once_and_an_unknown_one_each_time() {
+    let table = Table::knowing(&["a"]);
+    let cached = table.cached(HOUR, 10);
+    for _ in 0..2 {
+        assert_eq!(check(&cached, "a").await, Ok(()));
+        assert_eq!(check(&cached, "x").await, Err(Denied::Unknown));
+    }
+    assert_eq!(table.asked(), ["a", "x", "x"]);
+}
+
+#[tokio::test]
+async fn unknown_ids_push_nobody_out_and_of_known_ones_the_least_used_goes() {
+    let table = Table::knowing(&["a", "b", "c"]);
+    let cached = table.cached(HOUR, 2);
+    for id in ["a", "b", "x", "y", "z", "a", "c"] {
+        let _ = check(&cached, id).await;
+    }
+    table.asked();
+    for id in ["a", "c", "b"] {
+        assert_eq!(check(&cached, id).await, Ok(()));
+    }
+    assert_eq!(table.asked(), ["b"]);
+}
+
+#[tokio::test]
+async fn a_change_is_seen_when_the_lifetime_is_over() {
+    let table = Table::knowing(&["a", "b"]);
+    let cached = table.cached(Some(Duration::from_nanos(1)), 10);
+    assert_eq!((check(&cached, "a").await, check(&cached, "b").await), (Ok(()), Ok(())));
+    table.known().ids.insert("a".into(), Standing { enabled: false, ..ALWAYS });
+    table.known().ids.remove("b");
+    assert_eq!(check(&cached, "a").await, Err(Denied::Disabled));
+    assert_eq!(check(&cached, "b").await, Err(Denied::Unknown));
+}
+
+#[tokio::test]
+async fn while_the_database_is_down_only_what_is_remembered_goes_on() {
+    let table = Table::knowing(&["a", "b", "off"]);
+    table.known().ids.insert("off".into(), Standing { enabled: false, ..ALWAYS });
+    let cached = table.cached(Some(Duration::from_nanos(1)), 10);
+    for id in ["a", "off"] {
+        let _ = check(&cached, id).await;
+    }
+    table.known().is_down = true;
+    assert_eq!(check(&cached, "a").await, Ok(()));
+    assert_eq!(check(&cached, "off").await, Err(Denied::Disabled));
+    for id in ["b", "x"] {
+        assert!(matches!(check(&cached, id).await, Err(Denied::Unavailable(_))), "{id}");
+    }
+    table.known().is_down = false;
+    assert_eq!(check(&cached, "b").await, Ok(()));
+}
+
+#[tokio::test]
+async fn without_a_lifetime_nothing_is_remembered() {
+    let table = Table::knowing(&["a"]);
+    let cached = table.cached(None, 10);
+    assert_eq!((check(&cached, "a").await, check(&cached, "a").await), (Ok(()), Ok(())));
+    assert_eq!(table.asked(), ["a", "a"]);
+    table.known().is_down = true;
+    assert!(matches!(check(&cached, "a").await, Err(Denied::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn nobody_outlives_their_own_expiry_in_memory() {
+    let table = Table::default();
+    let at = SystemTime::now() + Duration::from_millis(200);
+    table.known().ids.insert("a".into(), Standing { enabled: true, expires_at: Some(at) });
+    let cached = table.cached(HOUR, 10);
+    // Slow machines may be late already.
+    let _ = check(&cached, "a").await;
+    table.known().is_down = true;
+    let mut results = HashSet::new();
+    while SystemTime::now() <= at {
+        results.insert(check(&cached, "a").await.is_ok());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(matches!(check(&cached, "a").await, Err(Denied::Expired { .. })), "{results:?}");
+    assert_eq!(table.asked(), ["a"]);
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_late_replaces_no_newer_one() {
+    let table = Table::knowing(&["a"]);
+    let cached = table.cached(HOUR, 10);
+    let (a, before) = (ClientId::try_from("a").unwrap(), Instant::now());
+    assert_eq!(check(&cached, "a").await, Ok(()));
+    cached.0.remember(&a, None, before);
+    assert!(cached.0.fresh(&a).is_some());
+}

@@ -1,0 +1,54 @@
+//! What the databases that know ids have in common, and how they fail.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use humantime::format_duration;
+
+use super::client::Standing;
+use super::unknown::Attempt;
+use crate::database;
+use crate::protocol::ClientId;
+
+/// A database that is asked who may authenticate.
+pub(super) trait Directory: Send + Sync + 'static {
+    /// What stands there of `client`, if anything does. It has its answer, or fails, within the time that was set.
+    fn look_up(&self, client: &ClientId) -> Asking<Option<Standing>>;
+}
+
+/// A database that keeps who tried and may not.
+pub(super) trait Keeper: Send + Sync + 'static {
+    /// Adds `attempts` to its table, in which the newest `most` rows stay.
+    fn keep(&self, attempts: Vec<Attempt>, most: usize) -> Asking<()>;
+}
+
+/// A question under way.
+pub(super) type Asking<T> = Pin<Box<dyn Future<Output = Result<T, Failed>> + Send>>;
+
+/// A database failed. Displayed, it is what an operator reads.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Failed {
+    /// The SQLite file.
+    #[error(transparent)]
+    File(#[from] database::Error),
+    /// PostgreSQL.
+    #[error("{database}: {trouble}")]
+    Postgres {
+        /// Which database.
+        database: String,
+        /// What is wrong, and what to do.
+        trouble: String,
+    },
+    /// There was no answer in time.
+    #[error("{database}: no answer within {}", format_duration(*.within))]
+    TooLate {
+        /// Which database.
+        database: String,
+        /// How long it had.
+        within: Duration,
+    },
+    /// A fault of the server itself.
+    #[error("the question could not be asked: {0}")]
+    Unasked(String),
+}

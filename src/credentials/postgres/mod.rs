@@ -1,0 +1,186 @@
+//! Look-ups in PostgreSQL, and its table of those who tried and may not. All of it happens on a thread of its own, which no
+//! session can block and no worker has to wait for.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `address` | from the config's `url` to a connection |
+//! | `trouble` | what can be wrong with a database, and what to do |
+
+mod address;
+mod trouble;
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use deadpool_postgres::{Client as Connection, ManagerConfig, Object, Pool, PoolError, RecyclingMethod};
+use log::warn;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+use tokio_postgres::NoTls;
+
+use super::Unusable;
+use super::client::Standing;
+use super::directory::{Asking, Directory, Failed, Keeper};
+use super::unknown::Attempt;
+use crate::protocol::ClientId;
+
+pub(super) use address::Address;
+pub(super) use trouble::trouble;
+
+/// Connections, and so look-ups, at once.
+const AT_ONCE: usize = 8;
+
+const STANDING: &str = "SELECT enabled, expires_at FROM client WHERE id = $1";
+
+/// Of a batch no two ids are alike.
+const KEEP: &str = "INSERT INTO unknown_client AS kept (id, peer, first_at, last_at, times, reason)
+     SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::bigint[], $6::text[])
+     ON CONFLICT (id) DO UPDATE SET peer = excluded.peer, last_at = excluded.last_at,
+         times = kept.times + excluded.times, reason = excluded.reason";
+
+/// Those that tried longest ago.
+const DROP_OLDEST: &str = "DELETE FROM unknown_client WHERE id IN (
+     SELECT id FROM unknown_client ORDER BY last_at DESC OFFSET $1)";
+
+/// The tables of a database. A clone has the same connections.
+#[derive(Clone)]
+pub(super) struct Postgres(Arc<Shared>);
+
+struct Shared {
+    pool: Pool,
+    database: String,
+    timeout: Duration,
+    thread: Handle,
+    /// Dropped, it ends the thread.
+    _end: oneshot::Sender<()>,
+}
+
+impl Postgres {
+    /// The database of `url`, which has so long for an answer. It is waited for by nobody, and tried at once: what is wrong
+    /// is to be in the log before the first device comes.
+    pub(super) fn new(url: &str, timeout: Duration) -> Result<Self, Unusable> {
+        let address = Address::parse(url, timeout)?;
+        let database = address.to_string();
+        let (thread, end) = start_thread().map_err(|err| Failed::Unasked(err.to_string()))?;
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = deadpool_postgres::Manager::from_config(address.with_limit(timeout), NoTls, recycling);
+        let pool = Pool::builder(manager).max_size(AT_ONCE).build();
+        let pool = pool.map_err(|err| Failed::Unasked(err.to_string()))?;
+        let shared = Arc::new(Shared { pool, database, timeout, thread, _end: end });
+        shared.thread.spawn(try_out(Arc::clone(&shared)));
+        Ok(Self(shared))
+    }
+
+    /// Asks on the thread. Whoever waits for the answer may go away meanwhile: the question comes to its end, so that its
+    /// connection can be used again.
+    fn ask<T: Send + 'static>(
+        &self,
+        question: impl Future<Output = Result<T, Failed>> + Send + 'static,
+    ) -> Asking<T> {
+        let asked = self.0.thread.spawn(question);
+        Box::pin(async { asked.await.unwrap_or_else(|err| Err(Failed::Unasked(err.to_string()))) })
+    }
+}
+
+async fn try_out(shared: Arc<Shared>) {
+    // Nobody's id.
+    if let Err(err) = shared.standing("").await {
+        warn!("{err}. It is tried again with each look-up");
+    }
+}
+
+fn start_thread() -> io::Result<(Handle, oneshot::Sender<()>)> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let (handle, (end, ended)) = (runtime.handle().clone(), oneshot::channel::<()>());
+    thread::Builder::new().name("postgres".into()).spawn(move || {
+        // It ends by being dropped.
+        let _ = runtime.block_on(ended);
+    })?;
+    Ok((handle, end))
+}
+
+impl Directory for Postgres {
+    fn look_up(&self, client: &ClientId) -> Asking<Option<Standing>> {
+        let (shared, client) = (Arc::clone(&self.0), client.clone());
+        self.ask(async move { shared.standing(client.as_str()).await })
+    }
+}
+
+impl Keeper for Postgres {
+    fn keep(&self, attempts: Vec<Attempt>, most: usize) -> Asking<()> {
+        let shared = Arc::clone(&self.0);
+        self.ask(async move {
+            let deadline = Instant::now() + shared.timeout;
+            let mut connection = shared.connection(deadline).await?;
+            let kept = timeout_at(deadline, keep(&mut connection, attempts, most)).await.ok();
+            shared.settle(connection, kept)
+        })
+    }
+}
+
+impl Shared {
+    async fn standing(&self, client: &str) -> Result<Option<Standing>, Failed> {
+        let deadline = Instant::now() + self.timeout;
+        let connection = self.connection(deadline).await?;
+        let answer = timeout_at(deadline, standing(&connection, client)).await.ok();
+        self.settle(connection, answer)
+    }
+
+    async fn connection(&self, deadline: Instant) -> Result<Connection, Failed> {
+        match timeout_at(deadline, self.pool.get()).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(PoolError::Backend(err))) => Err(self.failed(&err)),
+            Ok(Err(err)) => Err(Failed::Unasked(err.to_string())),
+            Err(_) => Err(self.too_late()),
+        }
+    }
+
+    /// A connection that failed, or has not answered in time, is closed: what comes after would wait behind that.
+    fn settle<T>(
+        &self,
+        connection: Connection,
+        answer: Option<Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Failed> {
+        let failed = match answer {
+            Some(Ok(answer)) => return Ok(answer),
+            Some(Err(err)) => self.failed(&err),
+            None => self.too_late(),
+        };
+        drop(Object::take(connection));
+        Err(failed)
+    }
+
+    fn failed(&self, err: &tokio_postgres::Error) -> Failed {
+        Failed::Postgres { database: self.database.clone(), trouble: trouble(err) }
+    }
+
+    fn too_late(&self) -> Failed {
+        Failed::TooLate { database: self.database.clone(), within: self.timeout }
+    }
+}
+
+async fn standing(connection: &Connection, client: &str) -> Result<Option<Standing>, tokio_postgres::Error> {
+    let known = connection.prepare_cached(STANDING).await?;
+    let row = connection.query_opt(&known, &[&client]).await?;
+    row.map(|row| Ok(Standing { enabled: row.try_get(0)?, expires_at: row.try_get(1)? })).transpose()
+}
+
+async fn keep(
+    connection: &mut Connection,
+    attempts: Vec<Attempt>,
+    most: usize,
+) -> Result<(), tokio_postgres::Error> {
+    let text = |of: fn(&Attempt) -> &str| attempts.iter().map(of).collect::<Vec<_>>();
+    let times = |of: fn(&Attempt) -> SystemTime| attempts.iter().map(of).collect::<Vec<_>>();
+    let (ids, peers, reasons) = (text(|one| &one.id), text(|one| &one.peer), text(|one| &one.reason));
+    let (first, last) = (times(|one| one.first_at), times(|one| one.last_at));
+    let counts: Vec<_> = attempts.iter().map(|one| i64::try_from(one.times).unwrap_or(i64::MAX)).collect();
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let transaction = connection.transaction().await?;
+    transaction.execute(KEEP, &[&ids, &peers, &first, &last, &counts, &reasons]).await?;
+    transaction.execute(DROP_OLDEST, &[&most]).await?;
+    transaction.commit().await
+}

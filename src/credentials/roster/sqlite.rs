@@ -1,0 +1,152 @@
+//! The tables of ids in the SQLite file.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rusqlite::{Connection, Row, TransactionBehavior};
+
+use super::{Access, Count, Entry, Imported, PAGE, Roster};
+use crate::credentials::Failed;
+use crate::credentials::client::{Client, Standing, micros, time};
+use crate::credentials::unknown::Attempt;
+use crate::database::{self, Error};
+use crate::protocol::ClientId;
+
+const ADD: &str = "INSERT INTO client (id, enabled, note, expires_at, created_at)
+     VALUES (?, coalesce(?, 1), coalesce(?, ''), ?, ?) ON CONFLICT (id) DO NOTHING";
+
+const UPDATE: &str = "UPDATE client SET enabled = coalesce(?2, enabled), note = coalesce(?3, note),
+     expires_at = CASE WHEN ?4 THEN ?5 ELSE expires_at END WHERE id = ?1";
+
+/// Whoever may authenticate now is no stranger any more.
+const FORGET: &str = "DELETE FROM unknown_client WHERE id IN (
+     SELECT id FROM client WHERE enabled AND (expires_at IS NULL OR expires_at > ?))";
+
+const CLIENTS: &str =
+    "SELECT id, enabled, note, expires_at, created_at FROM client WHERE id > ? ORDER BY id LIMIT ?";
+
+const UNKNOWN: &str =
+    "SELECT id, peer, first_at, last_at, times, reason FROM unknown_client ORDER BY last_at DESC, id";
+
+const COUNT: &str = "SELECT count(*), count(*) FILTER (WHERE NOT enabled) FROM client";
+
+/// The file.
+pub(super) struct Sqlite {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Sqlite {
+    pub(super) fn open(path: &Path, access: Access) -> Result<Self, Error> {
+        let connection = match access {
+            Access::Read => database::open_read_only(path)?,
+            Access::Write => database::open_for_command(path)?,
+        };
+        Ok(Self { connection, path: path.into() })
+    }
+
+    /// Does all of `work` or, when it fails, nothing.
+    fn change<T>(&mut self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Failed> {
+        let change = || {
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let done = work(&transaction)?;
+            transaction.execute(FORGET, [micros(SystemTime::now())])?;
+            transaction.commit()?;
+            Ok(done)
+        };
+        change().map_err(|err| Error::of(&self.path, &err).into())
+    }
+
+    fn rows<T>(
+        &self,
+        sql: &str,
+        values: impl rusqlite::Params,
+        read: fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, Failed> {
+        let rows = || -> rusqlite::Result<Vec<T>> {
+            self.connection.prepare_cached(sql)?.query_map(values, read)?.collect()
+        };
+        rows().map_err(|err| Error::of(&self.path, &err).into())
+    }
+}
+
+impl Roster for Sqlite {
+    fn name(&self) -> String {
+        format!("sqlite {}", self.path.display())
+    }
+
+    fn add(&mut self, client: &Entry) -> Result<bool, Failed> {
+        self.change(|connection| add(connection, client))
+    }
+
+    fn remove(&mut self, client: &ClientId) -> Result<bool, Failed> {
+        self.change(|connection| {
+            Ok(connection.execute("DELETE FROM client WHERE id = ?", [client.as_str()])? > 0)
+        })
+    }
+
+    fn enable(&mut self, client: &ClientId, enabled: bool) -> Result<bool, Failed> {
+        let entry = Entry { id: client.clone(), enabled: Some(enabled), note: None, expires_at: None };
+        self.change(|connection| update(connection, &entry))
+    }
+
+    fn import(&mut self, entries: &[Entry]) -> Result<Imported, Failed> {
+        self.change(|connection| {
+            let mut imported = Imported::default();
+            for entry in entries {
+                if add(connection, entry)? {
+                    imported.added += 1;
+                } else {
+                    update(connection, entry)?;
+                    imported.updated += 1;
+                }
+            }
+            Ok(imported)
+        })
+    }
+
+    fn page(&mut self, after: &str) -> Result<Vec<Client>, Failed> {
+        self.rows(CLIENTS, (after, PAGE), client)
+    }
+
+    fn unknown(&mut self) -> Result<Vec<Attempt>, Failed> {
+        self.rows(UNKNOWN, [], attempt)
+    }
+
+    fn count(&mut self) -> Result<Count, Failed> {
+        let count = self
+            .connection
+            .query_row(COUNT, [], |row| Ok(Count { clients: row.get(0)?, disabled: row.get(1)? }));
+        count.map_err(|err| Error::of(&self.path, &err).into())
+    }
+}
+
+fn add(connection: &Connection, entry: &Entry) -> rusqlite::Result<bool> {
+    let Entry { id, enabled, note, expires_at } = entry;
+    let (expires_at, now) = (expires_at.flatten().map(micros), micros(SystemTime::now()));
+    let added = connection.prepare_cached(ADD)?.execute((id.as_str(), enabled, note, expires_at, now))?;
+    Ok(added > 0)
+}
+
+fn update(connection: &Connection, entry: &Entry) -> rusqlite::Result<bool> {
+    let Entry { id, enabled, note, expires_at } = entry;
+    let values = (id.as_str(), enabled, note, expires_at.is_some(), expires_at.flatten().map(micros));
+    Ok(connection.prepare_cached(UPDATE)?.execute(values)? > 0)
+}
+
+fn client(row: &Row<'_>) -> rusqlite::Result<Client> {
+    let expires_at = row.get::<_, Option<i64>>(3)?.map(time);
+    let standing = Standing { enabled: row.get(1)?, expires_at };
+    Ok(Client { id: row.get(0)?, standing, note: row.get(2)?, created_at: time(row.get(4)?) })
+}
+
+fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
+    Ok(Attempt {
+        id: row.get(0)?,
+        peer: row.get(1)?,
+        first_at: time(row.get(2)?),
+        last_at: time(row.get(3)?),
+        times: row.get(4)?,
+        reason: row.get(5)?,
+    })
+}

@@ -1,0 +1,166 @@
+//! Look-ups in the SQLite file, and its table of those who tried and may not. The file is read where blocking is allowed, so
+//! that a slow disk holds up no worker, and a panic stays there.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::client::{Standing, micros, time};
+use super::directory::{Asking, Directory, Failed, Keeper};
+use super::unknown::Attempt;
+use crate::database::{self, Error, Identity, look};
+use crate::protocol::ClientId;
+
+/// Look-ups at once. More of them would only wait for the same disk.
+const AT_ONCE: usize = 4;
+
+const STANDING: &str = "SELECT enabled, expires_at FROM client WHERE id = ?";
+
+const KEEP: &str =
+    "INSERT INTO unknown_client (id, peer, first_at, last_at, times, reason) VALUES (?, ?, ?, ?, ?, ?)
+     ON CONFLICT (id) DO UPDATE SET peer = excluded.peer, last_at = excluded.last_at,
+         times = times + excluded.times, reason = excluded.reason";
+
+/// Those that tried longest ago.
+const DROP_OLDEST: &str = "DELETE FROM unknown_client WHERE id IN (
+     SELECT id FROM unknown_client ORDER BY last_at LIMIT max(0, (SELECT count(*) FROM unknown_client) - ?))";
+
+/// The table of ids.
+pub(super) struct Sqlite(Arc<File>);
+
+struct File {
+    path: PathBuf,
+    timeout: Duration,
+    permits: Arc<Semaphore>,
+    idle: Mutex<Vec<Reader>>,
+}
+
+/// An open file, which may have been moved away meanwhile.
+struct Reader {
+    connection: Connection,
+    identity: Option<Identity>,
+}
+
+impl Sqlite {
+    /// The file at `path`, which has so long for an answer.
+    pub(super) fn new(path: PathBuf, timeout: Duration) -> Self {
+        let permits = Arc::new(Semaphore::new(AT_ONCE));
+        Self(Arc::new(File { path, timeout, permits, idle: Mutex::default() }))
+    }
+}
+
+impl Directory for Sqlite {
+    fn look_up(&self, client: &ClientId) -> Asking<Option<Standing>> {
+        let (file, client) = (Arc::clone(&self.0), client.clone());
+        Box::pin(async move {
+            let answer = timeout(file.timeout, Arc::clone(&file).ask(client)).await;
+            answer.unwrap_or_else(|_| {
+                Err(Failed::TooLate { database: file.path.display().to_string(), within: file.timeout })
+            })
+        })
+    }
+}
+
+impl File {
+    async fn ask(self: Arc<Self>, client: ClientId) -> Result<Option<Standing>, Failed> {
+        // Nobody closes the semaphore. The permit stays with the reading, even if nobody waits for that any more.
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        blocking(move || {
+            let _permit = permit;
+            self.read(&client)
+        })
+        .await
+    }
+
+    /// A connection whose reading failed is not used again.
+    fn read(&self, client: &ClientId) -> Result<Option<Standing>, Error> {
+        let reader = self.reader()?;
+        let standing =
+            standing(&reader.connection, client.as_str()).map_err(|err| Error::of(&self.path, &err))?;
+        self.idle().push(reader);
+        Ok(standing)
+    }
+
+    fn reader(&self) -> Result<Reader, Error> {
+        let identity = look(&self.path).ok().map(|(identity, _)| identity);
+        while let Some(reader) = self.pop_idle() {
+            if identity.is_some() && reader.identity == identity {
+                return Ok(reader);
+            }
+        }
+        let connection = database::open_read_only_within(&self.path, self.timeout)?;
+        Ok(Reader { connection, identity })
+    }
+
+    fn pop_idle(&self) -> Option<Reader> {
+        self.idle().pop()
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Reader>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn standing(connection: &Connection, client: &str) -> rusqlite::Result<Option<Standing>> {
+    let mut known = connection.prepare_cached(STANDING)?;
+    let standing = known.query_row([client], |row| {
+        Ok(Standing { enabled: row.get(0)?, expires_at: row.get::<_, Option<i64>>(1)?.map(time) })
+    });
+    standing.optional()
+}
+
+/// The table of those who tried and may not.
+pub(super) struct Attempts(pub(super) PathBuf);
+
+impl Keeper for Attempts {
+    fn keep(&self, attempts: Vec<Attempt>, most: usize) -> Asking<()> {
+        let path = self.0.clone();
+        Box::pin(blocking(move || {
+            let mut connection = database::open_for_command(&path)?;
+            keep(&mut connection, &attempts, most).map_err(|err| Error::of(&path, &err))
+        }))
+    }
+}
+
+fn keep(connection: &mut Connection, attempts: &[Attempt], most: usize) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    for Attempt { id, peer, first_at, last_at, times, reason } in attempts {
+        let values = (id, peer, micros(*first_at), micros(*last_at), times, reason);
+        transaction.prepare_cached(KEEP)?.execute(values)?;
+    }
+    transaction.execute(DROP_OLDEST, [most])?;
+    transaction.commit()
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Failed> {
+    match spawn_blocking(work).await {
+        Ok(done) => done.map_err(Failed::from),
+        Err(err) => Err(Failed::Unasked(err.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_look_up_that_failed() {
+        let failed = blocking::<()>(|| panic!("a fault of the reader")).await;
+        assert!(matches!(failed, Err(Failed::Unasked(_))), "{failed:?}");
+    }
+
+    #[tokio::test]
+    async fn who_gets_no_turn_in_time_is_told_so() {
+        let sqlite = Sqlite::new("missing.db".into(), Duration::from_millis(1));
+        let _all = sqlite.0.permits.acquire_many(4).await.unwrap();
+        let failed = sqlite.look_up(&ClientId::try_from("a").unwrap()).await.unwrap_err();
+        assert_eq!(failed.to_string(), "missing.db: no answer within 1ms");
+    }
+}

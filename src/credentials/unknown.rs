@@ -1,0 +1,292 @@
+//! Who tried to authenticate and may not, kept for the operator to see. Sessions only note it in memory; about once a second
+//! it goes to a database. What is in memory, and the table there, are bounded: who tried longest ago goes first.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use hashlink::LruCache;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::Denied;
+use super::directory::{Failed, Keeper};
+use crate::logging::Outage;
+use crate::protocol::ClientId;
+
+/// How often the database is written.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Ids that are written at once: the file is locked meanwhile.
+const AT_ONCE: usize = 1000;
+
+/// An id that tried and may not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The id.
+    pub id: String,
+    /// From where it tried last.
+    pub peer: String,
+    /// When it tried first, and last.
+    pub first_at: SystemTime,
+    /// See `first_at`.
+    pub last_at: SystemTime,
+    /// How often.
+    pub times: u64,
+    /// Why it was refused: "unknown", "disabled" or "expired".
+    pub reason: String,
+}
+
+/// Notes who tried and may not. A clone notes it in the same place.
+#[derive(Clone)]
+pub struct Unknown(Option<Arc<Notes>>);
+
+struct Notes {
+    keeper: Box<dyn Keeper>,
+    most: usize,
+    waiting: Mutex<Waiting>,
+    /// Nothing more will come.
+    last: Notify,
+    keeping: Outage,
+}
+
+struct Waiting {
+    attempts: LruCache<String, Attempt>,
+    /// Writes what waits. After a panic it is finished, and the next attempt starts another one.
+    task: Option<JoinHandle<()>>,
+}
+
+impl Unknown {
+    /// Nobody is noted.
+    pub const fn none() -> Self {
+        Self(None)
+    }
+
+    pub(super) fn kept_by(keeper: impl Keeper, most: usize) -> Self {
+        let waiting = Mutex::new(Waiting { attempts: LruCache::new(most), task: None });
+        let keeping = Outage::none("keeping who was refused");
+        let notes = Notes { keeper: Box::new(keeper), most, waiting, last: Notify::new(), keeping };
+        Self((most > 0).then(|| Arc::new(notes)))
+    }
+
+    /// `client` tried from `peer` and may not. To be called within a tokio runtime.
+    pub fn note(&self, client: &ClientId, peer: SocketAddr, denied: &Denied) {
+        let (Some(notes), Some(reason)) = (&self.0, reason(denied)) else { return };
+        let now = SystemTime::now();
+        let attempt = Attempt {
+            id: client.to_string(),
+            peer: peer.to_string(),
+            first_at: now,
+            last_at: now,
+            times: 1,
+            reason: reason.into(),
+        };
+        let mut waiting = notes.waiting();
+        waiting.add(attempt);
+        if waiting.task.as_ref().is_none_or(JoinHandle::is_finished) {
+            waiting.task = Some(tokio::spawn(Arc::clone(notes).write()));
+        }
+    }
+
+    /// Writes what waits, without a second try. Nobody notes anything any more.
+    pub async fn finish(&self) {
+        let Some(notes) = &self.0 else { return };
+        let task = notes.waiting().task.take();
+        if let Some(task) = task {
+            notes.last.notify_one();
+            // After a panic there is nothing more to be done.
+            let _ = task.await;
+        }
+    }
+}
+
+/// Why the device itself was refused, as the table says it.
+const fn reason(denied: &Denied) -> Option<&'static str> {
+    match denied {
+        Denied::Unknown => Some("unknown"),
+        Denied::Disabled => Some("disabled"),
+        Denied::Expired { .. } => Some("expired"),
+        Denied::Unavailable(_) => None,
+    }
+}
+
+impl Notes {
+    /// Writes until nothing waits.
+    async fn write(self: Arc<Self>) {
+        loop {
+            let is_last = timeout(EVERY, self.last.notified()).await.is_ok();
+            let attempts = self.waiting().take();
+            let kept = self.keeper.keep(attempts.clone(), self.most).await;
+            self.settle(attempts, kept);
+            let mut waiting = self.waiting();
+            if is_last || waiting.attempts.is_empty() {
+                waiting.task = None;
+                return;
+            }
+        }
+    }
+
+    fn settle(&self, attempts: Vec<Attempt>, kept: Result<(), Failed>) {
+        match kept {
+            Ok(()) => self.keeping.works(),
+            Err(err) => {
+                self.keeping.begin(&err, "it stays in memory, as far as there is room", 0);
+                self.waiting().put_back(attempts);
+            }
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn add(&mut self, newer: Attempt) {
+        match self.attempts.get_mut(&newer.id) {
+            Some(older) => {
+                let (first_at, times) = (older.first_at, older.times + newer.times);
+                *older = Attempt { first_at, times, ..newer };
+            }
+            None => {
+                self.attempts.insert(newer.id.clone(), newer);
+            }
+        }
+    }
+
+    /// The oldest ones.
+    fn take(&mut self) -> Vec<Attempt> {
+        let oldest = std::iter::from_fn(|| self.attempts.remove_lru());
+        oldest.take(AT_ONCE).map(|(_, attempt)| attempt).collect()
+    }
+
+    /// They are older than all that came meanwhile.
+    fn put_back(&mut self, attempts: Vec<Attempt>) {
+        let empty = LruCache::new(self.attempts.capacity());
+        let newer = std::mem::replace(&mut self.attempts, empty);
+        attempts.into_iter().for_each(|attempt| self.add(attempt));
+        newer.into_iter().for_each(|(_, attempt)| self.add(attempt));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::super::directory::Asking;
+    use super::*;
+
+    /// Fails or panics as often as it is told to, and then keeps.
+    #[derive(Clone, Default)]
+    struct Table(Arc<Mutex<(VecDeque<Trouble>, Vec<Attempt>)>>);
+
+    enum Trouble {
+        Failure,
+        Panic,
+    }
+
+    impl Keeper for Table {
+        fn keep(&self, attempts: Vec<Attempt>, _: usize) -> Asking<()> {
+            let mut table = self.0.lock().unwrap();
+            let kept = match table.0.pop_front() {
+                Some(Trouble::Panic) => {
+                    drop(table);
+                    panic!("a fault of the keeper")
+                }
+                Some(Trouble::Failure) => Err(Failed::Unasked("it is away".into())),
+                None => {
+                    table.1.extend(attempts);
+                    Ok(())
+                }
+            };
+            Box::pin(std::future::ready(kept))
+        }
+    }
+
+    impl Table {
+        /// Id, times and reason of what was kept.
+        fn rows(&self) -> Vec<(String, u64, String)> {
+            let rows = self.0.lock().unwrap().1.clone();
+            rows.into_iter().map(|row| (row.id, row.times, row.reason)).collect()
+        }
+
+        fn troubles(&self, troubles: impl IntoIterator<Item = Trouble>) {
+            self.0.lock().unwrap().0.extend(troubles);
+        }
+    }
+
+    fn note(unknown: &Unknown, id: &str, denied: &Denied) {
+        unknown.note(&ClientId::try_from(id).unwrap(), ([127, 0, 0, 1], 7).into(), denied);
+    }
+
+    fn row(id: &str, times: u64, reason: &str) -> (String, u64, String) {
+        (id.into(), times, reason.into())
+    }
+
+    async fn seconds(seconds: u64) {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_are_counted_and_written_once_a_second() {
+        let table = Table::default();
+        let unknown = Unknown::kept_by(table.clone(), 10);
+        note(&unknown, "a", &Denied::Unknown);
+        note(&unknown, "b", &Denied::Expired { at: String::new() });
+        note(&unknown, "a", &Denied::Disabled);
+        note(&unknown, "c", &Denied::Unavailable("the store is away".into()));
+        assert!(table.rows().is_empty());
+        seconds(2).await;
+        assert_eq!(table.rows(), [row("b", 1, "expired"), row("a", 2, "disabled")]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_too_many_the_newest_are_kept_through_a_failure_too() {
+        let table = Table::default();
+        let unknown = Unknown::kept_by(table.clone(), 2);
+        table.troubles([Trouble::Failure]);
+        ["a", "b", "c", "b"].iter().for_each(|id| note(&unknown, id, &Denied::Unknown));
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        note(&unknown, "d", &Denied::Unknown);
+        seconds(2).await;
+        assert_eq!(table.rows(), [row("b", 2, "unknown"), row("d", 1, "unknown")]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_ends_nothing_but_its_own_round() {
+        let table = Table::default();
+        let unknown = Unknown::kept_by(table.clone(), 10);
+        table.troubles([Trouble::Panic]);
+        note(&unknown, "a", &Denied::Unknown);
+        seconds(2).await;
+        note(&unknown, "b", &Denied::Unknown);
+        seconds(2).await;
+        assert_eq!(table.rows(), [row("b", 1, "unknown")]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_ones_are_written_at_once_and_a_failure_does_not_delay_the_end() {
+        let table = Table::default();
+        let unknown = Unknown::kept_by(table.clone(), 10);
+        let start = tokio::time::Instant::now();
+        note(&unknown, "a", &Denied::Unknown);
+        unknown.finish().await;
+        assert_eq!(table.rows(), [row("a", 1, "unknown")]);
+        table.troubles([Trouble::Failure]);
+        note(&unknown, "b", &Denied::Unknown);
+        unknown.finish().await;
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn none_is_none() {
+        let table = Table::default();
+        for unknown in [Unknown::kept_by(table.clone(), 0), Unknown::none()] {
+            note(&unknown, "a", &Denied::Unknown);
+            unknown.finish().await;
+        }
+        seconds(2).await;
+        assert!(table.rows().is_empty());
+    }
+}

@@ -1,0 +1,127 @@
+use std::fs;
+use std::process::Stdio;
+
+use crate::site::{Site, text};
+
+const SQLITE: &str = "source = \"sqlite\"";
+
+#[test]
+fn ids_are_added_listed_switched_and_removed() {
+    let site = Site::new(SQLITE);
+    site.done(&["clients", "add", "pump 7", "--note", "north, \"old\"", "--expires", "2026-12-31"]);
+    site.done(&["clients", "add", "gate", "--disabled"]);
+    let table = site.done(&["clients", "list"]);
+    let lines: Vec<_> = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
+    assert_eq!(lines[0], ["ID", "STATE", "EXPIRES", "NOTE"]);
+    assert_eq!(lines[1], ["gate", "disabled"]);
+    assert!(lines[2].starts_with(&["pump", "7"]) && lines[2].contains(&"2026-12-31T00:00:00Z"), "{table}");
+    let csv = site.done(&["clients", "list", "--format", "csv"]);
+    assert!(csv.starts_with("id,enabled,note,expires_at,created_at\ngate,false,,,20"), "{csv}");
+    assert!(csv.contains("\npump 7,true,\"north, \"\"old\"\"\",2026-12-31T00:00:00Z,20"), "{csv}");
+    let ndjson = site.done(&["clients", "list", "--format", "ndjson"]);
+    let gate: serde_json::Value = serde_json::from_str(ndjson.lines().next().unwrap()).unwrap();
+    assert_eq!(
+        (&gate["id"], &gate["enabled"], &gate["expires_at"]),
+        (&"gate".into(), &false.into(), &().into())
+    );
+    site.done(&["clients", "enable", "gate"]);
+    site.done(&["clients", "disable", "pump 7"]);
+    let csv = site.done(&["clients", "list", "--format", "csv"]);
+    assert!(csv.contains("gate,true,") && csv.contains("pump 7,false,"), "{csv}");
+    site.done(&["clients", "remove", "pump 7"]);
+    assert_eq!(site.done(&["clients", "list"]).lines().count(), 2);
+}
+
+#[test]
+fn what_cannot_be_done_is_told_with_a_way_out() {
+    let site = Site::new(SQLITE);
+    site.done(&["clients", "add", "a", "--note", "first"]);
+    let (code, why) = site.refused(&["clients", "add", "a"]);
+    assert_eq!(code, 1);
+    assert!(why.contains("\"a\" is there already") && why.contains("clients import"), "{why}");
+    for action in ["remove", "enable", "disable"] {
+        let (code, why) = site.refused(&["clients", action, "b"]);
+        assert_eq!((code, why.contains("\"b\" is not there")), (1, true), "{action}: {why}");
+    }
+    for (arguments, why) in [
+        (&["clients", "add", ""][..], "1 to 255 bytes"),
+        (&["clients", "add", "x\ny"], "no control characters"),
+        (&["clients", "add", "b", "--expires", "soon"], "2026-12-31"),
+        (&["clients", "add", "b", "--note", "two\nlines"], "a line"),
+    ] {
+        let (code, said) = site.refused(arguments);
+        assert_eq!((code, said.contains(why)), (64, true), "{said}");
+    }
+    assert!(site.done(&["clients", "list"]).contains("first"));
+}
+
+#[test]
+fn with_a_list_in_the_config_it_says_where_the_ids_stand() {
+    let site = Site::new("clients = [\"client0012\", \"dev-*\"]");
+    assert_eq!(site.done(&["clients", "list"]), "ID\nclient0012\ndev-*\n");
+    for action in [&["add", "a"][..], &["remove", "a"], &["enable", "a"], &["disable", "a"], &["import", "-"]]
+    {
+        let (code, why) = site.refused(&[&["clients"], action].concat());
+        assert_eq!((code, why.contains("`clients` of [credentials]")), (64, true), "{action:?}: {why}");
+    }
+    let (code, why) = site.refused(&["clients", "unknown"]);
+    assert_eq!((code, why.contains("there is no database")), (64, true), "{why}");
+    assert!(!site.path("trap.db").exists());
+}
+
+#[test]
+fn a_file_that_is_missing_or_is_not_ours_is_told_and_left_alone() {
+    let site = Site::new(SQLITE);
+    for action in ["list", "unknown"] {
+        let (code, why) = site.refused(&["clients", action]);
+        assert_eq!((code, why.contains("trap.db: it cannot be opened")), (74, true), "{why}");
+    }
+    assert!(!site.path("trap.db").exists());
+    fs::write(site.path("trap.db"), "Dear diary, ".repeat(100)).unwrap();
+    for arguments in [&["clients", "list"][..], &["clients", "add", "a"], &["--check"], &[]] {
+        let (code, why) = site.refused(arguments);
+        assert_eq!((code, why.contains("it is no SQLite file")), (74, true), "{arguments:?}: {why}");
+    }
+    assert_eq!(fs::read_to_string(site.path("trap.db")).unwrap(), "Dear diary, ".repeat(100));
+}
+
+#[test]
+fn check_says_what_is_there() {
+    let site = Site::new(SQLITE);
+    assert!(
+        site.done(&["--check"])
+            .ends_with("sqlite trap.db: not there yet; the server makes it when it starts\n")
+    );
+    assert!(!site.path("trap.db").exists());
+    site.done(&["clients", "add", "a"]);
+    assert!(site.done(&["--check"]).ends_with("sqlite trap.db: 1 client\n"));
+    site.done(&["clients", "add", "b", "--disabled"]);
+    assert!(site.done(&["--check"]).ends_with("sqlite trap.db: 2 clients, 1 disabled\n"));
+    assert!(Site::new("clients = [\"*\"]").done(&["--check"]).ends_with("list: 1 client in the config\n"));
+}
+
+#[test]
+fn a_reader_that_has_read_enough_is_no_error_and_a_full_disk_is_one() {
+    let site = Site::new(SQLITE);
+    let ids: String = (0..5000).map(|number| format!("{number:0>100}\n")).collect();
+    assert_eq!(site.run_with(&["clients", "import", "-"], &format!("id\n{ids}")).status.code(), Some(0));
+    assert_eq!(site.done(&["clients", "list"]).lines().count(), 5001);
+    let (mut command, mut full) = (site.command(&["clients", "list"]), site.command(&["clients", "list"]));
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+    let device = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = full.stdout(device).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(74), "{}", text(&output.stderr));
+}
+
+#[cfg(not(feature = "postgres"))]
+#[test]
+fn a_server_that_was_built_without_postgres_says_so() {
+    let site = Site::new("source = \"postgres\"");
+    for arguments in [&[][..], &["--check"], &["clients", "list"], &["clients", "add", "a"]] {
+        let (code, why) = site.refused(arguments);
+        assert_eq!((code, why.contains("built without PostgreSQL")), (64, true), "{arguments:?}: {why}");
+    }
+}

@@ -1,0 +1,65 @@
+use std::fs;
+
+use crate::site::{Site, text};
+
+const SQLITE: &str = "source = \"sqlite\"";
+
+fn ids(site: &Site) -> Vec<String> {
+    let csv = site.done(&["clients", "list", "--format", "csv"]);
+    // Without the moment at which they were added.
+    csv.lines().skip(1).map(|line| line.rsplit_once(',').unwrap().0.to_owned()).collect()
+}
+
+#[test]
+fn ids_are_added_and_what_a_file_does_not_say_stays() {
+    let site = Site::new(SQLITE);
+    site.done(&["clients", "add", "a", "--note", "old", "--expires", "2030-01-01"]);
+    fs::write(site.path("ids.csv"), "id,enabled\na,false\nb,true\nc,false\n").unwrap();
+    assert_eq!(site.done(&["clients", "import", "ids.csv"]), "2 added, 1 updated\n");
+    let expected = ["a,false,old,2030-01-01T00:00:00Z", "b,true,,", "c,false,,"];
+    assert_eq!(ids(&site), expected);
+    let output =
+        site.run_with(&["clients", "import", "-"], "id,note,expires_at\na,,\nb,\"x, y\",2031-01-01\n");
+    assert_eq!(text(&output.stdout), "0 added, 2 updated\n");
+    assert_eq!(ids(&site), ["a,false,,", "b,true,\"x, y\",2031-01-01T00:00:00Z", "c,false,,"]);
+}
+
+#[test]
+fn what_a_list_prints_can_be_imported_elsewhere() {
+    let (site, other) = (Site::new(SQLITE), Site::new(SQLITE));
+    site.done(&[
+        "clients",
+        "add",
+        "größe \"7\"",
+        "--note",
+        "a, b",
+        "--expires",
+        "2026-12-31 18:00:00",
+        "--disabled",
+    ]);
+    site.done(&["clients", "add", "plain"]);
+    fs::write(other.path("ids.csv"), site.done(&["clients", "list", "--format", "csv"])).unwrap();
+    assert_eq!(other.done(&["clients", "import", "ids.csv"]), "2 added, 0 updated\n");
+    assert_eq!(ids(&other), ids(&site));
+}
+
+#[test]
+fn with_a_mistake_nothing_is_imported_and_all_of_them_are_told() {
+    let site = Site::new(SQLITE);
+    site.done(&["clients", "add", "a"]);
+    fs::write(site.path("ids.csv"), "id,enabled,expires_at\na,false,\nb,maybe,\nc,true,soon\nb,true,\n")
+        .unwrap();
+    let (code, why) = site.refused(&["clients", "import", "ids.csv"]);
+    assert_eq!(code, 64);
+    for told in [
+        "nothing was imported",
+        "ids.csv:3: `enabled` must be `true` or `false`, not \"maybe\"",
+        "ids.csv:4: `expires_at` must be a time",
+        "ids.csv:5: the id \"b\" stands on line 3 already",
+    ] {
+        assert!(why.contains(told), "{told} is not in: {why}");
+    }
+    assert_eq!(ids(&site), ["a,true,,"]);
+    let (code, why) = site.refused(&["clients", "import", "missing.csv"]);
+    assert_eq!((code, why.contains("cannot read missing.csv")), (74, true), "{why}");
+}

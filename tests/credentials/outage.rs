@@ -1,0 +1,82 @@
+use std::fs;
+
+use rusqlite::Connection;
+
+use crate::child::{Server, eventually};
+use crate::site::{Site, auth};
+use crate::unknown::unknown;
+
+/// What is remembered is old at once, and a look-up waits for hardly anything.
+pub const OLD_AT_ONCE: &str = "cache_time = \"1ms\"\ntimeout = \"500ms\"";
+
+fn site() -> Site {
+    let site = Site::new(&format!("source = \"sqlite\"\n{OLD_AT_ONCE}"));
+    ["a", "b"].iter().for_each(|id| drop(site.done(&["clients", "add", id])));
+    site
+}
+
+pub fn assert_one_outage(server: &Server) {
+    for (begin, count) in [("the look-up of ids fails: ", 1), ("the look-up of ids works again", 1)] {
+        server.await_line(begin);
+        assert_eq!(server.lines(begin).len(), count, "{:?}", server.lines("the look-up"));
+    }
+}
+
+/// What is there now is gone: something else takes its place.
+fn replace(site: &Site, by: &str) {
+    for beside in ["-wal", "-shm"] {
+        let _ = fs::remove_file(site.path(format!("trap.db{beside}")));
+    }
+    fs::rename(site.path(by), site.path("trap.db")).unwrap();
+}
+
+#[test]
+fn while_another_program_locks_the_file_only_what_is_remembered_goes_on() {
+    let site = site();
+    let server = site.start();
+    assert_eq!(auth(server.address(), "a"), "auth_ok");
+    let file = Connection::open(site.path("trap.db")).unwrap();
+    file.execute("VACUUM INTO ?", [site.path("copy.db").to_str().unwrap()]).unwrap();
+    let other = Connection::open(site.path("copy.db")).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    replace(&site, "copy.db");
+    for _ in 0..2 {
+        assert_eq!(auth(server.address(), "b"), "auth_failure");
+        assert_eq!(auth(server.address(), "stranger"), "auth_failure");
+        assert_eq!(auth(server.address(), "a"), "auth_ok");
+    }
+    server.await_line("b: the id could not be looked up: ");
+    other.execute_batch("COMMIT").unwrap();
+    eventually("the lock is gone", || auth(server.address(), "b") == "auth_ok");
+    assert_one_outage(&server);
+    assert!(unknown(&site).is_empty(), "the device was not at fault");
+}
+
+#[test]
+fn a_file_that_was_moved_away_is_missed_and_its_successor_found() {
+    let site = site();
+    let server = site.start();
+    assert_eq!(auth(server.address(), "a"), "auth_ok");
+    fs::rename(site.path("trap.db"), site.path("away.db")).unwrap();
+    eventually("it is missed", || auth(server.address(), "b") == "auth_failure");
+    assert_eq!(auth(server.address(), "a"), "auth_ok");
+    for beside in ["-wal", "-shm"] {
+        let _ = fs::remove_file(site.path(format!("trap.db{beside}")));
+    }
+    site.done(&["clients", "add", "c"]);
+    eventually("the new one is found", || auth(server.address(), "c") == "auth_ok");
+    assert_eq!(auth(server.address(), "a"), "auth_failure");
+    assert_one_outage(&server);
+}
+
+#[test]
+fn a_server_starts_although_the_file_is_locked_and_waits_for_it() {
+    let site = site();
+    let file = Connection::open(site.path("trap.db")).unwrap();
+    file.execute_batch("PRAGMA locking_mode = exclusive; BEGIN EXCLUSIVE; COMMIT").unwrap();
+    let server = site.start();
+    assert_eq!(auth(server.address(), "a"), "auth_failure");
+    drop(file);
+    eventually("the lock is gone", || auth(server.address(), "a") == "auth_ok");
+    assert_one_outage(&server);
+}

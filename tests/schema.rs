@@ -1,0 +1,136 @@
+//! The SQLite file from version to version: what an older server wrote is brought up to date and kept, and what is not ours
+//! is refused and left as it is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+use trap_server::database::{self, APPLICATION, Options, Trouble, VERSION};
+
+/// As version 1 made it. This is history, and does not change with the server.
+const VERSION_1: &str = "
+    PRAGMA auto_vacuum = incremental;
+    CREATE TABLE message (
+        id INTEGER PRIMARY KEY,
+        received_at INTEGER NOT NULL,
+        client TEXT NOT NULL,
+        peer TEXT NOT NULL,
+        listener TEXT NOT NULL,
+        mode TEXT NOT NULL,
+        data BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE clock_step (first_id INTEGER PRIMARY KEY) STRICT;
+    CREATE TABLE pruned (last_id INTEGER NOT NULL) STRICT;
+    INSERT INTO pruned VALUES (0);
+    PRAGMA user_version = 1;
+    PRAGMA application_id = 1953653104;
+    PRAGMA journal_mode = wal;
+    INSERT INTO message VALUES (1, 1000, 'a', '127.0.0.1:1', 'trap', 'session', x'00ff');
+    INSERT INTO message VALUES (2, 2000, 'b', '127.0.0.1:2', 'trap', 'one-shot', x'');
+    INSERT INTO clock_step VALUES (2);
+";
+
+/// A path in a folder of its own.
+fn path() -> (PathBuf, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    (folder.path().join("trap.db"), folder)
+}
+
+fn made_of(sql: &str) -> (PathBuf, TempDir) {
+    let (path, folder) = path();
+    Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+    (path, folder)
+}
+
+fn open(path: &Path) -> Result<Connection, database::Error> {
+    database::open(&Options { path: path.into(), full: true, lock_timeout: Duration::from_secs(30) })
+}
+
+fn refused(path: &Path) -> Trouble {
+    open(path).map(drop).unwrap_err().trouble().clone()
+}
+
+fn number(connection: &Connection, sql: &str) -> i32 {
+    connection.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+/// The tables of this version, without what stands in them.
+fn schema(connection: &Connection) -> Vec<(String, String)> {
+    let mut schema =
+        connection.prepare("SELECT name, coalesce(sql, '') FROM sqlite_schema ORDER BY name").unwrap();
+    let rows = schema.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?))).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+#[test]
+fn a_file_of_version_1_gets_the_new_tables_and_keeps_its_messages() {
+    let (path, _folder) = made_of(VERSION_1);
+    assert_eq!(
+        database::open_read_only(&path).map(drop).unwrap_err().trouble(),
+        &Trouble::Older { found: 1 },
+        "who only reads does not migrate"
+    );
+    let connection = open(&path).unwrap();
+    assert_eq!(number(&connection, "PRAGMA user_version"), VERSION);
+    let mut messages = connection.prepare("SELECT id, client, data FROM message ORDER BY id").unwrap();
+    let rows = messages.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    let rows: Vec<(i64, String, Vec<u8>)> = rows.map(Result::unwrap).collect();
+    assert_eq!(rows, [(1, "a".into(), vec![0, 255]), (2, "b".into(), vec![])]);
+    assert_eq!(number(&connection, "SELECT first_id FROM clock_step"), 2);
+    connection.execute("INSERT INTO client VALUES ('a', 1, '', NULL, 0)", []).unwrap();
+    assert!(database::open_read_only(&path).is_ok());
+}
+
+#[test]
+fn a_migrated_file_and_a_new_one_have_the_same_tables() {
+    let ((old, _old), (new, _new)) = (made_of(VERSION_1), path());
+    let names = |path| schema(&open(path).unwrap()).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    let (old, new) = (names(&old), names(&new));
+    assert_eq!(old, new);
+    assert!(["client", "unknown_client"].iter().all(|table| new.iter().any(|name| name == table)), "{new:?}");
+}
+
+#[test]
+fn a_newer_file_is_refused_and_left_as_it_is() {
+    let newer = VERSION + 1;
+    let (path, _folder) =
+        made_of(&format!("{VERSION_1} PRAGMA user_version = {newer}; PRAGMA journal_mode = delete;"));
+    let before = fs::read(&path).unwrap();
+    assert_eq!(refused(&path), Trouble::Newer { found: newer });
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn a_file_of_another_program_is_refused_and_left_as_it_is() {
+    for sql in ["CREATE TABLE bookmark (url TEXT)", "PRAGMA application_id = 7", "PRAGMA user_version = 1"]
+        .map(String::from)
+    {
+        let (path, _folder) = made_of(&sql);
+        let before = fs::read(&path).unwrap();
+        assert_eq!(refused(&path), Trouble::NotOurs, "{sql}");
+        assert_eq!(fs::read(&path).unwrap(), before, "{sql}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
+    let (path, _folder) = path();
+    fs::write(&path, "Dear diary, ".repeat(100)).unwrap();
+    assert_eq!(refused(&path), Trouble::NotADatabase);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "Dear diary, ".repeat(100));
+}
+
+#[test]
+fn an_empty_file_is_filled_but_not_by_who_only_reads() {
+    let (path, _folder) = path();
+    fs::write(&path, "").unwrap();
+    assert_eq!(
+        database::open_read_only(&path).map(drop).unwrap_err().trouble(),
+        &Trouble::Older { found: 0 }
+    );
+    let connection = open(&path).unwrap();
+    assert_eq!(number(&connection, "PRAGMA application_id"), APPLICATION);
+    assert_eq!(number(&connection, "SELECT count(*) FROM client"), 0);
+}
