@@ -22,9 +22,8 @@ use crate::registry::{Registry, Table};
 use crate::session::{self, Open, Setup};
 use crate::stats::{Stats, Totals};
 use crate::supervisor::{GaveUp, Intensity, Link, Name, Started, Supervisor, Terminate, spawn};
-use crate::uplink::sqlite::{self, Sqlite};
 use crate::uplink::store::Store;
-use crate::uplink::{Budget, Lent, Log, Uplink};
+use crate::uplink::{self, Budget, Lent, Uplink};
 
 /// The names of the children, or how they begin: also the order in which they stop.
 const LISTENERS: &str = "listener";
@@ -84,7 +83,7 @@ impl Server {
         let sockets = config.listeners.iter().map(open).collect::<Result<_, _>>()?;
         let (credentials, unknown) = credentials::open(&config)?;
         let faults = Faults::from_env();
-        let store = open_store(&config.uplink, &faults)?;
+        let store = uplink::open(&config.uplink, &faults)?;
         Ok(Self { config, sockets, credentials, unknown, store, faults })
     }
 
@@ -181,32 +180,6 @@ fn supervisor(
     let supervisor = supervisor
         .child(REGISTRY, move || Ok(Started::named(Registry::new(table.clone(), faults.clone()), &registry)));
     (supervisor, gave_up)
-}
-
-fn open_store(uplink: &config::Uplink, faults: &Faults) -> Result<Arc<dyn Store>, database::Error> {
-    Ok(match uplink.store {
-        config::Store::Log => Arc::new(Log::open()),
-        config::Store::Sqlite => Arc::new(Sqlite::open(sqlite_settings(uplink), faults.clone())?),
-    })
-}
-
-fn sqlite_settings(uplink: &config::Uplink) -> sqlite::Settings {
-    sqlite::Settings {
-        file: database_options(uplink),
-        batch_records: uplink.batch_records,
-        batch_bytes: uplink.batch_bytes,
-        batch_time: uplink.batch_time,
-        max_age: uplink.max_age,
-        max_size: uplink.max_size,
-    }
-}
-
-fn database_options(uplink: &config::Uplink) -> database::Options {
-    database::Options {
-        path: uplink.path.clone(),
-        full: uplink.synchronous == config::Synchronous::Full,
-        lock_timeout: uplink.lock_timeout,
-    }
 }
 
 fn open(config: &config::Listener) -> Result<Arc<TcpListener>, BindError> {

@@ -9,9 +9,9 @@ use std::ops::Range;
 use std::path::Path;
 
 use trap_server::config::{Config, Store};
-use trap_server::database::{self, look};
+use trap_server::database::{self, Timestamp, look};
 use trap_server::protocol::{BadClientId, ClientId};
-use trap_server::uplink::sqlite::{Message, Reader, Selection, Timestamp};
+use trap_server::uplink::sqlite::{Message, Reader, Selection};
 
 use self::format::{Format, Printer};
 use super::Failure;

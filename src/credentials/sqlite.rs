@@ -10,10 +10,10 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::client::{Standing, micros, time};
+use super::client::Standing;
 use super::directory::{Asking, Directory, Failed, Keeper};
 use super::unknown::Attempt;
-use crate::database::{self, Error, Identity, look};
+use crate::database::{self, Error, Identity, Timestamp, look};
 use crate::protocol::ClientId;
 
 /// Look-ups at once. More of them would only wait for the same disk.
@@ -109,7 +109,7 @@ impl File {
 fn standing(connection: &Connection, client: &str) -> rusqlite::Result<Option<Standing>> {
     let mut known = connection.prepare_cached(STANDING)?;
     let standing = known.query_row([client], |row| {
-        Ok(Standing { enabled: row.get(0)?, expires_at: row.get::<_, Option<i64>>(1)?.map(time) })
+        Ok(Standing { enabled: row.get(0)?, expires_at: row.get::<_, Option<Timestamp>>(1)?.map(Into::into) })
     });
     standing.optional()
 }
@@ -130,7 +130,7 @@ impl Keeper for Attempts {
 fn keep(connection: &mut Connection, attempts: &[Attempt], most: usize) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     for Attempt { id, peer, first_at, last_at, times, reason } in attempts {
-        let values = (id, peer, micros(*first_at), micros(*last_at), times, reason);
+        let values = (id, peer, Timestamp::from(*first_at), Timestamp::from(*last_at), times, reason);
         transaction.prepare_cached(KEEP)?.execute(values)?;
     }
     transaction.execute(DROP_OLDEST, [most])?;

@@ -6,9 +6,11 @@
 //! |---|---|
 //! | `error` | what can be wrong with the file, and what to do |
 //! | `schema` | the tables, version by version |
+//! | `timestamp` | times as they stand in a row |
 
 mod error;
 mod schema;
+mod timestamp;
 
 use std::fs;
 use std::io;
@@ -20,6 +22,7 @@ use rusqlite::{Connection, OpenFlags};
 
 pub use error::{Error, Trouble};
 pub use schema::{APPLICATION, VERSION};
+pub use timestamp::Timestamp;
 
 /// How often a command tries to get hold of a file that the server writes to without a pause.
 const TRIES: i32 = 10_000;

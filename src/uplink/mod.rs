@@ -15,12 +15,22 @@ use std::sync::Arc;
 use actix::prelude::*;
 use tokio::sync::watch;
 
+use self::sqlite::Sqlite;
 use self::store::{Batch, NotStored, Origin, Store, Storing};
 use crate::faults::{Faults, Point};
 use crate::supervisor::{Stop, exit};
+use crate::{config, database};
 
 pub use self::budget::{Budget, Held, Ticket};
 pub use self::log::Log;
+
+/// The store that a config asks for.
+pub fn open(uplink: &config::Uplink, faults: &Faults) -> Result<Arc<dyn Store>, database::Error> {
+    Ok(match uplink.store {
+        config::Store::Log => Arc::new(Log::open()),
+        config::Store::Sqlite => Arc::new(Sqlite::open(uplink.into(), faults.clone())?),
+    })
+}
 
 type Loan = Option<Arc<dyn Store>>;
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::Value;
-use trap_server::uplink::sqlite::Timestamp;
+use trap_server::database::Timestamp;
 
 use crate::child::{CONFIG, Server, run_in};
 use crate::lifetime::device;

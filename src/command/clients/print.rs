@@ -6,8 +6,9 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 use trap_server::config::ClientPattern;
-use trap_server::credentials::client::{Client, stamp};
+use trap_server::credentials::client::Client;
 use trap_server::credentials::unknown::Attempt;
+use trap_server::database::Timestamp;
 use trap_server::logging::escape;
 
 use super::Failure;
@@ -185,4 +186,8 @@ impl Record for ClientPattern {
     fn json(&self) -> Value {
         json!({ "id": self.to_string() })
     }
+}
+
+fn stamp(time: SystemTime) -> String {
+    Timestamp::from(time).seconds().to_string()
 }

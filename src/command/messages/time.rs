@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use trap_server::config::parse_time;
-use trap_server::uplink::sqlite::Timestamp;
+use trap_server::database::Timestamp;
 
 /// A moment, a day's first moment, or so long ago. All of it is UTC.
 pub(super) fn parse(text: &str) -> Result<Timestamp, String> {

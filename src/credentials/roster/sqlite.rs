@@ -7,9 +7,9 @@ use rusqlite::{Connection, Row, TransactionBehavior};
 
 use super::{Access, Count, Entry, Imported, PAGE, Roster};
 use crate::credentials::Failed;
-use crate::credentials::client::{Client, Standing, micros, time};
+use crate::credentials::client::{Client, Standing};
 use crate::credentials::unknown::Attempt;
-use crate::database::{self, Error};
+use crate::database::{self, Error, Timestamp};
 use crate::protocol::ClientId;
 
 const ADD: &str = "INSERT INTO client (id, enabled, note, expires_at, created_at)
@@ -50,7 +50,7 @@ impl Sqlite {
         let change = || {
             let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let done = work(&transaction)?;
-            transaction.execute(FORGET, [micros(SystemTime::now())])?;
+            transaction.execute(FORGET, [Timestamp::now()])?;
             transaction.commit()?;
             Ok(done)
         };
@@ -123,29 +123,34 @@ impl Roster for Sqlite {
 
 fn add(connection: &Connection, entry: &Entry) -> rusqlite::Result<bool> {
     let Entry { id, enabled, note, expires_at } = entry;
-    let (expires_at, now) = (expires_at.flatten().map(micros), micros(SystemTime::now()));
+    let (expires_at, now) = (expires_at.flatten().map(Timestamp::from), Timestamp::now());
     let added = connection.prepare_cached(ADD)?.execute((id.as_str(), enabled, note, expires_at, now))?;
     Ok(added > 0)
 }
 
 fn update(connection: &Connection, entry: &Entry) -> rusqlite::Result<bool> {
     let Entry { id, enabled, note, expires_at } = entry;
-    let values = (id.as_str(), enabled, note, expires_at.is_some(), expires_at.flatten().map(micros));
+    let values =
+        (id.as_str(), enabled, note, expires_at.is_some(), expires_at.flatten().map(Timestamp::from));
     Ok(connection.prepare_cached(UPDATE)?.execute(values)? > 0)
 }
 
 fn client(row: &Row<'_>) -> rusqlite::Result<Client> {
-    let expires_at = row.get::<_, Option<i64>>(3)?.map(time);
+    let expires_at = row.get::<_, Option<Timestamp>>(3)?.map(Into::into);
     let standing = Standing { enabled: row.get(1)?, expires_at };
-    Ok(Client { id: row.get(0)?, standing, note: row.get(2)?, created_at: time(row.get(4)?) })
+    Ok(Client { id: row.get(0)?, standing, note: row.get(2)?, created_at: time(row, 4)? })
+}
+
+fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<SystemTime> {
+    row.get::<_, Timestamp>(column).map(Into::into)
 }
 
 fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
     Ok(Attempt {
         id: row.get(0)?,
         peer: row.get(1)?,
-        first_at: time(row.get(2)?),
-        last_at: time(row.get(3)?),
+        first_at: time(row, 2)?,
+        last_at: time(row, 3)?,
         times: row.get(4)?,
         reason: row.get(5)?,
     })

@@ -11,30 +11,28 @@
 //! | `rows` | a transaction's rows |
 //! | `retention` | what is removed, and when |
 //! | `reader` | reading messages back, beside all that |
-//! | `timestamp` | times as they stand in a row |
 
 mod file;
 mod queue;
 mod reader;
 mod retention;
 mod rows;
-mod timestamp;
 mod writer;
 
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use self::queue::{Entrusted, Queue};
 use self::writer::Writer;
 use super::store::{Batch, NotStored, Origin, Store, Storing, Work};
-use crate::database::{self, Error, Options};
+use crate::config;
+use crate::database::{self, Error, Options, Timestamp};
 use crate::faults::Faults;
 
 pub use self::reader::{Message, Reader, Selection, Summary};
-pub use self::timestamp::Timestamp;
 
 /// How the store is set.
 #[derive(Clone, Debug)]
@@ -51,6 +49,24 @@ pub struct Settings {
     pub max_age: Option<Duration>,
     /// The oldest messages are removed when the file would grow larger, in bytes.
     pub max_size: Option<u64>,
+}
+
+impl From<&config::Uplink> for Settings {
+    fn from(uplink: &config::Uplink) -> Self {
+        let file = Options {
+            path: uplink.path.clone(),
+            full: uplink.synchronous == config::Synchronous::Full,
+            lock_timeout: uplink.lock_timeout,
+        };
+        Self {
+            file,
+            batch_records: uplink.batch_records,
+            batch_bytes: uplink.batch_bytes,
+            batch_time: uplink.batch_time,
+            max_age: uplink.max_age,
+            max_size: uplink.max_size,
+        }
+    }
 }
 
 /// The store.
@@ -75,7 +91,7 @@ impl Store for Sqlite {
     fn store(&self, origin: &Origin, batch: &mut Batch) -> Storing {
         let (answer, answered) = oneshot::channel();
         let batch = std::mem::take(batch);
-        self.queue.push(Entrusted { origin: origin.clone(), received_at: now(), batch, answer });
+        self.queue.push(Entrusted { origin: origin.clone(), received_at: Timestamp::now(), batch, answer });
         Storing::Later(Box::pin(async {
             answered.await.unwrap_or_else(|_| Err(NotStored("the uplink failed over it".into())))
         }))
@@ -112,9 +128,4 @@ fn panic_text(thread: thread::JoinHandle<()>) -> String {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no text");
     format!("its thread panicked: {text}")
-}
-
-/// Microseconds since 1970, UTC.
-fn now() -> i64 {
-    Timestamp::from(SystemTime::now()).0
 }

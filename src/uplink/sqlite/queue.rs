@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::database::Timestamp;
 use crate::uplink::store::{Batch, NotStored, Origin};
 
 /// A batch whose answer is owed. Dropped unanswered, it is not stored.
 pub(super) struct Entrusted {
     pub(super) origin: Origin,
-    /// Microseconds since 1970.
-    pub(super) received_at: i64,
+    pub(super) received_at: Timestamp,
     pub(super) batch: Batch,
     pub(super) answer: oneshot::Sender<Result<(), NotStored>>,
 }
@@ -148,7 +148,7 @@ mod tests {
             Origin { client, peer: ([127, 0, 0, 1], 1).into(), listener: "trap".into(), mode: Mode::Session };
         let mut batch = Batch::default();
         (0..records).for_each(|_| batch.push(b"12345"));
-        Entrusted { origin, received_at: 0, batch, answer: oneshot::channel().0 }
+        Entrusted { origin, received_at: Timestamp(0), batch, answer: oneshot::channel().0 }
     }
 
     fn sizes(taken: &[Entrusted]) -> Vec<usize> {

@@ -13,8 +13,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Row};
 
-use super::timestamp::Timestamp;
-use crate::database::{self, Error, Identity, Trouble, look};
+use crate::database::{self, Error, Identity, Timestamp, Trouble, look};
 
 pub use self::summary::Summary;
 
@@ -151,7 +150,7 @@ impl Message {
         };
         Ok(Self {
             id: row.get(0)?,
-            received_at: Timestamp(row.get(1)?),
+            received_at: row.get(1)?,
             client: text(2)?,
             peer: text(3)?,
             listener: text(4)?,

@@ -43,7 +43,7 @@ impl Last {
     /// Inserts the rows of a batch behind the last one.
     pub(super) fn insert(&mut self, connection: &Connection, entrusted: &Entrusted) -> rusqlite::Result<()> {
         let Entrusted { origin, received_at, batch, .. } = entrusted;
-        let (received_at, steps_back) = self.follow(*received_at);
+        let (received_at, steps_back) = self.follow(received_at.0);
         if steps_back {
             let mut step = connection.prepare_cached("INSERT OR IGNORE INTO clock_step VALUES (?)")?;
             step.execute([self.id + 1])?;

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use log::{error, warn};
 
+use super::Settings;
 use super::file::File;
 use super::queue::{Entrusted, Intake, Next, Room};
 use super::retention::{Pace, Retention};
 use super::rows::Last;
-use super::{Settings, now};
-use crate::database::{self, Error, Trouble};
+use crate::database::{self, Error, Timestamp, Trouble};
 use crate::faults::{Faults, Point};
 use crate::logging::Outage;
 use crate::uplink::store::NotStored;
@@ -188,7 +188,7 @@ impl Writer {
     /// Removes some of what is too old or too much.
     fn remove_old(&mut self) -> Pace {
         let State::Open(file) = &mut self.file else { return Pace::Rest };
-        match self.retention.step(&mut file.connection, now()) {
+        match self.retention.step(&mut file.connection, Timestamp::now().0) {
             Ok(pace) => {
                 self.removing.works();
                 pace

@@ -25,7 +25,7 @@ pub(super) fn first(connection: &Connection, ids: &Range<i64>) -> rusqlite::Resu
     let mut first = connection.prepare_cached(
         "SELECT id, received_at FROM message WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 1",
     )?;
-    let place = |row: &rusqlite::Row<'_>| Ok(Place { id: row.get(0)?, received_at: Timestamp(row.get(1)?) });
+    let place = |row: &rusqlite::Row<'_>| Ok(Place { id: row.get(0)?, received_at: row.get(1)? });
     first.query_row([ids.start, ids.end], place).optional()
 }
 

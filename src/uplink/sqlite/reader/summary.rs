@@ -36,7 +36,7 @@ impl Summary {
     fn times(connection: &Connection) -> rusqlite::Result<Option<(Timestamp, Timestamp)>> {
         let time = |order| {
             let sql = format!("SELECT received_at FROM message ORDER BY id {order} LIMIT 1");
-            connection.query_row(&sql, [], |row| row.get(0)).map(Timestamp).optional()
+            connection.query_row(&sql, [], |row| row.get(0)).optional()
         };
         Ok(time("ASC")?.zip(time("DESC")?))
     }
