@@ -63,3 +63,15 @@ fn with_a_mistake_nothing_is_imported_and_all_of_them_are_told() {
     let (code, why) = site.refused(&["clients", "import", "missing.csv"]);
     assert_eq!((code, why.contains("cannot read missing.csv")), (74, true), "{why}");
 }
+
+#[test]
+fn a_file_that_is_too_large_is_refused() {
+    let site = Site::new(SQLITE);
+    fs::write(site.path("ids.csv"), vec![b'\n'; (16 << 20) + 1]).unwrap();
+    let (code, why) = site.refused(&["clients", "import", "ids.csv"]);
+    assert_eq!(
+        (code, why.contains("ids.csv is larger than 16.0 MiB: import it in several parts")),
+        (64, true),
+        "{why}"
+    );
+}

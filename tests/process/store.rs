@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use trap_server::database::{self, Options};
 
-use crate::child::{CONFIG, run_in};
+use crate::child::{CONFIG, Server, run_in};
 use crate::usage::assert_ends;
 
 const LOG: &str = "[uplink]\nstore = \"log\"\n";
@@ -109,4 +109,11 @@ fn a_file_that_the_server_will_fill_is_no_trouble_to_check() {
     let said = "data/trap.db: it is empty; the server fills it when it starts";
     assert_ends(&run_in(folder.path(), &["--check"]), 0, &[said], &[]);
     assert_ends(&run_in(folder.path(), &["messages"]), 74, &[], &[said]);
+}
+
+#[test]
+fn a_server_says_where_it_stores() {
+    let server = Server::start(CONFIG);
+    let path = server.folder().canonicalize().unwrap().join("data/trap.db");
+    server.await_line(&format!("SENDs are stored in {}", path.display()));
 }

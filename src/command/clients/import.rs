@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::fs;
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 use std::str::FromStr;
 
+use bytesize::ByteSize;
 use csv::{Position, ReaderBuilder, StringRecord};
 use trap_server::credentials::roster::Entry;
 use trap_server::protocol::ClientId;
@@ -19,16 +20,28 @@ const TOLD: usize = 100;
 /// Columns that are read, and one that `clients list --format csv` prints and the database fills by itself.
 const COLUMNS: [&str; 5] = ["id", "enabled", "note", "expires_at", "created_at"];
 
+/// The most bytes of a file: some hundred thousand ids. While it is imported, nobody else can write to a SQLite file.
+const MAX_FILE: u64 = 16 << 20;
+
 /// The ids of the file at `path`, or all that is wrong with it. "-" is standard input.
 pub(super) fn read(path: &Path) -> Result<Vec<Entry>, Failure> {
     let (name, input) = if path.as_os_str() == "-" {
-        let mut input = Vec::new();
-        ("standard input".into(), io::stdin().lock().read_to_end(&mut input).map(|_| input))
+        ("standard input".into(), read_all(io::stdin().lock()))
     } else {
-        (path.display().to_string(), fs::read(path))
+        (path.display().to_string(), File::open(path).and_then(read_all))
     };
     let input = input.map_err(|err| Failure::io(format_args!("cannot read {name}: {err}")))?;
+    if input.len() as u64 > MAX_FILE {
+        let most = ByteSize(MAX_FILE);
+        return Err(Failure::usage(format_args!("{name} is larger than {most}: import it in several parts")));
+    }
     parse(&input, name).map_err(Failure::usage)
+}
+
+fn read_all(input: impl io::Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    input.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn parse(input: &[u8], name: String) -> Result<Vec<Entry>, String> {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use log::{error, warn};
+use log::{error, info, warn};
 
 use super::Settings;
 use super::file::File;
@@ -52,8 +52,9 @@ impl Writer {
 
     /// Writes until nothing more comes.
     pub(super) fn run(mut self) {
-        if let Err(err) = self.open() {
-            self.refuse(&err, 0);
+        match self.open() {
+            Ok(()) => self.say_where(),
+            Err(err) => self.refuse(&err, 0),
         }
         let mut pause = PAUSE;
         loop {
@@ -68,6 +69,12 @@ impl Writer {
                 Pace::GoOn => Duration::ZERO,
             };
         }
+    }
+
+    fn say_where(&self) {
+        let path = &self.settings.file.path;
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        info!(target: "trap_server::uplink", "SENDs are stored in {}", absolute.display());
     }
 
     /// Writes what waits in one transaction, and answers.
@@ -144,9 +151,10 @@ impl Writer {
             State::Shut(err, until) if Instant::now() < *until => return Err(err.clone()),
             State::Shut(..) | State::Closed => {}
         }
+        let path = &self.settings.file.path;
         match database::open(&self.settings.file) {
             Ok(connection) => {
-                self.file = State::Open(File::new(connection, self.settings.file.path.clone()));
+                self.file = State::Open(File::new(connection, path.clone()));
                 Ok(())
             }
             Err(err) => {
