@@ -23,14 +23,12 @@ const WINDOW: usize = 16;
 
 const OK: &[u8] = b"send_ok";
 
-/// A device that sends 0, 1, 2, … until the server is gone, and never anything twice. How many were acknowledged.
+/// An authenticated device that sends 0, 1, 2, … until the server is gone, and never anything twice. How many were acknowledged.
 async fn send_until_the_end(
     mut stream: TcpStream,
     id: String,
     acknowledged: Arc<AtomicUsize>,
 ) -> (String, usize) {
-    stream.write_all(&auth(&id)).await.unwrap();
-    stream.read_exact(&mut [0; "auth_ok".len()]).await.unwrap();
     let (mut sent, mut own, mut got) = (0, 0, Vec::new());
     loop {
         let more: Vec<u8> = (sent..own + WINDOW).flat_map(|number| send(&id, number.to_string())).collect();
@@ -60,8 +58,11 @@ async fn round(number: usize, folder: &Path) -> Vec<(String, usize)> {
     let acknowledged = Arc::new(AtomicUsize::new(0));
     let mut devices = JoinSet::new();
     for device in 0..DEVICES {
-        let stream = TcpStream::connect(server.address()).await.unwrap();
-        devices.spawn(send_until_the_end(stream, format!("{number}-{device}"), Arc::clone(&acknowledged)));
+        let id = format!("{number}-{device}");
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        stream.write_all(&auth(&id)).await.unwrap();
+        stream.read_exact(&mut [0; "auth_ok".len()]).await.unwrap();
+        devices.spawn(send_until_the_end(stream, id, Arc::clone(&acknowledged)));
     }
     // Each round at another moment.
     let enough = 500 + number * 397;
