@@ -1,8 +1,8 @@
 //! Faults on demand, for tests: any actor can be made to panic or to block its thread.
 //!
 //! Only the cargo feature `faults` can set one; without it every call here is empty. Neither the wire nor the config
-//! reaches it. A binary that was built with it panics at the points that the environment's `TRAP_FAULTS` lists:
-//! `TRAP_FAULTS=Registry,Registry` is two panics of the registry.
+//! reaches it. A binary that was built with it panics or blocks at the points that the environment's `TRAP_FAULTS` lists:
+//! `TRAP_FAULTS=Registry,Registry,Writer=10s` is two panics of the registry, and a writer that blocks for ten seconds.
 
 /// Where a fault strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,13 +67,15 @@ mod switch {
     }
 
     impl Faults {
-        /// The panics that `TRAP_FAULTS` lists.
+        /// The faults that `TRAP_FAULTS` lists.
         pub fn from_env() -> Self {
             let faults = Self::default();
             let listed = std::env::var("TRAP_FAULTS").unwrap_or_default();
-            for name in listed.split(',') {
+            for fault in listed.split(',') {
+                let (name, time) = fault.split_once('=').unwrap_or((fault, ""));
+                let fault = humantime::parse_duration(time).map_or(Fault::Panic, Fault::Block);
                 let point = Point::ALL.into_iter().find(|point| format!("{point:?}") == name);
-                point.inspect(|point| faults.set(*point, Fault::Panic));
+                point.inspect(|point| faults.set(*point, fault));
             }
             faults
         }

@@ -13,6 +13,8 @@ mod kill;
 mod retention;
 mod rows;
 #[cfg(feature = "faults")]
+mod stall;
+#[cfg(feature = "faults")]
 mod writer;
 
 use std::path::Path;
