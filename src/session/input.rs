@@ -41,9 +41,16 @@ impl Session {
     }
 
     /// Whether the session has to wait until all of them together have less unanswered. One that has sent nothing has not.
+    /// Whoever is told to wait is noted: by the time that it queues there may be room again, and nobody would wake it.
     pub(super) fn needs_budget(&self) -> bool {
-        let needs_some = |work: &Work| work.waits_for_budget || !work.is_stored();
-        self.work.as_deref().is_some_and(needs_some) && !self.host().intake.budget().has_room()
+        let needs_some = |work: &&Work| work.waits_for_budget || !work.is_stored();
+        match self.work.as_deref().filter(needs_some) {
+            Some(work) if !self.host().intake.budget().has_room() => {
+                work.starved.set(true);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Reads once, and handles what came. Whether anything did.

@@ -183,11 +183,8 @@ impl Session {
     }
 
     fn queue_for_budget(&mut self, cx: &TaskContext<'_>) {
-        if self.closing.is_none() && self.needs_budget() {
-            let host = &self.guard.host;
-            self.work.as_mut().into_iter().for_each(|work| {
-                host.intake.budget().wake_when_there_is_room(cx.waker(), &mut work.ticket);
-            });
+        if let Some(work) = self.work.as_mut().filter(|work| work.starved.take()) {
+            self.guard.host.intake.budget().wake_when_there_is_room(cx.waker(), &mut work.ticket);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a session needs only while it is at work. An idle session owns none of it: its thread lends it a [`Work`] when bytes
 //! come, and takes it back when all is answered.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -19,7 +20,9 @@ pub(super) struct Work {
     pub(super) paused: bool,
     /// A SEND stands at the head of [`Self::input`], and all sessions together have too much unanswered for it.
     pub(super) waits_for_budget: bool,
-    /// The place among those who wait for that.
+    /// It was told to wait for that since it last queued, see [`Self::ticket`].
+    pub(super) starved: Cell<bool>,
+    /// The place among those who wait for it.
     pub(super) ticket: Ticket,
     /// A frame that is refused before its data is there.
     pub(super) skipping: Option<Skipping>,

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::child::{CONFIG, Server, command};
 use crate::common::raw::{PING, Raw, auth, send};
-use crate::rows;
+use crate::{rows, server};
 
 const MIB: usize = 1 << 20;
 const BUDGET: usize = 4 * MIB;
@@ -82,4 +82,26 @@ async fn a_writer_that_stalls_costs_nothing_but_time() {
         let own = rows.iter().filter(|(client, _)| *client == device).map(|(_, data)| data);
         assert!(own.eq(&(0..SENDS).map(message).collect::<Vec<_>>()), "{device}");
     }
+}
+
+/// So little that it is used up and free again all the time, on several threads at once.
+#[tokio::test]
+async fn nobody_is_forgotten_where_there_is_room_for_a_few_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server("few", folder.path(), |config| config.uplink.max_unanswered = 16 << 10);
+    let mut load = JoinSet::new();
+    for number in 0..60 {
+        let mut device = server.raw().await;
+        device.send(auth(id(number))).await;
+        device.expect("auth_ok").await;
+        let frames = send(id(number), [7; 500]).repeat(10);
+        load.spawn(async move {
+            for _ in 0..50 {
+                device.send(&frames).await;
+                device.expect(&"send_ok".repeat(10)).await;
+            }
+        });
+    }
+    load.join_all().await;
+    assert_eq!((server.totals().stored, server.budget.used()), (60 * 500, 0));
 }
