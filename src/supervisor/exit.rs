@@ -51,7 +51,8 @@ pub fn exit(reason: impl Into<String>) -> ! {
     std::panic::resume_unwind(Box::new(Reason(reason.into())))
 }
 
-fn panic_text(payload: &(dyn Any + Send)) -> &str {
+/// What a panic said, from its payload.
+pub fn panic_text(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
 }

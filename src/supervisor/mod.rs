@@ -15,7 +15,7 @@ use log::{error, info, warn};
 use tokio::sync::oneshot;
 
 pub use child::{Link, spawn, spawn_on};
-pub use exit::{Exit, exit};
+pub use exit::{Exit, exit, panic_text};
 pub use intensity::{Intensity, TooMany};
 pub use name::{Name, NoAnswer};
 

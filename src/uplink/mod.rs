@@ -28,7 +28,7 @@ pub use self::log::Log;
 pub fn open(uplink: &config::Uplink, faults: &Faults) -> Result<Arc<dyn Store>, database::Error> {
     Ok(match uplink.store {
         config::Store::Log => Arc::new(Log::open()),
-        config::Store::Sqlite => Arc::new(Sqlite::open(uplink.into(), faults.clone())?),
+        config::Store::Sqlite => Arc::new(Sqlite::open(uplink.clone(), faults.clone())?),
     })
 }
 

@@ -21,7 +21,6 @@ mod writer;
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -31,47 +30,13 @@ use super::store::{Batch, NotStored, Origin, Store, Storing, Work};
 use crate::config;
 use crate::database::{self, Error, Options, Timestamp};
 use crate::faults::Faults;
+use crate::supervisor::panic_text;
 
 pub use self::reader::{Message, Reader, Selection, Summary};
 
-/// How the store is set.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The file.
-    pub file: Options,
-    /// The most records of one transaction.
-    pub batch_records: usize,
-    /// The most bytes of data of one transaction; a batch that exceeds it is one of its own.
-    pub batch_bytes: usize,
-    /// How long one transaction may collect.
-    pub batch_time: Duration,
-    /// Messages that are older are removed.
-    pub max_age: Option<Duration>,
-    /// The oldest messages are removed when the file would grow larger, in bytes.
-    pub max_size: Option<u64>,
-}
-
-impl From<&config::Uplink> for Settings {
-    fn from(uplink: &config::Uplink) -> Self {
-        let file = Options {
-            path: uplink.path.clone(),
-            full: uplink.synchronous == config::Synchronous::Full,
-            lock_timeout: uplink.lock_timeout,
-        };
-        Self {
-            file,
-            batch_records: uplink.batch_records,
-            batch_bytes: uplink.batch_bytes,
-            batch_time: uplink.batch_time,
-            max_age: uplink.max_age,
-            max_size: uplink.max_size,
-        }
-    }
-}
-
 /// The store.
 pub struct Sqlite {
-    settings: Settings,
+    settings: config::Uplink,
     queue: Arc<Queue>,
     faults: Faults,
 }
@@ -79,8 +44,8 @@ pub struct Sqlite {
 impl Sqlite {
     /// A store in the file of the settings. Fails if somebody must do something about the file first; a disk that is full
     /// or a lock that somebody holds will pass, and the store waits for that.
-    pub fn open(settings: Settings, faults: Faults) -> Result<Self, Error> {
-        match database::open(&settings.file) {
+    pub fn open(settings: config::Uplink, faults: Faults) -> Result<Self, Error> {
+        match database::open(&options(&settings)) {
             Err(err) if err.is_lasting() => Err(err),
             Ok(_) | Err(_) => Ok(Self { settings, queue: Arc::default(), faults }),
         }
@@ -109,7 +74,7 @@ impl Store for Sqlite {
             let thread = thread.map_err(|err| format!("the uplink needs a thread of its own: {err}"))?;
             match end.await {
                 Ok(()) => Ok(()),
-                Err(_) => Err(panic_text(thread)),
+                Err(_) => Err(end_of(thread)),
             }
         }))
     }
@@ -119,13 +84,19 @@ impl Store for Sqlite {
     }
 }
 
-/// What a thread that is ending panicked with.
-fn panic_text(thread: thread::JoinHandle<()>) -> String {
-    let payload = match thread.join() {
-        Ok(()) => return "its thread ended".into(),
-        Err(payload) => payload,
-    };
-    let text = payload.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no text");
-    format!("its thread panicked: {text}")
+/// How the file is opened.
+fn options(settings: &config::Uplink) -> Options {
+    Options {
+        path: settings.path.clone(),
+        full: settings.synchronous == config::Synchronous::Full,
+        lock_timeout: settings.lock_timeout,
+    }
+}
+
+/// Why a thread ended that was not to.
+fn end_of(thread: thread::JoinHandle<()>) -> String {
+    match thread.join() {
+        Ok(()) => "its thread ended".into(),
+        Err(payload) => format!("its thread panicked: {}", panic_text(payload.as_ref())),
+    }
 }

@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use log::{error, info, warn};
 
-use super::Settings;
 use super::file::File;
+use super::options;
 use super::queue::{Entrusted, Intake, Next, Room};
 use super::retention::{Pace, Retention};
 use super::rows::Last;
+use crate::config;
 use crate::database::{self, Error, Timestamp, Trouble};
 use crate::faults::{Faults, Point};
 use crate::logging::Outage;
@@ -22,7 +23,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const LARGE_LOG: u64 = 256 << 20;
 
 pub(super) struct Writer {
-    settings: Settings,
+    settings: config::Uplink,
     intake: Intake,
     faults: Faults,
     retention: Retention,
@@ -41,9 +42,9 @@ enum State {
 }
 
 impl Writer {
-    pub(super) fn new(settings: Settings, intake: Intake, faults: Faults) -> Self {
+    pub(super) fn new(settings: config::Uplink, intake: Intake, faults: Faults) -> Self {
         let retention = Retention::new(settings.max_age, settings.max_size);
-        let path = settings.file.path.display();
+        let path = settings.path.display();
         let storing = Outage::none(format!("the store {path}"));
         let removing = Outage::none(format!("removing old messages from {path}"));
         let copying = Outage::none(format!("emptying {path}-wal"));
@@ -72,7 +73,7 @@ impl Writer {
     }
 
     fn say_where(&self) {
-        let path = &self.settings.file.path;
+        let path = &self.settings.path;
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
         info!(target: "trap_server::uplink", "SENDs are stored in {}", absolute.display());
     }
@@ -136,7 +137,7 @@ impl Writer {
             self.faults.trip(Point::Writer);
             Ok(())
         });
-        written.map_err(|err| Error::of(&self.settings.file.path, &err))
+        written.map_err(|err| Error::of(&self.settings.path, &err))
     }
 
     /// Opens the file if it is not open, or is not the one that was opened any more.
@@ -151,8 +152,8 @@ impl Writer {
             State::Shut(err, until) if Instant::now() < *until => return Err(err.clone()),
             State::Shut(..) | State::Closed => {}
         }
-        let path = &self.settings.file.path;
-        match database::open(&self.settings.file) {
+        let path = &self.settings.path;
+        match database::open(&options(&self.settings)) {
             Ok(connection) => {
                 self.file = State::Open(File::new(connection, path.clone()));
                 Ok(())
@@ -165,7 +166,7 @@ impl Writer {
     }
 
     fn abandon(&mut self) {
-        let path = self.settings.file.path.display();
+        let path = self.settings.path.display();
         warn!("{path}: the file was moved, removed or cut short, and is opened anew");
         if let State::Open(file) = std::mem::replace(&mut self.file, State::Closed)
             && let Err(err) = file.abandon()
@@ -202,7 +203,7 @@ impl Writer {
                 pace
             }
             Err(err) => {
-                let err = Error::of(&self.settings.file.path, &err);
+                let err = Error::of(&self.settings.path, &err);
                 self.removing.note(err.trouble(), "the file grows", 0);
                 Pace::Rest
             }
