@@ -1,6 +1,6 @@
 //! The trap server: an OTP-style TCP device server on actix.
 //!
-//! The binary is `main.rs`: arguments, config, log, exit code. Everything else is here, for the binary, for tests, and for
+//! The binary is `bin/trap-server`: arguments, config, log, exit code, commands. Everything else is here, for the binary, for tests, and for
 //! whoever embeds the server ([`server::Server`]), talks to one ([`client::Device`]) or puts a protocol of their own on
 //! [`listener`] and [`supervisor`], as `examples/echo.rs` does.
 //!

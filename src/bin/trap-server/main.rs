@@ -2,7 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+mod check;
+mod clients;
 mod command;
+mod messages;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -113,7 +116,7 @@ fn load(named: Option<&Path>) -> Result<(Config, String), String> {
 fn check(mut config: Config, from: &str) -> Result<(), Failure> {
     let text = config.to_string();
     let warnings = lower(&mut config).join("\n");
-    let stores = command::check::stores(&config);
+    let stores = check::stores(&config);
     let shown = stores.as_deref().unwrap_or_default();
     let parts = [&text, shown, &warnings].map(str::trim_end);
     let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();

@@ -1,13 +1,11 @@
 //! What the binary does beside serving: each command is a file here, and works beside a server that runs.
 
-pub(crate) mod check;
-mod clients;
-mod messages;
-
 use std::fmt::Display;
 
 use clap::Subcommand;
 use trap_server::config::Config;
+
+use crate::{clients, messages};
 
 /// A command.
 #[derive(Subcommand)]
@@ -27,16 +25,16 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    fn usage(message: impl Display) -> Self {
+    pub(crate) fn usage(message: impl Display) -> Self {
         Self { code: crate::USAGE, message: message.to_string() }
     }
 
     /// What was asked for cannot be done, and there is nothing wrong but that.
-    fn no(message: impl Display) -> Self {
+    pub(crate) fn no(message: impl Display) -> Self {
         Self { code: crate::NO, message: message.to_string() }
     }
 
-    fn io(message: impl Display) -> Self {
+    pub(crate) fn io(message: impl Display) -> Self {
         Self { code: crate::IO, message: message.to_string() }
     }
 }

@@ -11,7 +11,7 @@ use trap_server::credentials::unknown::Attempt;
 use trap_server::database::Timestamp;
 use trap_server::logging::escape;
 
-use super::Failure;
+use crate::command::Failure;
 
 /// The most bytes of a cell that a table shows.
 const CELL: usize = 256;

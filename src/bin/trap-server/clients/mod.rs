@@ -22,7 +22,7 @@ use trap_server::credentials::{Failed, Unusable};
 use trap_server::protocol::{BadClientId, ClientId};
 
 use self::print::{Format, Lines};
-use super::Failure;
+use crate::command::Failure;
 
 pub(crate) use self::describe::describe;
 

@@ -6,7 +6,8 @@ use trap_server::config::{Config, Store};
 use trap_server::database::{Trouble, look};
 use trap_server::uplink::sqlite::Reader;
 
-use super::{Failure, clients};
+use crate::clients;
+use crate::command::Failure;
 
 /// A section about the stores that this config uses, a line for each. Fails if one of them is unusable.
 pub(crate) fn stores(config: &Config) -> Result<String, Failure> {

@@ -5,7 +5,7 @@ use trap_server::credentials::roster::{self, Access, Count};
 use trap_server::credentials::{Failed, Unusable};
 use trap_server::database::Trouble;
 
-use super::Failure;
+use crate::command::Failure;
 
 /// What the credentials of `config` are, in a line. Nothing is made and nothing is changed.
 pub(crate) fn describe(config: &Config) -> Result<String, Failure> {

@@ -12,7 +12,8 @@ use csv::{Position, ReaderBuilder, StringRecord};
 use trap_server::credentials::roster::Entry;
 use trap_server::protocol::ClientId;
 
-use super::{Failure, when};
+use super::when;
+use crate::command::Failure;
 
 /// The most mistakes that are told of one file.
 const TOLD: usize = 100;

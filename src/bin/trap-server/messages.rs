@@ -14,7 +14,7 @@ use trap_server::protocol::{BadClientId, ClientId};
 use trap_server::uplink::sqlite::{Message, Reader, Selection};
 
 use self::format::{Format, Printer};
-use super::Failure;
+use crate::command::Failure;
 
 const AFTER_HELP: &str = "\
 TIME is 2026-11-24T18:00:00Z, or 2026-11-24 18:00:00, or 2026-11-24 for its first moment, or so long ago: 10m, 1h 30m. \
