@@ -9,7 +9,7 @@
 //! ```text
 //! Server
 //! └─ Supervisor              one_for_one · permanent children · max_restarts in a window
-//!    ├─ Uplink               owns the store, lends it to the sessions, watches over the thread that writes
+//!    ├─ Uplink               watches over the thread that writes; the store outlives it
 //!    ├─ Registry             decides who has an id; the table belongs to the start function and outlives the actor
 //!    └─ Listener × n         one per [[listener]]; its socket, permits and counters outlive it too
 //!       └─ Acceptor × m      one per worker, linked to the listener

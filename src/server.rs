@@ -23,7 +23,7 @@ use crate::session::{self, Open, Setup};
 use crate::stats::{Stats, Totals};
 use crate::supervisor::{GaveUp, Intensity, Link, Name, Started, Supervisor, Terminate, spawn};
 use crate::uplink::store::Store;
-use crate::uplink::{self, Budget, Lent, Uplink};
+use crate::uplink::{self, Budget, Uplink};
 
 /// The names of the children, or how they begin: also the order in which they stop.
 const LISTENERS: &str = "listener";
@@ -115,14 +115,15 @@ impl Server {
             unknown,
             table: Table::default(),
             registry: Name::new(),
-            uplink: Lent::new(Budget::new(config.uplink.max_unanswered)),
+            store,
+            budget: Budget::new(config.uplink.max_unanswered),
             open: Arc::default(),
             faults,
         };
         let (arbiters, workers) = start_workers(config.server.workers, &setup)?;
         let permits: Vec<_> =
             config.listeners.iter().map(|listener| Permits::new(listener.max_connections)).collect();
-        let (mut supervisor, gave_up) = supervisor(&config, store, &setup);
+        let (mut supervisor, gave_up) = supervisor(&config, &setup);
         for ((config, socket), permits) in config.listeners.iter().zip(sockets).zip(&permits) {
             supervisor = listen(supervisor, config, socket, permits.clone(), &workers, &setup.faults);
         }
@@ -141,7 +142,7 @@ impl Server {
             permits,
             stats,
             open: setup.open,
-            budget: setup.uplink.budget().clone(),
+            budget: setup.budget,
             table: setup.table,
             unknown: setup.unknown,
             faults: setup.faults,
@@ -165,17 +166,12 @@ fn start_workers(workers: usize, setup: &Setup) -> io::Result<(Vec<Arbiter>, Vec
 }
 
 /// A supervisor of the uplink and the registry, to which listeners are still to be added.
-fn supervisor(
-    config: &Config,
-    store: Arc<dyn Store>,
-    setup: &Setup,
-) -> (Supervisor, oneshot::Receiver<GaveUp>) {
+fn supervisor(config: &Config, setup: &Setup) -> (Supervisor, oneshot::Receiver<GaveUp>) {
     let intensity = Intensity::new(config.supervisor.max_restarts, config.supervisor.within);
     let (supervisor, gave_up) = Supervisor::new(intensity);
-    let (lent, faults) = (setup.uplink.clone(), setup.faults.clone());
-    let supervisor = supervisor.child(UPLINK, move || {
-        Ok(Started::new(Uplink::new(Arc::clone(&store), lent.clone(), faults.clone())))
-    });
+    let (store, faults) = (Arc::clone(&setup.store), setup.faults.clone());
+    let supervisor =
+        supervisor.child(UPLINK, move || Ok(Started::new(Uplink::new(Arc::clone(&store), faults.clone()))));
     let (table, registry, faults) = (setup.table.clone(), setup.registry.clone(), setup.faults.clone());
     let supervisor = supervisor
         .child(REGISTRY, move || Ok(Started::named(Registry::new(table.clone(), faults.clone()), &registry)));

@@ -17,7 +17,8 @@ use crate::faults::Faults;
 use crate::registry::{Registry, Table};
 use crate::stats::Stats;
 use crate::supervisor::Name;
-use crate::uplink::{Intake, Lent, Ticket};
+use crate::uplink::store::Store;
+use crate::uplink::{Budget, Ticket};
 
 /// The most bytes that one read takes.
 const READ: usize = 64 * 1024;
@@ -45,7 +46,9 @@ pub struct Setup {
     /// Who decides of an id that is connected already.
     pub registry: Name<Registry>,
     /// Where records go.
-    pub uplink: Lent,
+    pub store: Arc<dyn Store>,
+    /// What all sessions together may have unanswered.
+    pub budget: Budget,
     /// All sessions of the server.
     pub open: Arc<Open>,
     /// Faults on demand.
@@ -94,7 +97,6 @@ thread_local! {
 
 pub(super) struct Host {
     pub(super) setup: Setup,
-    pub(super) intake: Intake,
     buffer: RefCell<Vec<u8>>,
     #[expect(clippy::vec_box, reason = "the boxes themselves are lent")]
     spare: RefCell<Vec<Box<Work>>>,
@@ -105,7 +107,6 @@ pub(super) struct Host {
 /// Makes the present thread one that sessions live on.
 pub fn install(setup: Setup) {
     let host = Host {
-        intake: setup.uplink.intake(),
         setup,
         buffer: RefCell::new(vec![0; READ]),
         spare: RefCell::default(),

@@ -45,7 +45,7 @@ impl Session {
     pub(super) fn needs_budget(&self) -> bool {
         let needs_some = |work: &&Work| work.waits_for_budget || !work.is_stored();
         match self.work.as_deref().filter(needs_some) {
-            Some(work) if !self.host().intake.budget().has_room() => {
+            Some(work) if !self.host().setup.budget.has_room() => {
                 work.starved.set(true);
                 true
             }
@@ -61,7 +61,7 @@ impl Session {
         let host = Rc::clone(&self.guard.host);
         let mut buffer = host.buffer();
         // Where there is no room, a read is to find out whether it is a PING.
-        let most = if host.intake.budget().has_room() { buffer.len() } else { SIP };
+        let most = if host.setup.budget.has_room() { buffer.len() } else { SIP };
         let mut buffer = ReadBuf::new(buffer.get_mut(..most).unwrap_or_default());
         match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
             Poll::Pending => return false,
@@ -169,9 +169,8 @@ impl Session {
 
     /// Whether a frame of this kind has to wait until all sessions together have less unanswered.
     fn waits_for_budget(&mut self, kind: Kind) -> bool {
-        let waits = kind == Kind::Send
-            && self.phase == Phase::Authenticated
-            && !self.host().intake.budget().has_room();
+        let waits =
+            kind == Kind::Send && self.phase == Phase::Authenticated && !self.host().setup.budget.has_room();
         if waits {
             let work = self.work();
             work.waits_for_budget = true;

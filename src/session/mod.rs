@@ -9,7 +9,7 @@
 //! | `mod.rs` | the session and its turn: what happens each time that it wakes up |
 //! | `input.rs` `output.rs` | the two directions of its socket |
 //! | `ping.rs` … `cmd.rs` `wait_for_auth.rs` | a message and its handler each |
-//! | `answers.rs` `clock.rs` `work.rs` | the order of answers, deadlines, what is lent to it while it is at work |
+//! | `answers.rs` `clock.rs` `work.rs` | the order of answers, deadlines, what it has only while it is at work |
 //! | `guard.rs` | what is undone when it ends |
 //! | `host.rs` | what the sessions of a thread share |
 
@@ -184,7 +184,7 @@ impl Session {
 
     fn queue_for_budget(&mut self, cx: &TaskContext<'_>) {
         if let Some(work) = self.work.as_mut().filter(|work| work.starved.take()) {
-            self.guard.host.intake.budget().wake_when_there_is_room(cx.waker(), &mut work.ticket);
+            self.guard.host.setup.budget.wake_when_there_is_room(cx.waker(), &mut work.ticket);
         }
     }
 

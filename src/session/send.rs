@@ -70,7 +70,7 @@ impl Session {
     /// be waited for.
     pub(super) fn hand_over(&mut self) -> bool {
         let Some(work) = self.work.as_mut().filter(|work| !work.batch.is_empty()) else { return false };
-        work.batch.hold(self.guard.host.intake.budget());
+        work.batch.hold(&self.guard.host.setup.budget);
         match self.guard.client() {
             Some(client) if work.storing.is_none() => self.store(client.clone(), Mode::Session),
             _ => false,
@@ -82,7 +82,7 @@ impl Session {
             Origin { client, peer: self.guard.peer, listener: Arc::clone(&self.guard.listener), mode };
         let work = self.work.get_or_insert_with(|| self.guard.host.lend());
         let (records, cost) = (work.batch.len(), work.batch.cost());
-        match self.guard.host.intake.store(&origin, &mut work.batch) {
+        match self.guard.host.setup.store.store(&origin, &mut work.batch) {
             Storing::Now(stored) => {
                 self.stored(records, stored);
                 false

@@ -24,7 +24,7 @@ use crate::registry::{Registry, Table};
 use crate::stats::{Stats, Totals};
 use crate::supervisor::Name;
 use crate::uplink::store::{Batch, NotStored, Origin, Store, Storing};
-use crate::uplink::{Budget, Lent, Uplink};
+use crate::uplink::{Budget, Uplink};
 
 /// Longer than every deadline of a session.
 const FOREVER: Duration = Duration::from_secs(3600);
@@ -57,10 +57,10 @@ impl Rig {
         let mut settings = config::Session::default();
         change(&mut settings);
         let (known, store) = (watch::Sender::new(true), TestStore::default());
-        let (faults, lent, registry) = (Faults::default(), Lent::new(budget.clone()), Name::new());
+        let (faults, registry) = (Faults::default(), Name::new());
         let table = Table::default();
         registry.register(Registry::new(table.clone(), faults.clone()).start());
-        let uplink = Uplink::new(Arc::new(store.clone()), lent.clone(), faults.clone()).start();
+        let uplink = Uplink::new(Arc::new(store.clone()), faults.clone()).start();
         let (stats, open) = (Arc::new(Stats::default()), Arc::new(Open::default()));
         install(Setup {
             settings,
@@ -71,7 +71,8 @@ impl Rig {
             unknown: Unknown::none(),
             table,
             registry,
-            uplink: lent,
+            store: Arc::new(store.clone()),
+            budget: budget.clone(),
             open: Arc::clone(&open),
             faults,
         });
