@@ -94,9 +94,11 @@ impl Writer {
                 Err(NotStored(err.to_string()))
             }
         };
-        for entrusted in taken {
+        for Entrusted { batch, answer: tell, .. } in taken {
+            // First, so that a device that has its answer holds nothing of the budget any more.
+            drop(batch);
             // The session may be gone.
-            let _ = entrusted.answer.send(answer.clone());
+            let _ = tell.send(answer.clone());
         }
     }
 
