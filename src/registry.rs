@@ -4,6 +4,10 @@
 //! the actor. A session makes the row of an id that has none itself, which costs no message. Of an id that is held the actor
 //! decides, one newcomer after the other. A row is taken down by whoever drops its [`Registration`], directly too, for a
 //! goodbye sent to an actor that is being restarted would be lost.
+//!
+//! Whether a session still has its id is state, its [`Standing`], and not the message [`Kick`], which only makes it end sooner.
+//! A session hands data over under the lock of its standing ([`Registration::while_current`]), and a takeover changes the
+//! standing under the same lock before the newer session is answered: nothing of the older one takes effect from then on.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -37,9 +41,26 @@ struct Rows {
     made: u64,
 }
 
+/// How a session stands to its id.
+#[derive(Debug)]
+enum Standing {
+    /// It has the id.
+    Current,
+    /// It has the id, but its peer has closed: a newer session takes the id over even where duplicates are rejected.
+    Leaving,
+    /// A newer session has the id, from this peer. Boxed, since there is one standing per connection.
+    Replaced(Box<SocketAddr>),
+}
+
+/// The standing. It is locked for as long as a hand-over takes, which does not block.
+fn standing(of: &Mutex<Standing>) -> MutexGuard<'_, Standing> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 struct Row {
     number: u64,
     peer: SocketAddr,
+    standing: Arc<Mutex<Standing>>,
     // Weak, so that a row holds no mailbox alive, and 100 bytes smaller.
     session: WeakRecipient<Kick>,
 }
@@ -76,12 +97,14 @@ impl Table {
     }
 
     /// Decides who has the id from now on. An older session is told if it is not the one.
-    fn decide(&self, new: Register) -> Result<Registration, Held> {
+    fn decide(&self, new: Register) -> Result<Registration, Taken> {
         let mut rows = self.rows();
         if let Some(older) = rows.by_id.get(&new.client) {
-            if new.duplicate == Duplicate::Reject {
-                return Err(Held { by: older.peer });
+            let mut standing = standing(&older.standing);
+            if new.duplicate == Duplicate::Reject && matches!(*standing, Standing::Current) {
+                return Err(Taken { by: older.peer });
             }
+            *standing = Standing::Replaced(Box::new(new.peer));
             older.session.upgrade().inspect(|session| session.do_send(Kick { by: new.peer }));
         }
         Ok(self.insert(&mut rows, new))
@@ -90,8 +113,9 @@ impl Table {
     fn insert(&self, rows: &mut Rows, Register { client, peer, session, .. }: Register) -> Registration {
         rows.made += 1;
         let number = rows.made;
-        rows.by_id.insert(client.clone(), Row { number, peer, session });
-        Registration { table: self.clone(), client, number }
+        let standing = Arc::new(Mutex::new(Standing::Current));
+        rows.by_id.insert(client.clone(), Row { number, peer, standing: Arc::clone(&standing), session });
+        Registration { table: self.clone(), client, number, standing }
     }
 }
 
@@ -100,12 +124,30 @@ pub struct Registration {
     table: Table,
     client: ClientId,
     number: u64,
+    standing: Arc<Mutex<Standing>>,
 }
 
 impl Registration {
     /// Whose row it is.
     pub const fn client(&self) -> &ClientId {
         &self.client
+    }
+
+    /// Does `effect` unless a newer session has the id, whose peer is returned then. None has it before `effect` is done, so
+    /// it must not block.
+    pub fn while_current<R>(&self, effect: impl FnOnce() -> R) -> Result<R, SocketAddr> {
+        match &*standing(&self.standing) {
+            Standing::Replaced(by) => Err(**by),
+            Standing::Current | Standing::Leaving => Ok(effect()),
+        }
+    }
+
+    /// The peer has closed: the id is free for its next session, however long the last answers take.
+    pub fn leaves(&self) {
+        let mut standing = standing(&self.standing);
+        if matches!(*standing, Standing::Current) {
+            *standing = Standing::Leaving;
+        }
     }
 
     /// Takes the row down before the registration is dropped. Whether that was still to be done.
@@ -139,7 +181,7 @@ impl Drop for Registration {
 
 /// Asks for a row.
 #[derive(Clone, Message)]
-#[rtype(result = "Result<Registration, Held>")]
+#[rtype(result = "Result<Registration, Taken>")]
 pub struct Register {
     /// The id, known and not yet registered by this session.
     pub client: ClientId,
@@ -154,7 +196,7 @@ pub struct Register {
 /// Another session has the id, and keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the id is connected from {by}")]
-pub struct Held {
+pub struct Taken {
     /// The peer of that session.
     pub by: SocketAddr,
 }
@@ -181,7 +223,7 @@ impl Actor for Registry {
 }
 
 impl Handler<Register> for Registry {
-    type Result = Result<Registration, Held>;
+    type Result = Result<Registration, Taken>;
 
     fn handle(&mut self, register: Register, _: &mut Context<Self>) -> Self::Result {
         self.faults.trip(Point::RegistryQuestion);

@@ -18,12 +18,12 @@ fn peer(port: u16) -> SocketAddr {
 }
 
 /// Registers a session that is gone already.
-fn register(table: &Table, client: usize, port: u16, duplicate: Duplicate) -> Result<Registration, Held> {
+fn register(table: &Table, client: usize, port: u16, duplicate: Duplicate) -> Result<Registration, Taken> {
     obtain(table, Register { client: id(client), peer: peer(port), session: nobody(), duplicate })
 }
 
 /// What a session does to obtain a row, and the registry for it.
-fn obtain(table: &Table, new: Register) -> Result<Registration, Held> {
+fn obtain(table: &Table, new: Register) -> Result<Registration, Taken> {
     table.insert_new(new).or_else(|held| table.decide(held))
 }
 
@@ -51,7 +51,7 @@ fn the_late_goodbye_of_an_older_session_leaves_the_newer_row() {
     drop(older);
     assert!(table.contains("client1"));
     let held = register(&table, 1, 3, Duplicate::Reject).unwrap_err();
-    assert_eq!(held, Held { by: peer(2) });
+    assert_eq!(held, Taken { by: peer(2) });
     drop(newer);
     assert!(table.is_empty());
 }
@@ -60,11 +60,69 @@ fn the_late_goodbye_of_an_older_session_leaves_the_newer_row() {
 fn a_rejected_newcomer_changes_nothing() {
     let table = Table::default();
     let first = register(&table, 1, 1, Duplicate::Reject).unwrap();
-    assert_eq!(register(&table, 1, 2, Duplicate::Reject).unwrap_err(), Held { by: peer(1) });
+    assert_eq!(register(&table, 1, 2, Duplicate::Reject).unwrap_err(), Taken { by: peer(1) });
     assert_eq!((table.len(), table.contains("client1")), (1, true));
     drop(first);
     assert!(table.is_empty());
     drop(register(&table, 1, 3, Duplicate::Reject).unwrap());
+}
+
+#[test]
+fn from_a_takeover_on_nothing_of_the_older_session_takes_effect() {
+    let table = Table::default();
+    let older = register(&table, 1, 1, Duplicate::Takeover).unwrap();
+    assert_eq!(older.while_current(|| "stored"), Ok("stored"));
+    let newer = register(&table, 1, 2, Duplicate::Takeover).unwrap();
+    assert_eq!(older.while_current(|| "stored"), Err(peer(2)));
+    older.leaves();
+    drop(older);
+    assert_eq!(newer.while_current(|| "stored"), Ok("stored"));
+}
+
+#[test]
+fn a_takeover_waits_for_the_hand_over_that_is_under_way() {
+    let table = Table::default();
+    let older = register(&table, 1, 1, Duplicate::Takeover).unwrap();
+    let (entered, inside) = mpsc::channel();
+    let (leave, told) = mpsc::channel();
+    let order = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        let order = &order;
+        scope.spawn(move || {
+            let effect = || {
+                entered.send(()).unwrap();
+                told.recv().unwrap();
+                order.lock().unwrap().push("older");
+            };
+            older.while_current(effect).unwrap();
+        });
+        inside.recv().unwrap();
+        let newer = scope.spawn(|| {
+            let row = register(&table, 1, 2, Duplicate::Takeover);
+            order.lock().unwrap().push("newer");
+            row
+        });
+        // Nothing tells that the other thread waits; if it did not, it would most likely be done by now.
+        thread::sleep(std::time::Duration::from_millis(20));
+        leave.send(()).unwrap();
+        drop(newer.join().unwrap());
+    });
+    assert_eq!(*order.lock().unwrap(), ["older", "newer"]);
+}
+
+#[test]
+fn a_session_whose_peer_has_closed_does_not_keep_its_id() {
+    let table = Table::default();
+    let older = register(&table, 1, 1, Duplicate::Reject).unwrap();
+    assert!(register(&table, 1, 2, Duplicate::Reject).is_err());
+    older.leaves();
+    assert_eq!(older.while_current(|| ()), Ok(()));
+    let newer = register(&table, 1, 3, Duplicate::Reject).unwrap();
+    assert_eq!(older.while_current(|| ()), Err(peer(3)));
+    older.leaves();
+    drop(older);
+    assert_eq!(register(&table, 1, 4, Duplicate::Reject).unwrap_err(), Taken { by: peer(3) });
+    drop(newer);
 }
 
 /// A session that passes on how it was kicked.

@@ -67,6 +67,20 @@ impl Guard {
         self.registration = Some(registration);
     }
 
+    /// The peer has closed, and may come back before the last answer is there.
+    pub(super) fn leaves(&self) {
+        self.registration.iter().for_each(Registration::leaves);
+    }
+
+    /// Does `effect` unless a newer session has the id of this one, see [`Registration::while_current`].
+    pub(super) fn while_current<R>(&self, effect: impl FnOnce() -> R) -> Result<R, SocketAddr> {
+        match &self.registration {
+            Some(registration) => registration.while_current(effect),
+            // A one-shot has no row, and nobody to be replaced by.
+            None => Ok(effect()),
+        }
+    }
+
     pub(super) fn client(&self) -> Option<&ClientId> {
         self.registration.as_ref().map(Registration::client)
     }

@@ -260,6 +260,7 @@ impl Session {
         let truncated =
             self.work.as_ref().is_some_and(|work| !work.input.is_empty() || work.skipping.is_some());
         let reason = if truncated { Ended::Truncated } else { Ended::PeerClosed };
+        self.guard.leaves();
         self.close(Closing::LastWords, reason, "");
     }
 

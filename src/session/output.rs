@@ -16,6 +16,14 @@ const DISCARDS: usize = 8;
 impl Session {
     /// Writes what can leave. Whether that made room for bytes that wait to be decoded.
     pub(super) fn poll_write(&mut self, cx: &mut TaskContext<'_>) -> bool {
+        if self.work.as_ref().is_none_or(|work| work.answers.out().is_empty()) {
+            return false;
+        }
+        // The message that says so may still be on its way.
+        if let Err(by) = self.guard.while_current(|| ()) {
+            self.taken_over(by);
+            return true;
+        }
         let write_timeout = self.host().setup.settings.write_timeout;
         let Some(work) = self.work.as_mut() else {
             return false;

@@ -66,7 +66,7 @@ impl Session {
         self.close(Closing::LastWordsAndLinger, Ended::OneShot, from);
     }
 
-    /// Hands the records of this read over, one batch at a time so that they keep their order. Whether the uplink has to
+    /// Hands the records of this read over, one batch at a time so that they keep their order. Whether the store has to
     /// be waited for.
     pub(super) fn hand_over(&mut self) -> bool {
         let Some(work) = self.work.as_mut().filter(|work| !work.batch.is_empty()) else { return false };
@@ -82,17 +82,18 @@ impl Session {
             Origin { client, peer: self.guard.peer, listener: Arc::clone(&self.guard.listener), mode };
         let work = self.work.get_or_insert_with(|| self.guard.host.lend());
         let (records, cost) = (work.batch.len(), work.batch.cost());
-        match self.guard.host.setup.store.store(&origin, &mut work.batch) {
-            Storing::Now(stored) => {
-                self.stored(records, stored);
-                false
-            }
-            Storing::Later(stored) => {
+        let handed_over =
+            self.guard.while_current(|| self.guard.host.setup.store.store(&origin, &mut work.batch));
+        match handed_over {
+            Ok(Storing::Now(stored)) => self.stored(records, stored),
+            Ok(Storing::Later(stored)) => {
                 work.storing = Some(BeingStored { stored, records, cost });
                 work.clock.set(Timer::Store, STORE);
-                true
+                return true;
             }
+            Err(by) => self.taken_over(by),
         }
+        false
     }
 
     /// Whether the uplink answered.

@@ -1,5 +1,7 @@
 //! A newer session has the id of this one.
 
+use std::net::SocketAddr;
+
 use actix::prelude::*;
 
 use super::{Closing, Session};
@@ -9,8 +11,14 @@ use crate::stats::Ended;
 impl Handler<Kick> for Session {
     type Result = ();
 
-    /// The session is told nothing. What the uplink does not hold yet is dropped.
     fn handle(&mut self, Kick { by }: Kick, _: &mut Context<Self>) {
+        self.taken_over(by);
+    }
+}
+
+impl Session {
+    /// Ends the session without a word. What the store does not hold yet is dropped.
+    pub(super) fn taken_over(&mut self, by: SocketAddr) {
         self.work().batch.clear();
         self.close(Closing::Now, Ended::Takeover, format_args!("by {by}"));
     }
