@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::access::Permits;
+use crate::access::{Budget, Permits};
 use crate::config::{self, Config};
 use crate::credentials::{self, Credentials, Unknown};
 use crate::database;
@@ -23,7 +23,7 @@ use crate::session::{self, Open, Setup};
 use crate::stats::{Stats, Totals};
 use crate::supervisor::{GaveUp, Intensity, Link, Name, Started, Supervisor, Terminate, spawn};
 use crate::uplink::store::Store;
-use crate::uplink::{self, Budget, Uplink};
+use crate::uplink::{self, Uplink};
 
 /// The names of the children, or how they begin: also the order in which they stop.
 const LISTENERS: &str = "listener";
@@ -32,6 +32,9 @@ const UPLINK: &str = "uplink";
 
 /// How long a session that closes waits for its peer to close too, unless that is more than half of a stop.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// Connections that have not authenticated share this part of the memory for what is unanswered.
+const STRANGERS: usize = 8;
 
 /// A server whose sockets are open and whose tree is not there yet.
 pub struct Server {
@@ -106,6 +109,7 @@ impl Server {
     pub fn start(self) -> io::Result<Running> {
         let Self { config, sockets, credentials, unknown, store, faults } = self;
         let addresses = addresses(&config, &sockets);
+        let strangers = config.uplink.max_unanswered / STRANGERS;
         let setup = Setup {
             settings: config.session.clone(),
             linger: LINGER.min(config.server.shutdown / 2),
@@ -116,7 +120,8 @@ impl Server {
             table: Table::default(),
             registry: Name::new(),
             store,
-            budget: Budget::new(config.uplink.max_unanswered),
+            budget: Budget::new(config.uplink.max_unanswered - strangers),
+            strangers: Budget::new(strangers),
             open: Arc::default(),
             faults,
         };
@@ -143,6 +148,7 @@ impl Server {
             stats,
             open: setup.open,
             budget: setup.budget,
+            strangers: setup.strangers,
             table: setup.table,
             unknown: setup.unknown,
             faults: setup.faults,
@@ -230,6 +236,7 @@ pub struct Running {
     stats: Vec<Arc<Stats>>,
     open: Arc<Open>,
     budget: Budget,
+    strangers: Budget,
     table: Table,
     unknown: Unknown,
     faults: Faults,
@@ -272,9 +279,14 @@ impl Running {
         &self.open
     }
 
-    /// What all sessions together have unanswered.
+    /// What all authenticated sessions together have unanswered.
     pub const fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    /// What all other connections together have unanswered.
+    pub const fn strangers(&self) -> &Budget {
+        &self.strangers
     }
 
     /// Faults on demand.

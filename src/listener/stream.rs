@@ -1,10 +1,10 @@
 //! What a session reads from and writes to.
 
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// A connection's byte stream.
@@ -23,6 +23,17 @@ impl Stream {
             // It fails only on a socket that is broken already.
             let _ = stream.set_zero_linger();
         }
+    }
+}
+
+impl Stream {
+    /// Whether the peer is known to be gone for good: it has reset the connection, or vanished. A peer that has only closed
+    /// its side may still read.
+    pub fn is_broken(&self) -> bool {
+        let Self::Tcp(stream) = self else { return false };
+        let ready = pin!(stream.ready(Interest::READABLE | Interest::WRITABLE));
+        let ready = ready.poll(&mut Context::from_waker(Waker::noop()));
+        matches!(ready, Poll::Ready(Ok(ready)) if ready.is_write_closed())
     }
 }
 

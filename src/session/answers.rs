@@ -76,6 +76,12 @@ impl Answers {
         self.out.len() + self.waiting.len() * size_of::<Waiting>()
     }
 
+    /// Lets go of memory that the answers do not need.
+    pub(super) fn shrink(&mut self) {
+        self.out.shrink_to_fit();
+        self.waiting.shrink_to_fit();
+    }
+
     /// Bytes of memory held.
     pub(super) fn capacity(&self) -> usize {
         self.out.capacity() + self.waiting.capacity() * size_of::<Waiting>()

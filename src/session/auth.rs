@@ -113,7 +113,7 @@ impl Session {
 
     fn look_up(&mut self, look_up: LookUp) {
         self.phase = Phase::LookingUp;
-        let deadline = self.host().setup.look_up_timeout + REGISTRY;
+        let deadline = self.after(self.host().setup.look_up_timeout + REGISTRY);
         let work = self.work();
         work.look_up = Some(look_up);
         work.clock.clear(Timer::Auth);
@@ -133,6 +133,7 @@ impl Session {
             Ok(Known::Registered(registration)) => {
                 self.guard.authenticated(registration);
                 self.phase = Phase::Authenticated;
+                self.is_not_idle();
                 self.work().answers.word(Reply::AuthOk);
             }
             Ok(Known::OneShot(client)) => self.store_one_shot(client),

@@ -1,10 +1,6 @@
-//! The deadlines of a session, all by name, on one timer that is armed again only when it fires or must fire earlier.
+//! The deadlines of a session, by name. Pure: what time it is, the thread's [`Roll`](super::roll::Roll) knows.
 
-use std::pin::Pin;
-use std::task::Context;
-use std::time::Duration;
-
-use tokio::time::{Instant, Sleep, sleep_until};
+use super::roll::Moment;
 
 /// What a session may run out of time for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,109 +11,71 @@ pub(super) enum Timer {
     LookUp,
     /// A frame was begun.
     Frame,
-    /// Something has to come.
-    Idle,
-    /// The uplink has to answer.
+    /// There has to be room for a frame.
+    Room,
+    /// While there is none, the session looks after its peer, whom it does not read.
+    Look,
+    /// The store has to answer.
     Store,
     /// The peer has to read.
     Write,
     /// The last words have to leave, the peer has to close.
     Close,
+    /// Something has to come. It runs while the session has no clock, and so it is not one of its deadlines.
+    Idle,
 }
 
-impl Timer {
-    const ALL: [Self; 7] =
-        [Self::Auth, Self::LookUp, Self::Frame, Self::Idle, Self::Store, Self::Write, Self::Close];
+/// The deadlines of [`Timer`], but for the last.
+#[derive(Debug)]
+pub(super) struct Clock([Moment; Timer::Idle as usize]);
 
-    /// Whether it runs while the session is `reading`, and while its peer alone decides whether it is `idle`: a peer is
-    /// not punished for back-pressure, nor for waiting for an answer.
-    const fn runs(self, reading: bool, idle: bool) -> bool {
-        match self {
-            Self::Frame => reading,
-            Self::Idle => idle,
-            _ => true,
-        }
+impl Default for Clock {
+    fn default() -> Self {
+        Self([Moment::NEVER; Timer::Idle as usize])
     }
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Clock {
-    deadlines: [Option<Instant>; Timer::ALL.len()],
-    armed: Option<Pin<Box<Sleep>>>,
 }
 
 impl Clock {
-    /// Sets a deadline from now on.
-    pub(super) fn set(&mut self, timer: Timer, time: Duration) {
-        *self.deadline(timer) = Instant::now().checked_add(time);
+    const TIMERS: [Timer; Timer::Idle as usize] = [
+        Timer::Auth,
+        Timer::LookUp,
+        Timer::Frame,
+        Timer::Room,
+        Timer::Look,
+        Timer::Store,
+        Timer::Write,
+        Timer::Close,
+    ];
+
+    /// Sets a deadline.
+    pub(super) fn set(&mut self, timer: Timer, at: Moment) {
+        self.0.get_mut(timer as usize).into_iter().for_each(|deadline| *deadline = at);
     }
 
-    /// Sets a deadline from now on unless it is set.
-    pub(super) fn start(&mut self, timer: Timer, time: Duration) {
-        if self.deadline(timer).is_none() {
-            self.set(timer, time);
+    /// Sets a deadline unless it is set.
+    pub(super) fn start(&mut self, timer: Timer, at: Moment) {
+        if !self.is_set(timer) {
+            self.set(timer, at);
         }
     }
 
     pub(super) fn clear(&mut self, timer: Timer) {
-        *self.deadline(timer) = None;
+        self.set(timer, Moment::NEVER);
     }
 
-    /// The session is read again after a pause: what runs only meanwhile starts anew.
-    pub(super) fn resume(&mut self, frame: Duration, idle: Option<Duration>) {
-        if self.deadline(Timer::Frame).is_some() {
-            self.set(Timer::Frame, frame);
-        }
-        if let Some(idle) = idle {
-            self.set(Timer::Idle, idle);
-        }
+    pub(super) fn is_set(&self, timer: Timer) -> bool {
+        self.0.get(timer as usize).is_some_and(|deadline| *deadline != Moment::NEVER)
     }
 
     pub(super) fn is_off(&self) -> bool {
-        self.deadlines.iter().all(Option::is_none)
+        self.0.iter().all(|deadline| *deadline == Moment::NEVER)
     }
 
-    /// The timer that is due, if one is; otherwise the task is woken when the next one will be.
-    pub(super) fn poll(&mut self, reading: bool, idle: bool, cx: &mut Context<'_>) -> Option<Timer> {
-        loop {
-            let Some((deadline, timer)) = self.next(reading, idle) else {
-                self.armed = None;
-                return None;
-            };
-            let armed = self.armed.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-            if armed.deadline() > deadline {
-                armed.as_mut().reset(deadline);
-            }
-            if armed.as_mut().poll(cx).is_pending() {
-                return None;
-            }
-            if deadline <= Instant::now() {
-                self.armed = None;
-                self.clear(timer);
-                return Some(timer);
-            }
-            armed.as_mut().reset(deadline);
-        }
-    }
-
-    fn next(&self, reading: bool, idle: bool) -> Option<(Instant, Timer)> {
-        let deadlines = self.deadlines.iter().zip(Timer::ALL);
-        let running = deadlines.filter(|(_, timer)| timer.runs(reading, idle));
-        running
-            .filter_map(|(deadline, timer)| Some(((*deadline)?, timer)))
-            .min_by_key(|(deadline, _)| *deadline)
-    }
-
-    fn deadline(&mut self, timer: Timer) -> &mut Option<Instant> {
-        let [auth, look_up, frame, idle, store, write, close] = &mut self.deadlines;
-        match timer {
-            Timer::Auth => auth,
-            Timer::LookUp => look_up,
-            Timer::Frame => frame,
-            Timer::Idle => idle,
-            Timer::Store => store,
-            Timer::Write => write,
-            Timer::Close => close,
-        }
+    /// The next deadline, and whose. That of a frame counts only while the session is `read`: a peer is not punished for
+    /// back-pressure.
+    pub(super) fn next(&self, read: bool) -> (Moment, Timer) {
+        let deadlines = self.0.into_iter().zip(Self::TIMERS);
+        let running = deadlines.filter(|(_, timer)| read || *timer != Timer::Frame);
+        running.min_by_key(|(deadline, _)| *deadline).unwrap_or((Moment::NEVER, Timer::Idle))
     }
 }

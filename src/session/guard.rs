@@ -9,6 +9,7 @@ use std::time::Instant;
 use log::{Level, info, log};
 
 use super::host::Host;
+use super::roll::Moment;
 use crate::access::Permit;
 use crate::protocol::ClientId;
 use crate::registry::Registration;
@@ -56,8 +57,13 @@ impl Guard {
     /// Lists the session among those that are woken when the server stops.
     pub(super) fn list(&mut self, session: &Waker) {
         if self.listed.is_none() {
-            self.listed = self.host.list(session);
+            self.listed = self.host.roll.list(session);
         }
+    }
+
+    /// When the session is to be woken.
+    pub(super) fn wake_at(&self, moment: Moment) {
+        self.listed.iter().for_each(|listed| self.host.roll.wake_at(*listed, moment));
     }
 
     pub(super) fn authenticated(&mut self, registration: Registration) {
@@ -141,7 +147,7 @@ impl Drop for Guard {
         self.sign_off();
         self.host.setup.stats.end(reason);
         if let Some(listed) = self.listed {
-            self.host.strike_off(listed);
+            self.host.roll.strike_off(listed);
         }
         drop(self.permit.take());
         // Last: when nobody is counted any more, nothing is held any more.

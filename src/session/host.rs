@@ -4,13 +4,14 @@ use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Waker;
 use std::time::Duration;
 
-use slab::Slab;
 use tokio::sync::Notify;
 
+use super::Phase;
+use super::roll::Roll;
 use super::work::Work;
+use crate::access::Budget;
 use crate::config;
 use crate::credentials::{Credentials, Unknown};
 use crate::faults::Faults;
@@ -18,10 +19,9 @@ use crate::registry::{Registry, Table};
 use crate::stats::Stats;
 use crate::supervisor::Name;
 use crate::uplink::store::Store;
-use crate::uplink::{Budget, Ticket};
 
 /// The most bytes that one read takes.
-const READ: usize = 64 * 1024;
+pub(super) const READ: usize = 64 * 1024;
 
 /// How many idle [`Work`]s a thread keeps for the next session that has some.
 const SPARE: usize = 16;
@@ -47,8 +47,10 @@ pub struct Setup {
     pub registry: Name<Registry>,
     /// Where records go.
     pub store: Arc<dyn Store>,
-    /// What all sessions together may have unanswered.
+    /// The memory for what authenticated sessions have unanswered.
     pub budget: Budget,
+    /// The memory for what all others have.
+    pub strangers: Budget,
     /// All sessions of the server.
     pub open: Arc<Open>,
     /// Faults on demand.
@@ -100,7 +102,7 @@ pub(super) struct Host {
     buffer: RefCell<Vec<u8>>,
     #[expect(clippy::vec_box, reason = "the boxes themselves are lent")]
     spare: RefCell<Vec<Box<Work>>>,
-    sessions: RefCell<Slab<Waker>>,
+    pub(super) roll: Rc<Roll>,
     stopping: Cell<bool>,
 }
 
@@ -110,7 +112,7 @@ pub fn install(setup: Setup) {
         setup,
         buffer: RefCell::new(vec![0; READ]),
         spare: RefCell::default(),
-        sessions: RefCell::default(),
+        roll: Roll::start(),
         stopping: Cell::new(false),
     };
     HOST.set(Some(Rc::new(host)));
@@ -120,13 +122,21 @@ pub fn install(setup: Setup) {
 pub fn stop_all() {
     if let Some(host) = Host::present() {
         host.stopping.set(true);
-        host.sessions.borrow().iter().for_each(|(_, session)| session.wake_by_ref());
+        host.roll.wake_all();
     }
 }
 
 impl Host {
     pub(super) fn present() -> Option<Rc<Self>> {
         HOST.with_borrow(Clone::clone)
+    }
+
+    /// What the memory of a session in this phase counts for.
+    pub(super) const fn budget(&self, phase: Phase) -> &Budget {
+        match phase {
+            Phase::Authenticated => &self.setup.budget,
+            Phase::New | Phase::LookingUp => &self.setup.strangers,
+        }
     }
 
     /// The buffer that every read of this thread goes to.
@@ -138,23 +148,12 @@ impl Host {
         self.stopping.get()
     }
 
-    /// Lists a session among those that are woken to stop.
-    pub(super) fn list(&self, session: &Waker) -> Option<u32> {
-        // A process has fewer descriptors than that.
-        u32::try_from(self.sessions.borrow_mut().insert(session.clone())).ok()
-    }
-
-    pub(super) fn strike_off(&self, listed: u32) {
-        self.sessions.borrow_mut().try_remove(listed as usize);
-    }
-
     pub(super) fn lend(&self) -> Box<Work> {
         self.spare.borrow_mut().pop().unwrap_or_default()
     }
 
     pub(super) fn take_back(&self, mut work: Box<Work>) {
-        // It is this session's, and the next one would never be woken.
-        work.ticket = Ticket::default();
+        work.reset();
         let mut spare = self.spare.borrow_mut();
         if spare.len() < SPARE && work.capacity() <= READ {
             spare.push(work);

@@ -4,7 +4,6 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
-use std::time::Duration;
 
 use actix::prelude::*;
 use log::{debug, trace};
@@ -13,70 +12,84 @@ use tokio::io::{AsyncRead, ReadBuf};
 use super::clock::Timer;
 use super::cmd::CmdAnswer;
 use super::connect::Connect;
+use super::host::READ;
 use super::ping::Ping;
 use super::publish::Publish;
 use super::send::Send;
-use super::work::{Skipping, Work};
-use super::{Closing, Phase, Session, auth::Auth};
+use super::work::{Paused, SIP, Skipping};
+use super::{Closing, LOOK, Phase, ROOM, Session, auth::Auth};
 use crate::logging::escape;
 use crate::protocol::codec::{self, Decoded, Head, Malformed};
 use crate::protocol::{Frame, Kind, Mode, Reply};
 use crate::stats::Ended;
 
-/// The most bytes of a read while all sessions together have too much unanswered.
-const SIP: usize = 512;
+/// The most bytes of a read of a session that has not authenticated, and how much it may have unanswered.
+const STRANGER: usize = 4096;
+
+/// Room is granted in this measure, or that of a frame that is larger.
+const QUANTUM: usize = 4096;
+
+/// What a record takes beside its data, about.
+const RECORD: usize = 32;
 
 /// How much of a frame's data a line of the log shows, in bytes.
 const SHOWN: usize = 64;
 
+/// What a read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Read {
+    Nothing,
+    Some,
+    /// As much as it could, so that there may be more.
+    Full,
+}
+
 impl Session {
-    /// Whether bytes may come: not while a look-up is under way, nor while too much is unanswered.
-    pub(super) fn may_read(&self) -> bool {
-        self.closing.is_none() && self.phase != Phase::LookingUp && self.has_room() && !self.needs_budget()
+    /// How many bytes may be read: none while the session is paused. While there is no room, a frame that was granted its
+    /// room is read to its end, and a session with nothing unanswered in sips, to find out whether it sends a PING.
+    pub(super) fn may_read(&self) -> usize {
+        let work = self.work.as_deref();
+        if self.closing.is_some() || work.is_some_and(|work| work.paused.is_some()) {
+            return 0;
+        }
+        let most = if self.phase == Phase::Authenticated { READ } else { STRANGER };
+        if self.host().budget(self.phase).has_room() {
+            return most;
+        }
+        match work {
+            Some(work) if work.begun > 0 => most.min(work.begun.saturating_sub(work.input.len())),
+            Some(work) if work.unanswered() > 0 => 0,
+            _ => SIP,
+        }
     }
 
-    fn has_room(&self) -> bool {
-        let most = self.host().setup.settings.max_unanswered;
+    fn has_own_room(&self) -> bool {
+        let settings = &self.host().setup.settings;
+        let most = if self.phase == Phase::Authenticated { settings.max_unanswered } else { STRANGER };
         self.work.as_ref().is_none_or(|work| work.unanswered() < most)
     }
 
-    /// Whether the session has to wait until all of them together have less unanswered. One that has sent nothing has not.
-    /// Whoever is told to wait is noted: by the time that it queues there may be room again, and nobody would wake it.
-    pub(super) fn needs_budget(&self) -> bool {
-        let needs_some = |work: &&Work| work.waits_for_budget || !work.is_stored();
-        match self.work.as_deref().filter(needs_some) {
-            Some(work) if !self.host().setup.budget.has_room() => {
-                work.starved.set(true);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Reads once, and handles what came. Whether anything did.
-    pub(super) fn poll_read(&mut self, ctx: &mut Context<Self>, cx: &mut TaskContext<'_>) -> bool {
-        if !self.may_read() {
-            return false;
+    /// Reads once, and handles what came.
+    pub(super) fn poll_read(&mut self, ctx: &mut Context<Self>, cx: &mut TaskContext<'_>) -> Read {
+        let most = self.may_read();
+        if most == 0 {
+            return Read::Nothing;
         }
         let host = Rc::clone(&self.guard.host);
         let mut buffer = host.buffer();
-        // Where there is no room, a read is to find out whether it is a PING.
-        let most = if host.setup.budget.has_room() { buffer.len() } else { SIP };
         let mut buffer = ReadBuf::new(buffer.get_mut(..most).unwrap_or_default());
         match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
-            Poll::Pending => return false,
+            Poll::Pending => return Read::Nothing,
             Poll::Ready(Ok(())) if buffer.filled().is_empty() => self.peer_closed(),
             Poll::Ready(Ok(())) => self.received(buffer.filled(), ctx),
             Poll::Ready(Err(err)) => self.socket_failed(&err),
         }
-        true
+        if buffer.remaining() == 0 { Read::Full } else { Read::Some }
     }
 
     fn received(&mut self, bytes: &[u8], ctx: &mut Context<Self>) {
         trace!("received peer={} \"{}\"", self.guard.peer, escape(bytes, bytes.len()));
-        if let Some(idle_timeout) = self.idle_timeout() {
-            self.work().clock.set(Timer::Idle, idle_timeout);
-        }
+        self.is_not_idle();
         match self.work.as_mut().filter(|work| !work.input.is_empty()) {
             Some(work) => {
                 work.input.extend_from_slice(bytes);
@@ -91,30 +104,97 @@ impl Session {
     }
 
     /// Decodes what had to wait, if the pause is over. Whether it is.
-    pub(super) fn resume(&mut self, ctx: &mut Context<Self>) -> bool {
-        if !self.work.as_ref().is_some_and(|work| work.paused) || !self.may_read() {
-            return false;
+    pub(super) fn resume(&mut self, ctx: &mut Context<Self>, cx: &TaskContext<'_>) -> bool {
+        let (phase, has_own_room) = (self.phase, self.has_own_room());
+        let Some(work) = self.work.as_deref_mut() else { return false };
+        match &mut work.paused {
+            Some(Paused::LookUp) if phase != Phase::LookingUp => {}
+            Some(Paused::Own) if has_own_room => {}
+            Some(Paused::Budget(bytes, ticket)) => {
+                match self.guard.host.budget(phase).poll_room(*bytes, ticket, cx) {
+                    Poll::Pending => return false,
+                    Poll::Ready(grant) => (work.granted, work.grant) = (grant.bytes(), Some(grant)),
+                }
+            }
+            None | Some(Paused::LookUp | Paused::Own) => return false,
         }
-        let (frame_timeout, idle_timeout) = (self.host().setup.settings.frame_timeout, self.idle_timeout());
-        let work = self.work();
-        work.paused = false;
-        work.waits_for_budget = false;
-        work.clock.resume(frame_timeout, idle_timeout);
-        self.decode_input(ctx);
-        self.note_pause();
+        self.go_on(ctx);
         true
     }
 
-    /// A new session is not idle: it has its auth timeout.
-    pub(super) fn idle_timeout(&self) -> Option<Duration> {
+    /// Decodes what had to wait. The clock of a frame begins anew, for it did not run meanwhile.
+    fn go_on(&mut self, ctx: &mut Context<Self>) {
+        let frame_timeout = self.after(self.host().setup.settings.frame_timeout);
+        self.is_not_idle();
+        let work = self.work();
+        work.paused = None;
+        work.clock.clear(Timer::Room);
+        work.clock.clear(Timer::Look);
+        if work.clock.is_set(Timer::Frame) {
+            work.clock.set(Timer::Frame, frame_timeout);
+        }
+        self.decode_input(ctx);
+        self.note_pause();
+    }
+
+    /// The session has waited long enough: what it has no room for is refused.
+    pub(super) fn refuse_for_lack_of_room(&mut self, ctx: &mut Context<Self>) {
+        self.work().refuses = true;
+        self.go_on(ctx);
+        self.work().refuses = false;
+    }
+
+    pub(super) fn look_after_peer(&mut self) {
+        if self.stream.is_broken() {
+            return self.close(Closing::Now, Ended::Reset, "while it waited for room");
+        }
+        let look = self.after(LOOK);
+        self.work().clock.set(Timer::Look, look);
+    }
+
+    /// The peer is heard, or at last answered. A new session is never idle: it has its auth timeout.
+    pub(super) fn is_not_idle(&mut self) {
         let is_open = self.phase == Phase::Authenticated && self.closing.is_none();
-        self.host().setup.settings.idle_timeout.filter(|_| is_open)
+        if let Some(idle_timeout) = self.host().setup.settings.idle_timeout.filter(|_| is_open) {
+            self.idle_at = self.after(idle_timeout);
+        }
     }
 
     fn note_pause(&mut self) {
-        if self.closing.is_none() && !self.may_read() {
-            self.work().paused = true;
+        let paused = match self.phase {
+            Phase::LookingUp => Paused::LookUp,
+            _ if !self.has_own_room() => Paused::Own,
+            _ => return,
+        };
+        if self.closing.is_none() {
+            self.work().paused.get_or_insert(paused);
         }
+    }
+
+    /// Whether a frame of so many bytes may be taken in. Otherwise the session is paused until there is room, or the frame is
+    /// to be refused.
+    fn has_room(&mut self, bytes: usize) -> bool {
+        let has_room = self.host().budget(self.phase).has_room();
+        let work = self.work();
+        if has_room || work.begun > 0 {
+            return true;
+        }
+        if work.granted > 0 {
+            work.granted = work.granted.saturating_sub(bytes);
+            return true;
+        }
+        if !work.refuses {
+            self.wait_for_room(bytes.max(QUANTUM));
+        }
+        false
+    }
+
+    fn wait_for_room(&mut self, bytes: usize) {
+        let (room, look) = (self.after(ROOM), self.after(LOOK));
+        let work = self.work();
+        work.paused = Some(Paused::Budget(bytes, None));
+        work.clock.start(Timer::Room, room);
+        work.clock.start(Timer::Look, look);
     }
 
     fn decode_input(&mut self, ctx: &mut Context<Self>) {
@@ -145,7 +225,7 @@ impl Session {
         let max_frame = self.host().setup.settings.max_frame;
         loop {
             input = self.skip(input);
-            if !self.may_read() {
+            if self.closing.is_some() || self.phase == Phase::LookingUp || !self.has_own_room() {
                 return input;
             }
             input = input.get(codec::padding(input)..).unwrap_or_default();
@@ -153,7 +233,13 @@ impl Session {
                 return input;
             }
             match codec::decode(input, max_frame) {
-                Ok(Decoded::Frame(frame, _)) if self.waits_for_budget(frame.kind()) => return input,
+                Ok(Decoded::Frame(Frame::Send { mode, .. }, len)) if !self.takes(mode, len) => {
+                    if self.work().paused.is_some() {
+                        return input;
+                    }
+                    self.refuse_send(mode);
+                    input = input.get(len..).unwrap_or_default();
+                }
                 Ok(Decoded::Frame(frame, len)) => {
                     self.dispatch(frame, ctx);
                     input = input.get(len..).unwrap_or_default();
@@ -167,23 +253,20 @@ impl Session {
         }
     }
 
-    /// Whether a frame of this kind has to wait until all sessions together have less unanswered.
-    fn waits_for_budget(&mut self, kind: Kind) -> bool {
-        let waits =
-            kind == Kind::Send && self.phase == Phase::Authenticated && !self.host().setup.budget.has_room();
-        if waits {
-            let work = self.work();
-            work.waits_for_budget = true;
-            // Not for `note_pause` to find out: another thread may have made room by then.
-            work.paused = true;
-        }
-        waits
+    /// Whether there is room for a SEND that will be stored.
+    fn takes(&mut self, mode: Mode, len: usize) -> bool {
+        let is_kept = match mode {
+            Mode::Session => self.phase == Phase::Authenticated,
+            Mode::OneShot => self.phase == Phase::New,
+        };
+        !is_kept || self.has_room(len + RECORD)
     }
 
     fn dispatch(&mut self, frame: Frame<'_>, ctx: &mut Context<Self>) {
         self.guard.frames += 1;
         if let Some(work) = &mut self.work {
             work.clock.clear(Timer::Frame);
+            work.begun = 0;
         }
         debug!(
             "frame peer={} {:?} id={:?} data=\"{}\"",
@@ -206,24 +289,29 @@ impl Session {
 
     /// A frame has begun, and its end is still to come. The data of one that will be refused is not kept.
     fn begun<'a>(&mut self, head: Option<Head>, input: &'a [u8]) -> &'a [u8] {
-        let frame_timeout = self.host().setup.settings.frame_timeout;
-        match (self.phase, head) {
-            (Phase::New, Some(Head { mode: Mode::Session, kind, len })) => {
-                self.work().skipping = Some(Skipping { kind, left: len - input.len() });
-                return &[];
-            }
-            (Phase::Authenticated, Some(Head { mode: Mode::OneShot, .. })) => {
+        if self.phase == Phase::Authenticated {
+            let frame_timeout = self.after(self.host().setup.settings.frame_timeout);
+            self.work().clock.start(Timer::Frame, frame_timeout);
+        }
+        let Some(Head { mode, kind, len }) = head else { return input };
+        let skips = match (self.phase, mode) {
+            (Phase::Authenticated, Mode::OneShot) => {
                 self.one_shot_on_session();
                 return &[];
             }
-            (Phase::Authenticated, head) => {
-                self.work().clock.start(Timer::Frame, frame_timeout);
-                if let Some(head) = head {
-                    self.waits_for_budget(head.kind);
-                }
-            }
-            _ => {}
+            (Phase::New, Mode::Session) => true,
+            _ => !self.has_room(len),
+        };
+        let work = self.work();
+        if work.paused.is_some() {
+            return input;
         }
+        if skips {
+            work.skipping = Some(Skipping { kind, left: len - input.len() });
+            return &[];
+        }
+        work.begun = len;
+        work.input.reserve_exact(len);
         input
     }
 

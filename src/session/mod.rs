@@ -11,7 +11,7 @@
 //! | `ping.rs` … `cmd.rs` `wait_for_auth.rs` | a message and its handler each |
 //! | `answers.rs` `clock.rs` `work.rs` | the order of answers, deadlines, what it has only while it is at work |
 //! | `guard.rs` | what is undone when it ends |
-//! | `host.rs` | what the sessions of a thread share |
+//! | `host.rs` `roll.rs` | what the sessions of a thread share, and the one timer of them all |
 
 mod answers;
 mod auth;
@@ -24,6 +24,7 @@ mod input;
 mod output;
 mod ping;
 mod publish;
+mod roll;
 mod send;
 mod takeover;
 mod wait_for_auth;
@@ -39,6 +40,8 @@ use log::error;
 use self::clock::Timer;
 use self::guard::Guard;
 use self::host::Host;
+use self::input::Read;
+use self::roll::Moment;
 use self::wait_for_auth::WaitForAuth;
 use self::work::Work;
 use crate::faults::Point;
@@ -48,12 +51,18 @@ use crate::stats::Ended;
 
 pub use host::{Open, Setup, install, stop_all};
 
-/// How often a session goes round before it lets the others of its thread have a turn.
-const ROUNDS: usize = 8;
+/// How often a session goes round at most before it lets the others of its thread have a turn. A full read ends a turn too.
+const ROUNDS: usize = 4;
 
-/// How long the registry, after the credentials, and the uplink have for an answer.
+/// How long the registry, after the credentials, and the store have for an answer.
 const REGISTRY: Duration = Duration::from_secs(5);
 const STORE: Duration = Duration::from_secs(30);
+
+/// How long a session waits for room until it refuses what there is no room for.
+const ROOM: Duration = Duration::from_secs(30);
+
+/// How often a session that waits for room looks whether its peer is still there.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Starts the session of a connection on the present thread, see [`install`].
 pub fn start(connection: Connection) {
@@ -63,10 +72,7 @@ pub fn start(connection: Connection) {
     };
     let Connection { stream, peer, listener, permit } = connection;
     let guard = Guard::new(host, listener, peer, permit);
-    let mut session = Session { stream, guard, phase: Phase::New, work: None, closing: None };
-    let auth_timeout = session.host().setup.settings.auth_timeout;
-    session.work().clock.set(Timer::Auth, auth_timeout);
-    session.start();
+    Session::new(stream, guard).start();
 }
 
 /// A connection of a device.
@@ -76,6 +82,19 @@ pub struct Session {
     phase: Phase,
     work: Option<Box<Work>>,
     closing: Option<Closing>,
+    /// When its peer has been silent for too long.
+    idle_at: Moment,
+}
+
+/// How a round of a turn went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Round {
+    /// There is nothing to do.
+    Rest,
+    /// There may be more to do at once.
+    Moved,
+    /// There may be, but the session has had its share.
+    Share,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,70 +148,92 @@ impl ActorFuture<Session> for Pump {
 }
 
 impl Session {
+    fn new(stream: Stream, guard: Guard) -> Self {
+        let (phase, idle_at) = (Phase::New, Moment::NEVER);
+        let mut session = Self { stream, guard, phase, work: None, closing: None, idle_at };
+        let auth_timeout = session.after(session.host().setup.settings.auth_timeout);
+        session.work().clock.set(Timer::Auth, auth_timeout);
+        session
+    }
+
     /// Does what can be done now. Ready when the session is over.
     fn turn(&mut self, ctx: &mut Context<Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         self.guard.list(cx.waker());
         self.host().setup.faults.trip(Point::Session);
         for _ in 0..ROUNDS {
-            // Whoever was taken over is told nothing, not even what the uplink answers at this moment.
+            // A session that was taken over says nothing, not even what the store answers at this moment.
             if self.closing == Some(Closing::Now) {
                 return Poll::Ready(());
             }
-            let moved = self.round(ctx, cx);
+            let round = self.round(ctx, cx);
             if self.poll_closed(cx).is_ready() {
                 return Poll::Ready(());
             }
-            if moved {
-                continue;
-            }
-            match self.due(cx) {
-                Some(timer) => self.time_is_up(timer, ctx),
-                None => {
-                    self.queue_for_budget(cx);
-                    self.give_work_back();
+            match (round, self.due()) {
+                (Round::Share, None) => break,
+                (Round::Moved, None) => {}
+                // A busy session does not escape its deadlines.
+                (_, Some(timer)) => self.time_is_up(timer, ctx),
+                (Round::Rest, None) => {
+                    self.settle();
                     return Poll::Pending;
                 }
             }
         }
-        // Whoever keeps the session busy does not escape its deadlines.
-        if let Some(timer) = self.due(cx) {
-            self.time_is_up(timer, ctx);
-        }
+        self.settle();
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Answers come in, frames come in, answers go out. Whether there may be more to do at once.
-    fn round(&mut self, ctx: &mut Context<Self>, cx: &mut TaskContext<'_>) -> bool {
+    /// Answers come in, frames come in, answers go out.
+    fn round(&mut self, ctx: &mut Context<Self>, cx: &mut TaskContext<'_>) -> Round {
         let answered = self.poll_look_up(cx) | self.poll_stored(cx);
-        let resumed = self.resume(ctx);
+        let resumed = self.resume(ctx, cx);
         let read = self.poll_read(ctx, cx);
         if self.host().stopping() {
             self.stop();
         }
         let handed_over = self.hand_over();
         let written = self.poll_write(cx);
-        answered | resumed | read | handed_over | written
+        match read {
+            Read::Full => Round::Share,
+            Read::Some => Round::Moved,
+            Read::Nothing if answered | resumed | handed_over | written => Round::Moved,
+            Read::Nothing => Round::Rest,
+        }
     }
 
     /// The server stops: this was the last read, unless what came with it still waits to be decoded.
     fn stop(&mut self) {
-        if !self.work.as_ref().is_some_and(|work| work.paused) {
+        if self.work.as_ref().is_none_or(|work| work.paused.is_none()) {
             self.close(Closing::LastWordsAndLinger, Ended::Shutdown, "");
         }
     }
 
-    fn queue_for_budget(&mut self, cx: &TaskContext<'_>) {
-        if let Some(work) = self.work.as_mut().filter(|work| work.starved.take()) {
-            self.guard.host.setup.budget.wake_when_there_is_room(cx.waker(), &mut work.ticket);
+    /// The timer that is due, if one is; otherwise the session will be woken when the next one is.
+    fn due(&mut self) -> Option<Timer> {
+        let read = self.may_read() > 0;
+        let is_idle = read && self.work.as_ref().is_none_or(|work| work.is_stored());
+        let idle = (if is_idle { self.idle_at } else { Moment::NEVER }, Timer::Idle);
+        let (at, timer) = match self.work.as_ref().map(|work| work.clock.next(read)) {
+            Some(next) if next.0 < idle.0 => next,
+            _ => idle,
+        };
+        if at == Moment::NEVER || at > self.host().roll.now() {
+            self.guard.wake_at(at);
+            return None;
         }
+        self.work().clock.clear(timer);
+        Some(timer)
     }
 
-    fn due(&mut self, cx: &mut TaskContext<'_>) -> Option<Timer> {
-        let reading = self.may_read();
-        let work = self.work.as_mut()?;
-        let idle = reading && work.is_stored();
-        work.clock.poll(reading, idle, cx)
+    /// The end of a turn: what the session keeps takes its part of the budget, and one that keeps nothing owns nothing.
+    fn settle(&mut self) {
+        let host = &self.guard.host;
+        match self.work.take_if(|work| work.is_done()) {
+            Some(work) => host.take_back(work),
+            None => self.work.iter_mut().for_each(|work| work.hold(host.budget(self.phase))),
+        }
     }
 
     fn time_is_up(&mut self, timer: Timer, ctx: &mut Context<Self>) {
@@ -206,6 +247,8 @@ impl Session {
                     "the frame was not finished in time",
                 );
             }
+            Timer::Room => self.refuse_for_lack_of_room(ctx),
+            Timer::Look => self.look_after_peer(),
             Timer::Idle => self.close(Closing::LastWordsAndLinger, Ended::IdleTimeout, ""),
             Timer::Store => self.uplink_takes_too_long(),
             Timer::Write => {
@@ -236,16 +279,21 @@ impl Session {
         }
         self.guard.ends(reason, detail.to_string());
         self.closing = Some(closing);
+        self.idle_at = Moment::NEVER;
         let write_timeout = self.host().setup.settings.write_timeout;
+        let is_stored = self.work().is_stored();
+        let last_words = self.after(if is_stored { write_timeout } else { STORE + write_timeout });
         let work = self.work();
-        let last_words = if work.is_stored() { write_timeout } else { STORE + write_timeout };
-        work.input = Vec::new();
-        work.skipping = None;
-        work.look_up = None;
-        for timer in [Timer::Auth, Timer::LookUp, Timer::Frame, Timer::Idle] {
+        work.stop_decoding();
+        for timer in [Timer::Auth, Timer::LookUp, Timer::Frame, Timer::Room, Timer::Look] {
             work.clock.clear(timer);
         }
         work.clock.set(Timer::Close, last_words);
+    }
+
+    /// The moment that is so far away.
+    fn after(&self, time: Duration) -> Moment {
+        self.host().roll.after(time)
     }
 
     fn host(&self) -> &Host {
@@ -255,12 +303,6 @@ impl Session {
     fn work(&mut self) -> &mut Work {
         let host = &self.guard.host;
         self.work.get_or_insert_with(|| host.lend())
-    }
-
-    fn give_work_back(&mut self) {
-        if let Some(work) = self.work.take_if(|work| work.is_done()) {
-            self.guard.host.take_back(work);
-        }
     }
 }
 

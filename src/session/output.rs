@@ -7,14 +7,12 @@ use std::task::{Context as TaskContext, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::clock::Timer;
+use super::work::Paused;
 use super::{Closing, Session};
 use crate::logging::escape;
 
-/// How many reads are discarded in a row, before the others of the thread have a turn.
-const DISCARDS: usize = 8;
-
 impl Session {
-    /// Writes what can leave. Whether that made room for bytes that wait to be decoded.
+    /// Writes what can leave. Whether bytes may be read or decoded that had to wait for that.
     pub(super) fn poll_write(&mut self, cx: &mut TaskContext<'_>) -> bool {
         if self.work.as_ref().is_none_or(|work| work.answers.out().is_empty()) {
             return false;
@@ -24,7 +22,6 @@ impl Session {
             self.taken_over(by);
             return true;
         }
-        let write_timeout = self.host().setup.settings.write_timeout;
         let Some(work) = self.work.as_mut() else {
             return false;
         };
@@ -32,7 +29,8 @@ impl Session {
         while !work.answers.out().is_empty() {
             match Pin::new(&mut self.stream).poll_write(cx, work.answers.out()) {
                 Poll::Pending => {
-                    work.clock.start(Timer::Write, write_timeout);
+                    let host = &self.guard.host;
+                    work.clock.start(Timer::Write, host.roll.after(host.setup.settings.write_timeout));
                     break;
                 }
                 Poll::Ready(Ok(written)) => {
@@ -47,7 +45,9 @@ impl Session {
                 }
             }
         }
-        wrote && self.work.as_ref().is_some_and(|work| work.paused) && self.may_read()
+        let is_paused = self.work.as_ref().is_some_and(|work| matches!(work.paused, Some(Paused::Own)));
+        // Without room a session is not read before its answers have left.
+        wrote && (is_paused || !self.host().budget(self.phase).has_room())
     }
 
     /// Ready when a session that closes is done with it.
@@ -66,7 +66,7 @@ impl Session {
                 let _ = ready!(Pin::new(&mut self.stream).poll_shutdown(cx));
                 self.closing = Some(Closing::Lingering);
                 self.guard.sign_off();
-                let linger = self.host().setup.linger;
+                let linger = self.after(self.host().setup.linger);
                 self.work().clock.set(Timer::Close, linger);
                 self.discard(cx)
             }
@@ -77,12 +77,10 @@ impl Session {
     fn discard(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         let host = Rc::clone(&self.guard.host);
         let mut buffer = host.buffer();
-        for _ in 0..DISCARDS {
-            let mut buffer = ReadBuf::new(&mut buffer);
-            let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
-            if read.is_err() || buffer.filled().is_empty() {
-                return Poll::Ready(());
-            }
+        let mut buffer = ReadBuf::new(&mut buffer);
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
+        if read.is_err() || buffer.filled().is_empty() {
+            return Poll::Ready(());
         }
         cx.waker().wake_by_ref();
         Poll::Pending

@@ -1,5 +1,6 @@
 //! SEND: data for the uplink.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
@@ -58,6 +59,15 @@ impl Session {
         self.work().answers.word(Reply::SendFailure);
     }
 
+    /// A SEND for which there was no room in time. A one-shot ends with its answer.
+    pub(super) fn refuse_send(&mut self, mode: Mode) {
+        self.guard.frames += 1;
+        self.not_stored();
+        if mode == Mode::OneShot {
+            self.close(Closing::LastWordsAndLinger, Ended::OneShot, "no room");
+        }
+    }
+
     /// The id of a one-shot is known: its record goes to the uplink, and the answer is the last word.
     pub(super) fn store_one_shot(&mut self, client: ClientId) {
         self.work().answers.send();
@@ -70,7 +80,6 @@ impl Session {
     /// be waited for.
     pub(super) fn hand_over(&mut self) -> bool {
         let Some(work) = self.work.as_mut().filter(|work| !work.batch.is_empty()) else { return false };
-        work.batch.hold(&self.guard.host.setup.budget);
         match self.guard.client() {
             Some(client) if work.storing.is_none() => self.store(client.clone(), Mode::Session),
             _ => false,
@@ -82,13 +91,14 @@ impl Session {
             Origin { client, peer: self.guard.peer, listener: Arc::clone(&self.guard.listener), mode };
         let work = self.work.get_or_insert_with(|| self.guard.host.lend());
         let (records, cost) = (work.batch.len(), work.batch.cost());
+        work.batch.hold(self.guard.host.budget(self.phase));
         let handed_over =
             self.guard.while_current(|| self.guard.host.setup.store.store(&origin, &mut work.batch));
         match handed_over {
             Ok(Storing::Now(stored)) => self.stored(records, stored),
             Ok(Storing::Later(stored)) => {
                 work.storing = Some(BeingStored { stored, records, cost });
-                work.clock.set(Timer::Store, STORE);
+                work.clock.set(Timer::Store, self.guard.host.roll.after(STORE));
                 return true;
             }
             Err(by) => self.taken_over(by),
@@ -101,7 +111,7 @@ impl Session {
         let Some(storing) = self.work.as_mut().and_then(|work| work.storing.as_mut()) else {
             return false;
         };
-        let Poll::Ready(stored) = storing.stored.as_mut().poll(cx) else {
+        let Poll::Ready(stored) = Pin::new(&mut storing.stored).poll(cx) else {
             return false;
         };
         self.uplink_answered(stored);
@@ -120,12 +130,9 @@ impl Session {
     }
 
     fn uplink_answered(&mut self, stored: Result<(), NotStored>) {
-        let idle_timeout = self.idle_timeout();
+        self.is_not_idle();
         let work = self.work();
         work.clock.clear(Timer::Store);
-        if let Some(idle_timeout) = idle_timeout {
-            work.clock.set(Timer::Idle, idle_timeout);
-        }
         if let Some(BeingStored { records, .. }) = work.storing.take() {
             self.stored(records, stored);
         }

@@ -2,6 +2,7 @@
 //! else is at rest. So `at_rest` is no guess, and what happens at a deadline happens exactly then.
 
 mod clocks;
+mod edges;
 mod pressure;
 mod scripts;
 mod takeover;
@@ -14,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::access::Permits;
+use crate::access::{Budget, Permits};
 use crate::config;
 use crate::credentials::{Checking, Credentials, Denied, Unknown};
 use crate::faults::Faults;
@@ -23,8 +24,8 @@ use crate::protocol::{ClientId, Frame, Mode};
 use crate::registry::{Registry, Table};
 use crate::stats::{Stats, Totals};
 use crate::supervisor::Name;
-use crate::uplink::store::{Batch, NotStored, Origin, Store, Storing};
-use crate::uplink::{Budget, Uplink};
+use crate::uplink::Uplink;
+use crate::uplink::store::{Batch, NotStored, Origin, Store, Storing, promise};
 
 /// Longer than every deadline of a session.
 const FOREVER: Duration = Duration::from_secs(3600);
@@ -42,6 +43,7 @@ struct Rig {
     // The actor lives as long as its address.
     _uplink: Addr<Uplink>,
     budget: Budget,
+    strangers: Budget,
 }
 
 impl Rig {
@@ -53,7 +55,7 @@ impl Rig {
     /// The same, where all sessions together may have so many bytes unanswered.
     fn with_budget(budget: usize, change: impl FnOnce(&mut config::Session)) -> Self {
         tokio::time::pause();
-        let budget = Budget::new(budget);
+        let (strangers, budget) = (Budget::new(budget), Budget::new(budget));
         let mut settings = config::Session::default();
         change(&mut settings);
         let (known, store) = (watch::Sender::new(true), TestStore::default());
@@ -73,10 +75,11 @@ impl Rig {
             registry,
             store: Arc::new(store.clone()),
             budget: budget.clone(),
+            strangers: strangers.clone(),
             open: Arc::clone(&open),
             faults,
         });
-        Self { stats, open, permits: Permits::new(100), store, known, _uplink: uplink, budget }
+        Self { stats, open, permits: Permits::new(100), store, known, _uplink: uplink, budget, strangers }
     }
 
     /// A device on a pipe that holds so many bytes in each direction.
@@ -91,8 +94,7 @@ impl Rig {
         let (near, far) = duplex(pipe);
         let Connection { stream, peer, listener, permit } = self.connection(far);
         let guard = Guard::new(Host::present().unwrap(), listener, peer, permit);
-        let session = Session { stream, guard, phase: Phase::New, work: None, closing: None };
-        (Peer(near), session.start())
+        (Peer(near), Session::new(stream, guard).start())
     }
 
     async fn authenticated(&self, pipe: usize) -> Peer {
@@ -191,13 +193,14 @@ impl Store for TestStore {
     fn store(&self, _: &Origin, batch: &mut Batch) -> Storing {
         let batch = std::mem::take(batch);
         self.batches.lock().unwrap().push(batch.iter().map(<[u8]>::to_vec).collect());
-        let mut answer = self.answer.subscribe();
-        Storing::Later(Box::pin(async move {
-            let answer = answer.wait_for(Option::is_some).await.unwrap().clone();
+        let (mut answers, (promise, answer)) = (self.answer.subscribe(), promise());
+        actix_rt::spawn(async move {
+            let stored = answers.wait_for(Option::is_some).await.unwrap().clone();
             // Its part of the budget is held until then.
             drop(batch);
-            answer.unwrap()
-        }))
+            promise.keep(stored.unwrap());
+        });
+        Storing::Later(answer)
     }
 }
 

@@ -3,7 +3,6 @@
 //! Sessions hand their records to the store on their own threads. The actor watches over what the store does beside them. The
 //! store outlives it: what is handed over during a restart waits in the store for the next incarnation.
 
-mod budget;
 mod log;
 pub mod sqlite;
 pub mod store;
@@ -18,7 +17,6 @@ use crate::faults::{Faults, Point};
 use crate::supervisor::{Stop, exit};
 use crate::{config, database};
 
-pub use self::budget::{Budget, Held, Ticket};
 pub use self::log::Log;
 
 /// The store that a config asks for.

@@ -4,8 +4,11 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use super::budget::{Budget, Held};
+use tokio::sync::oneshot;
+
+use crate::access::{Budget, Held};
 use crate::protocol::{ClientId, Mode, Reply};
 
 /// Takes what devices send.
@@ -32,7 +35,37 @@ pub enum Storing {
     /// It is known at once.
     Now(Result<(), NotStored>),
     /// It will be known. The session drops this when it ends; that takes nothing back.
-    Later(Pin<Box<dyn Future<Output = Result<(), NotStored>> + Send>>),
+    Later(Answer),
+}
+
+/// The answer to a batch that is still to be stored.
+#[derive(Debug)]
+pub struct Answer(oneshot::Receiver<Result<(), NotStored>>);
+
+/// Owes the answer to a batch. Dropped without one, nothing of the batch is safe.
+#[derive(Debug)]
+pub struct Promise(oneshot::Sender<Result<(), NotStored>>);
+
+/// An answer, and the promise of it.
+pub fn promise() -> (Promise, Answer) {
+    let (promise, answer) = oneshot::channel();
+    (Promise(promise), Answer(answer))
+}
+
+impl Promise {
+    /// Answers. The session may be gone.
+    pub fn keep(self, stored: Result<(), NotStored>) {
+        let _ = self.0.send(stored);
+    }
+}
+
+impl Future for Answer {
+    type Output = Result<(), NotStored>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answered = ready!(Pin::new(&mut self.0).poll(cx));
+        Poll::Ready(answered.unwrap_or_else(|_| Err(NotStored("the store failed over it".into()))))
+    }
 }
 
 /// Nothing of the batch is safe.
@@ -53,8 +86,8 @@ pub struct Origin {
     pub mode: Mode,
 }
 
-/// What a record takes beside its data: its end in the batch, then its answer.
-const RECORD: usize = size_of::<usize>() + Reply::SendFailure.word().len();
+/// What a batch takes beside its records: itself, its origin, its place in the queue and its answer.
+const ENTRY: usize = 256;
 
 /// The data of some SENDs, in order, in one piece of memory.
 #[derive(Debug, Default)]
@@ -92,15 +125,17 @@ impl Batch {
         self.bytes.len()
     }
 
-    /// What it takes of a session's bound, and of the budget.
+    /// What it takes of a session's bound: its memory, and the longest answers that will take its place.
     pub fn cost(&self) -> usize {
-        self.bytes.len() + self.ends.len() * RECORD
+        match self.len() {
+            0 => 0,
+            records => ENTRY + self.capacity() + records * Reply::SendFailure.word().len(),
+        }
     }
 
-    /// Holds its part of the budget, until it is cleared or dropped.
+    /// Holds its part of `budget`, until it is cleared or dropped.
     pub fn hold(&mut self, budget: &Budget) {
-        let cost = self.cost();
-        self.held.get_or_insert_with(|| Held::nothing(budget.clone())).raise_to(cost);
+        self.held = Some(budget.hold(self.cost()));
     }
 
     /// Forgets the data and keeps the memory.
@@ -108,6 +143,12 @@ impl Batch {
         self.bytes.clear();
         self.ends.clear();
         self.held = None;
+    }
+
+    /// Lets go of memory that the data does not need.
+    pub fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.ends.shrink_to_fit();
     }
 
     /// Bytes of memory held.

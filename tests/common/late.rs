@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
 use trap_server::credentials::{Checking, Credentials, Denied};
 use trap_server::protocol::{ClientId, Mode};
-use trap_server::uplink::store::{Batch, NotStored, Origin, Store, Storing};
+use trap_server::uplink::store::{Batch, NotStored, Origin, Store, Storing, promise};
 
 use super::eventually;
 
@@ -51,8 +51,9 @@ impl Store for LateStore {
         let client = origin.client.as_str().to_owned();
         self.handed.lock().unwrap().push(Handed { client, mode: origin.mode, records });
         batch.clear();
-        let answer = self.unanswered.ask();
-        Storing::Later(Box::pin(async { answer.await.unwrap_or(Err(not_stored("the test is over"))) }))
+        let (promise, answer) = promise();
+        self.unanswered.ask(|stored| promise.keep(stored));
+        Storing::Later(answer)
     }
 }
 
@@ -86,7 +87,8 @@ impl LateCredentials {
 impl Credentials for LateCredentials {
     fn check(&self, client: &ClientId) -> Checking {
         self.asked.lock().unwrap().push(client.as_str().to_owned());
-        let answer = self.unanswered.ask();
+        let (tell, answer) = oneshot::channel();
+        self.unanswered.ask(|known| drop(tell.send(known)));
         Box::pin(async { answer.await.unwrap_or(Err(Denied::Unavailable("the test is over".into()))) })
     }
 }
@@ -95,32 +97,29 @@ impl Credentials for LateCredentials {
 struct Queue<T>(Arc<Mutex<Questions<T>>>);
 
 struct Questions<T> {
-    waiting: Vec<oneshot::Sender<T>>,
+    waiting: Vec<Box<dyn FnOnce(T) + Send>>,
     always: Option<T>,
 }
 
 impl<T: Clone> Queue<T> {
-    fn ask(&self) -> oneshot::Receiver<T> {
-        let (sender, receiver) = oneshot::channel();
+    fn ask(&self, answered: impl FnOnce(T) + Send + 'static) {
         let mut questions = self.0.lock().unwrap();
         match questions.always.clone() {
-            // Whoever asked may be gone.
-            Some(answer) => drop(sender.send(answer)),
-            None => questions.waiting.push(sender),
+            Some(answer) => answered(answer),
+            None => questions.waiting.push(Box::new(answered)),
         }
-        receiver
     }
 
     async fn answer(&self, answer: T) {
         eventually("a question", || !self.0.lock().unwrap().waiting.is_empty()).await;
         let question = self.0.lock().unwrap().waiting.remove(0);
-        let _ = question.send(answer);
+        question(answer);
     }
 
     fn answer_all(&self, answer: &T) {
         let mut questions = self.0.lock().unwrap();
         questions.always = Some(answer.clone());
-        questions.waiting.drain(..).for_each(|question| drop(question.send(answer.clone())));
+        questions.waiting.drain(..).for_each(|question| question(answer.clone()));
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use trap_server::access::Permits;
+use trap_server::access::{Budget, Permits};
 use trap_server::client::Device;
 use trap_server::config::{ClientPattern, Config, Store};
 use trap_server::faults::Faults;
@@ -21,7 +21,6 @@ use trap_server::registry::Table;
 use trap_server::server::{Running, Server, Stopped};
 use trap_server::session::Open;
 use trap_server::stats::{Stats, Totals};
-use trap_server::uplink::Budget;
 
 use self::raw::Raw;
 
@@ -36,6 +35,7 @@ pub struct TestServer {
     pub table: Table,
     pub open: Arc<Open>,
     pub budget: Budget,
+    pub strangers: Budget,
     pub permits: Permits,
     pub faults: Faults,
     stats: Vec<Arc<Stats>>,
@@ -104,6 +104,7 @@ impl TestServer {
             table: running.table().clone(),
             open: Arc::clone(running.open()),
             budget: running.budget().clone(),
+            strangers: running.strangers().clone(),
             permits: running.permits()[0].clone(),
             faults: running.faults().clone(),
             stats: running.stats().to_vec(),
@@ -137,7 +138,7 @@ impl TestServer {
     pub async fn assert_nothing_is_left(&self) {
         eventually("all sessions have ended", || self.open.count() == 0).await;
         assert!(self.table.is_empty(), "{} rows are left", self.table.len());
-        assert_eq!((self.permits.in_use(), self.budget.used()), (0, 0));
+        assert_eq!((self.permits.in_use(), self.budget.used(), self.strangers.used()), (0, 0, 0));
         assert_eq!((self.totals().sessions, self.totals().authenticated), (0, 0));
         let mut device = self.authenticated("the last one").await;
         device.send(b"still there?").await.unwrap();

@@ -1,7 +1,6 @@
 //! What a session holds, and when it stops reading.
 
 use super::*;
-use crate::uplink::{self, Ticket};
 
 /// Bytes of memory that a session holds beside its own.
 #[derive(Message)]
@@ -26,7 +25,8 @@ async fn the_data_of_a_new_session_is_never_kept() {
     for piece in send(&[0x40; 65_535]).chunks(999) {
         device.send(piece).await;
         at_rest().await;
-        assert_eq!(session.send(Held).await.unwrap(), 0);
+        let held = session.send(Held).await.unwrap();
+        assert!(held < 100, "{held} bytes are held");
     }
     device.expect("send_failure").await;
 }
@@ -156,7 +156,8 @@ async fn while_all_together_have_too_much_unanswered_only_who_sent_nothing_is_re
 
 #[actix::test]
 async fn many_that_wait_for_the_budget_all_get_their_turn_and_the_bound_holds() {
-    let rig = Rig::with_budget(SMALL_BUDGET, |_| {});
+    const BUDGET: usize = 100_000;
+    let rig = Rig::with_budget(BUDGET, |_| {});
     let mut devices = Vec::new();
     for number in 0..50 {
         let mut device = rig.device(64 * 1024);
@@ -165,13 +166,13 @@ async fn many_that_wait_for_the_budget_all_get_their_turn_and_the_bound_holds() 
         devices.push(device);
     }
     rig.store.never_answers();
-    let data = [7; 400];
+    let data = [7; 20_000];
     for (number, device) in devices.iter_mut().enumerate() {
         device.send(&send_as(&format!("known {number}"), &data).repeat(3)).await;
     }
     at_rest().await;
     let held = rig.budget.used();
-    assert!((SMALL_BUDGET..4 * SMALL_BUDGET).contains(&held), "{held} bytes are held");
+    assert!((BUDGET / 2..2 * BUDGET).contains(&held), "{held} bytes are held");
     rig.store.answers(Ok(()));
     for device in &mut devices {
         device.expect("send_oksend_oksend_ok").await;
@@ -204,7 +205,7 @@ async fn a_half_frame_that_waits_for_the_budget_has_no_clock() {
 }
 
 #[actix::test]
-async fn who_leaves_gives_its_part_of_the_budget_back() {
+async fn what_the_store_holds_of_a_session_that_is_gone_takes_room_until_it_is_stored() {
     let rig = Rig::with_budget(SMALL_BUDGET, |_| {});
     let (mut device, session) = rig.device_and_session(64 * 1024);
     device.send(&auth(ID)).await;
@@ -216,17 +217,8 @@ async fn who_leaves_gives_its_part_of_the_budget_back() {
     session.do_send(crate::registry::Kick { by: ([192, 0, 2, 1], 8).into() });
     assert_eq!(device.rest().await, "");
     rig.assert_ended(1, Ended::Takeover).await;
+    assert!(!rig.budget.has_room(), "the store holds it");
+    rig.store.answers(Ok(()));
+    at_rest().await;
     assert_eq!(rig.budget.used(), 0);
-}
-
-#[actix::test]
-async fn a_place_among_those_who_wait_is_not_handed_on_with_what_is_lent() {
-    let rig = Rig::with_budget(SMALL_BUDGET, |_| {});
-    let host = Host::present().unwrap();
-    let (mut work, mut held) = (host.lend(), uplink::Held::nothing(rig.budget.clone()));
-    held.raise_to(SMALL_BUDGET);
-    rig.budget.wake_when_there_is_room(std::task::Waker::noop(), &mut work.ticket);
-    assert_ne!(work.ticket, Ticket::default());
-    host.take_back(work);
-    assert_eq!(host.lend().ticket, Ticket::default());
 }

@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 
 use self::queue::{Entrusted, Queue};
 use self::writer::Writer;
-use super::store::{Batch, NotStored, Origin, Store, Storing, Work};
+use super::store::{Batch, Origin, Store, Storing, Work, promise};
 use crate::config;
 use crate::database::{self, Error, Options, Timestamp};
 use crate::faults::Faults;
@@ -54,12 +54,10 @@ impl Sqlite {
 
 impl Store for Sqlite {
     fn store(&self, origin: &Origin, batch: &mut Batch) -> Storing {
-        let (answer, answered) = oneshot::channel();
+        let (promise, answer) = promise();
         let batch = std::mem::take(batch);
-        self.queue.push(Entrusted { origin: origin.clone(), received_at: Timestamp::now(), batch, answer });
-        Storing::Later(Box::pin(async {
-            answered.await.unwrap_or_else(|_| Err(NotStored("the uplink failed over it".into())))
-        }))
+        self.queue.push(Entrusted { origin: origin.clone(), received_at: Timestamp::now(), batch, promise });
+        Storing::Later(answer)
     }
 
     fn work(&self) -> Option<Work> {

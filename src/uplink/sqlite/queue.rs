@@ -4,17 +4,15 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
 use crate::database::Timestamp;
-use crate::uplink::store::{Batch, NotStored, Origin};
+use crate::uplink::store::{Batch, Origin, Promise};
 
 /// A batch whose answer is owed. Dropped unanswered, it is not stored.
 pub(super) struct Entrusted {
     pub(super) origin: Origin,
     pub(super) received_at: Timestamp,
     pub(super) batch: Batch,
-    pub(super) answer: oneshot::Sender<Result<(), NotStored>>,
+    pub(super) promise: Promise,
 }
 
 /// What was handed over and not taken yet, oldest first.
@@ -141,6 +139,7 @@ impl Room {
 mod tests {
     use super::*;
     use crate::protocol::{ClientId, Mode};
+    use crate::uplink::store::promise;
 
     fn entrusted(records: usize) -> Entrusted {
         let client = ClientId::try_from("a").unwrap();
@@ -148,7 +147,7 @@ mod tests {
             Origin { client, peer: ([127, 0, 0, 1], 1).into(), listener: "trap".into(), mode: Mode::Session };
         let mut batch = Batch::default();
         (0..records).for_each(|_| batch.push(b"12345"));
-        Entrusted { origin, received_at: Timestamp(0), batch, answer: oneshot::channel().0 }
+        Entrusted { origin, received_at: Timestamp(0), batch, promise: promise().0 }
     }
 
     fn sizes(taken: &[Entrusted]) -> Vec<usize> {

@@ -86,7 +86,7 @@ impl Writer {
         let answer = match stored {
             Ok(()) => {
                 self.storing.works();
-                self.retention.wrote(taken.iter().map(|entrusted| entrusted.batch.cost()).sum());
+                self.retention.wrote(taken.iter().map(|entrusted| entrusted.batch.bytes()).sum());
                 Ok(())
             }
             Err(err) => {
@@ -94,11 +94,10 @@ impl Writer {
                 Err(NotStored(err.to_string()))
             }
         };
-        for Entrusted { batch, answer: tell, .. } in taken {
+        for Entrusted { batch, promise, .. } in taken {
             // First, so that a device that has its answer holds nothing of the budget any more.
             drop(batch);
-            // The session may be gone.
-            let _ = tell.send(answer.clone());
+            promise.keep(answer.clone());
         }
     }
 

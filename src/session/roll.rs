@@ -1,0 +1,160 @@
+//! The sessions of one thread, and when each is to be woken: one coarse timer for all of them, instead of one for each.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Duration;
+
+use slab::Slab;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+/// The grain of all deadlines, in milliseconds.
+const GRAIN: u64 = 32;
+
+/// A moment on the clock of a [`Roll`], counted in grains. It reaches for four years.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Moment(u32);
+
+impl Moment {
+    pub(super) const NEVER: Self = Self(u32::MAX);
+}
+
+pub(super) struct Roll {
+    start: Instant,
+    sessions: RefCell<Slab<Listed>>,
+    /// Nobody is to be woken before.
+    next: Cell<Moment>,
+    earlier: Notify,
+}
+
+struct Listed {
+    waker: Waker,
+    wake_at: Moment,
+}
+
+impl Roll {
+    /// A roll whose timer runs on the present thread.
+    pub(super) fn start() -> Rc<Self> {
+        let roll = Rc::new(Self {
+            start: Instant::now(),
+            sessions: RefCell::default(),
+            next: Cell::new(Moment::NEVER),
+            earlier: Notify::new(),
+        });
+        actix_rt::spawn(Rc::clone(&roll).run());
+        roll
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        self.moment(self.start.elapsed().as_millis() / u128::from(GRAIN))
+    }
+
+    /// The first moment that is so far away.
+    pub(super) fn after(&self, time: Duration) -> Moment {
+        self.moment(self.start.elapsed().saturating_add(time).as_millis().div_ceil(u128::from(GRAIN)))
+    }
+
+    fn moment(&self, grains: u128) -> Moment {
+        Moment(u32::try_from(grains).unwrap_or(u32::MAX))
+    }
+
+    pub(super) fn list(&self, session: &Waker) -> Option<u32> {
+        let listed = Listed { waker: session.clone(), wake_at: Moment::NEVER };
+        // A process has fewer descriptors than that.
+        u32::try_from(self.sessions.borrow_mut().insert(listed)).ok()
+    }
+
+    pub(super) fn strike_off(&self, listed: u32) {
+        self.sessions.borrow_mut().try_remove(listed as usize);
+    }
+
+    /// When to wake a session, instead of what was said before.
+    pub(super) fn wake_at(&self, listed: u32, moment: Moment) {
+        let mut sessions = self.sessions.borrow_mut();
+        let Some(session) = sessions.get_mut(listed as usize) else { return };
+        session.wake_at = moment;
+        if moment < self.next.get() {
+            self.next.set(moment);
+            self.earlier.notify_one();
+        }
+    }
+
+    pub(super) fn wake_all(&self) {
+        self.sessions.borrow().iter().for_each(|(_, session)| session.waker.wake_by_ref());
+    }
+
+    async fn run(self: Rc<Self>) {
+        loop {
+            let next = self.next.get();
+            if next == Moment::NEVER {
+                self.earlier.notified().await;
+                continue;
+            }
+            let at = self.start + Duration::from_millis(u64::from(next.0) * GRAIN);
+            tokio::select! {
+                () = sleep_until(at) => self.ring(),
+                () = self.earlier.notified() => {}
+            }
+        }
+    }
+
+    /// Wakes the sessions whose moment has come. What was put off since is only found here.
+    fn ring(&self) {
+        let (now, mut next) = (self.now(), Moment::NEVER);
+        for (_, session) in self.sessions.borrow_mut().iter_mut() {
+            if session.wake_at <= now {
+                session.wake_at = Moment::NEVER;
+                session.waker.wake_by_ref();
+            }
+            next = next.min(session.wake_at);
+        }
+        self.next.set(next);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use tokio::time::{pause, sleep};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[actix::test]
+    async fn each_is_woken_at_its_moment_and_not_before() {
+        pause();
+        let roll = Roll::start();
+        let woken: [Arc<Woken>; 3] = Default::default();
+        let listed = woken.each_ref().map(|woken| roll.list(&Waker::from(Arc::clone(woken))).unwrap());
+        let counts = || woken.each_ref().map(|woken| woken.0.load(Ordering::SeqCst));
+        let secs = Duration::from_secs;
+        roll.wake_at(listed[0], roll.after(secs(10)));
+        roll.wake_at(listed[1], roll.after(secs(5)));
+        roll.wake_at(listed[2], roll.after(secs(2)));
+        sleep(secs(1)).await;
+        roll.wake_at(listed[2], Moment::NEVER);
+        roll.wake_at(listed[1], roll.after(secs(8)));
+        sleep(Duration::from_millis(7990)).await;
+        assert_eq!(counts(), [0, 0, 0]);
+        sleep(Duration::from_millis(50)).await;
+        assert_eq!(counts(), [0, 1, 0]);
+        sleep(secs(1)).await;
+        assert_eq!(counts(), [1, 1, 0]);
+        sleep(secs(100)).await;
+        roll.strike_off(listed[0]);
+        roll.wake_all();
+        assert_eq!(counts(), [1, 2, 1]);
+    }
+}
