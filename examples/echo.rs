@@ -15,7 +15,7 @@ use log::{LevelFilter, info};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
-use trap_server::access::{Permit, Permits};
+use trap_server::access::{Permits, Place, Places};
 use trap_server::config;
 use trap_server::faults::Faults;
 use trap_server::listener::{self, Connection, Door, Listener, Stream, Worker};
@@ -51,7 +51,12 @@ pub fn serve(bind: SocketAddr, deadline: Duration) -> io::Result<Serving> {
     let socket = Arc::new(listener::bind(&config)?);
     let address = socket.local_addr()?;
     let start_session = Arc::new(move |connection| Echo::start(connection, deadline));
-    let door = Arc::new(Door::new(&config.name, config.access, Permits::new(1000), start_session));
+    let door = Arc::new(Door::new(
+        &config.name,
+        config.access,
+        Places::new(Permits::new(1000), 1000),
+        start_session,
+    ));
     let workers = vec![Worker { arbiter: Arbiter::try_new()?.handle(), stats: Arc::new(Stats::default()) }];
     let (supervisor, gave_up) = Supervisor::new(Intensity::new(10, Duration::from_secs(60)));
     let supervisor = supervisor.child("listener", move || {
@@ -63,9 +68,9 @@ pub fn serve(bind: SocketAddr, deadline: Duration) -> io::Result<Serving> {
     Ok(Serving { address, gave_up, link })
 }
 
-/// One connection. However it ends, its permit goes back.
+/// One connection. However it ends, its place is free again.
 struct Echo {
-    _permit: Permit,
+    _place: Place,
 }
 
 impl Actor for Echo {
@@ -73,9 +78,11 @@ impl Actor for Echo {
 }
 
 impl Echo {
-    fn start(Connection { stream, peer, permit, .. }: Connection, deadline: Duration) {
+    fn start(Connection { stream, peer, mut place, .. }: Connection, deadline: Duration) {
         Self::create(|ctx| {
-            let this = Self { _permit: permit };
+            // Nobody has to say who it is.
+            place.settle();
+            let this = Self { _place: place };
             ctx.spawn(echo(stream, deadline).into_actor(&this).map(move |end, _, ctx| {
                 info!("ended peer={peer} {end:?}");
                 ctx.stop();

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::access::{Budget, Permits};
+use crate::access::{Budget, Permits, Places};
 use crate::config::{self, Config};
 use crate::credentials::{self, Credentials, Unknown};
 use crate::database;
@@ -206,7 +206,8 @@ fn listen(
     workers: &[Worker],
     faults: &Faults,
 ) -> Supervisor {
-    let door = Arc::new(Door::new(&config.name, config.access.clone(), permits, Arc::new(session::start)));
+    let places = Places::new(permits, config.max_unauthenticated);
+    let door = Arc::new(Door::new(&config.name, config.access.clone(), places, Arc::new(session::start)));
     let workers: Vec<_> = workers.iter().take(config.acceptors).cloned().collect();
     let faults = faults.clone();
     supervisor.child(format!("{LISTENERS} {}", config.name), move || {

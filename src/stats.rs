@@ -76,6 +76,8 @@ reasons! {
         AuthFailure = "auth_failure",
         /// No complete AUTH in time.
         AuthTimeout = "auth_timeout",
+        /// It had said nothing yet, and another connection needed its place.
+        CrowdedOut = "crowded_out",
         /// A frame was begun and not finished in time.
         FrameTimeout = "frame_timeout",
         /// Nothing came for longer than allowed.

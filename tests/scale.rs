@@ -165,6 +165,35 @@ async fn one_more_than_allowed_is_closed_and_a_free_place_is_taken_again() {
     server.assert_nothing_is_left().await;
 }
 
+#[tokio::test]
+async fn strangers_that_say_nothing_keep_no_device_out() {
+    const PLACES: usize = 40;
+    const STRANGERS: usize = 10;
+    let server = TestServer::start("strangers", |config| {
+        config.listeners[0].max_connections = PLACES;
+        config.listeners[0].max_unauthenticated = STRANGERS;
+        config.session.auth_timeout = PATIENCE;
+    });
+    let mut strangers = Vec::new();
+    for _ in 0..2 * PLACES {
+        strangers.push(server.raw().await);
+    }
+    let crowded_out = || server.totals().ended(Ended::CrowdedOut);
+    eventually("the oldest have made room", || crowded_out() as usize == 2 * PLACES - STRANGERS).await;
+    assert_eq!(server.permits.in_use(), STRANGERS);
+    // Devices take all the places, those of strangers too.
+    let mut devices = Vec::new();
+    for number in 0..PLACES {
+        devices.push(server.authenticated(&format!("device{number}")).await);
+    }
+    eventually("no stranger is left", || server.open.count() == PLACES).await;
+    assert_eq!(crowded_out() as usize, 2 * PLACES);
+    assert_eq!(server.totals().refused(Refused::Full), 0);
+    assert_turned_away(&mut server.device().await).await;
+    drop((devices, strangers));
+    server.assert_nothing_is_left().await;
+}
+
 /// A device that connects from this address.
 async fn device_from(source: IpAddr, server: SocketAddr) -> Device {
     let socket = TcpSocket::new_v4().unwrap();

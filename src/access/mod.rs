@@ -5,11 +5,14 @@
 //! | [`budget`] | a bound on the memory that many share, granted in the order of asking |
 //! | [`rules`] | lists of `allow` and `deny`, of which the first match decides |
 //! | [`permit`] | a bound on what is out at once, given back by `Drop` |
+//! | [`places`] | the places of a listener, and how many of them strangers may take |
 
 pub mod budget;
 pub mod permit;
+pub mod places;
 pub mod rules;
 
 pub use budget::{Budget, Held, Ticket};
 pub use permit::{Permit, Permits};
+pub use places::{Place, Places};
 pub use rules::{BadRule, Rules};

@@ -34,6 +34,7 @@ impl Display for Listener {
         line(f, "bind", self.bind)?;
         line(f, "acceptors", self.acceptors)?;
         line(f, "max_connections", self.max_connections)?;
+        line(f, "max_unauthenticated", self.max_unauthenticated)?;
         line(f, "backlog", self.backlog)?;
         line(f, "nodelay", if self.nodelay { "on" } else { "off" })?;
         line(f, "keepalive", OrOff(self.keepalive))?;
@@ -159,5 +160,5 @@ impl Display for OrOff {
 }
 
 fn line(f: &mut fmt::Formatter<'_>, key: &str, value: impl Display) -> fmt::Result {
-    writeln!(f, "  {key:<16}{value}")
+    writeln!(f, "  {key:<20}{value}")
 }

@@ -132,6 +132,7 @@ fn listener(section: &mut Section<'_>) -> Placed {
     let bind_at = section.set("bind", &mut listener.bind, bind);
     section.set("acceptors", &mut listener.acceptors, count(ACCEPTORS));
     section.set("max_connections", &mut listener.max_connections, count(CONNECTIONS));
+    section.set("max_unauthenticated", &mut listener.max_unauthenticated, count(CONNECTIONS));
     section.set("backlog", &mut listener.backlog, count(BACKLOG));
     section.set("nodelay", &mut listener.nodelay, flag);
     section.set("keepalive", &mut listener.keepalive, seconds_or_off(KEEPALIVE));

@@ -134,6 +134,8 @@ pub struct Listener {
     pub acceptors: usize,
     /// Connections open at once, at least 1.
     pub max_connections: usize,
+    /// Connections that may be open without having authenticated. With more, the oldest one that has said nothing is closed.
+    pub max_unauthenticated: usize,
     /// Connections that the kernel keeps until they are accepted; fits an `i32`.
     pub backlog: u32,
     /// Whether small answers leave at once (`TCP_NODELAY`).
@@ -151,6 +153,7 @@ impl Default for Listener {
             bind: SocketAddr::from(([0, 0, 0, 0], 5000)),
             acceptors: 8,
             max_connections: 100_000,
+            max_unauthenticated: 10_000,
             backlog: 512,
             nodelay: true,
             keepalive: Some(Duration::from_secs(60)),

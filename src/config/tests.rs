@@ -20,6 +20,7 @@ name = "lan_6"
 bind = "[::1]:6000"
 acceptors = 2
 max_connections = 10
+max_unauthenticated = 5
 backlog = 64
 nodelay = false
 keepalive = "0s"
@@ -65,6 +66,7 @@ fn other() -> Config {
         bind: "[::1]:6000".parse().unwrap(),
         acceptors: 2,
         max_connections: 10,
+        max_unauthenticated: 5,
         backlog: 64,
         nodelay: false,
         keepalive: None,
@@ -160,68 +162,70 @@ fn every_key_has_an_effect() {
 fn a_config_tells_what_it_means() {
     let expected = "\
 server
-  workers         3
-  shutdown        1s 500ms
+  workers             3
+  shutdown            1s 500ms
 supervisor
-  max_restarts    0
-  within          1m
+  max_restarts        0
+  within              1m
 listener lan_6
-  bind            [::1]:6000
-  acceptors       2
-  max_connections 10
-  backlog         64
-  nodelay         off
-  keepalive       off
-  access          allow 10.0.0.0/8, deny all
+  bind                [::1]:6000
+  acceptors           2
+  max_connections     10
+  max_unauthenticated 5
+  backlog             64
+  nodelay             off
+  keepalive           off
+  access              allow 10.0.0.0/8, deny all
 listener wan-2
-  bind            0.0.0.0:7000
-  acceptors       8
-  max_connections 100000
-  backlog         512
-  nodelay         on
-  keepalive       1m
-  access          allow all
+  bind                0.0.0.0:7000
+  acceptors           8
+  max_connections     100000
+  max_unauthenticated 10000
+  backlog             512
+  nodelay             on
+  keepalive           1m
+  access              allow all
 session
-  auth_timeout    1s
-  frame_timeout   2s
-  write_timeout   3s
-  idle_timeout    1h 30m
-  max_frame       16 bytes
-  max_unanswered  1.0 MiB
-  duplicate       reject
+  auth_timeout        1s
+  frame_timeout       2s
+  write_timeout       3s
+  idle_timeout        1h 30m
+  max_frame           16 bytes
+  max_unanswered      1.0 MiB
+  duplicate           reject
 credentials
-  source          postgres
-  timeout         3s
-  cache_time      off
-  cache_size      5
-  url             postgresql://u@h/d
-  max_unknown     0
+  source              postgres
+  timeout             3s
+  cache_time          off
+  cache_size          5
+  url                 postgresql://u@h/d
+  max_unknown         0
 uplink
-  store           log
-  path            /var/lib/trap/x.db
-  max_unanswered  1.0 GiB
+  store               log
+  path                /var/lib/trap/x.db
+  max_unanswered      1.0 GiB
 log
-  level           debug
-  stats_every     off
+  level               debug
+  stats_every         off
 ";
     assert_eq!(other().to_string(), expected);
     let nobody = parse("[credentials]\nclients = []").unwrap();
-    assert!(nobody.to_string().contains("  clients         nobody\n"));
+    assert!(nobody.to_string().contains("  clients             nobody\n"));
     let (default, list) =
-        (Config::default().to_string(), "  clients         client0012\n  max_unknown     1000\n");
+        (Config::default().to_string(), "  clients             client0012\n  max_unknown         1000\n");
     assert!(default.contains(list), "{default}");
     let uplink = "\
 uplink
-  store           sqlite
-  path            data/trap.db
-  synchronous     full
-  batch_records   4096
-  batch_bytes     4.0 MiB
-  batch_time      5ms
-  lock_timeout    5s
-  max_age         off
-  max_size        off
-  max_unanswered  64.0 MiB
+  store               sqlite
+  path                data/trap.db
+  synchronous         full
+  batch_records       4096
+  batch_bytes         4.0 MiB
+  batch_time          5ms
+  lock_timeout        5s
+  max_age             off
+  max_size            off
+  max_unanswered      64.0 MiB
 ";
     assert!(default.contains(uplink), "{default}");
 }

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use super::exhaustion::Exhaustion;
 use super::refusals::Refusals;
 use super::stream::Stream;
-use crate::access::{Permit, Permits, Rules};
+use crate::access::{Place, Places, Rules};
 use crate::stats::{Refused, Stats};
 
 /// A client that was let in.
@@ -20,8 +20,9 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// The name of the listener that took it.
     pub listener: Arc<str>,
-    /// Its place among the listener's `max_connections`, free again when this is dropped.
-    pub permit: Permit,
+    /// Its place among the listener's `max_connections`, free again when this is dropped. It is a stranger's, and may be lost
+    /// to another one, until [`Place::settle`] is called.
+    pub place: Place,
 }
 
 /// Starts a session on the thread that it is called on. It only spawns: a listener does not wait for a client.
@@ -33,26 +34,26 @@ pub struct Door {
     pub(super) refusals: Refusals,
     pub(super) exhaustion: Exhaustion,
     rules: Rules,
-    permits: Permits,
+    places: Places,
     start_session: StartSession,
 }
 
 impl Door {
-    /// The door of the listener of this name: `rules` say which addresses are admitted, `permits` how many may be inside,
+    /// The door of the listener of this name: `rules` say which addresses are admitted, `places` how many may be inside,
     /// and `start_session` makes something of those who are.
-    pub fn new(listener: &str, rules: Rules, permits: Permits, start_session: StartSession) -> Self {
+    pub fn new(listener: &str, rules: Rules, places: Places, start_session: StartSession) -> Self {
         let (refusals, exhaustion) = (Refusals::default(), Exhaustion::default());
-        Self { listener: listener.into(), refusals, exhaustion, rules, permits, start_session }
+        Self { listener: listener.into(), refusals, exhaustion, rules, places, start_session }
     }
 
     /// Lets a client in, or closes its socket.
     pub(super) fn open(&self, stream: TcpStream, peer: SocketAddr, stats: &Stats) {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         match self.admit(peer) {
-            Ok(permit) => {
+            Ok(place) => {
                 stats.accepted.one();
                 let listener = Arc::clone(&self.listener);
-                (self.start_session)(Connection { stream: Stream::Tcp(stream), peer, listener, permit });
+                (self.start_session)(Connection { stream: Stream::Tcp(stream), peer, listener, place });
             }
             Err(reason) => {
                 stats.refuse(reason);
@@ -61,10 +62,10 @@ impl Door {
         }
     }
 
-    fn admit(&self, peer: SocketAddr) -> Result<Permit, Refused> {
+    fn admit(&self, peer: SocketAddr) -> Result<Place, Refused> {
         if !self.rules.admits(peer.ip()) {
             return Err(Refused::Denied);
         }
-        self.permits.try_acquire().ok_or(Refused::Full)
+        self.places.enter().ok_or(Refused::Full)
     }
 }

@@ -92,7 +92,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::access::{Permits, Rules};
+    use crate::access::{Permits, Places, Rules};
     use crate::config;
     use crate::supervisor::{Exit, Link, spawn};
 
@@ -113,7 +113,8 @@ mod tests {
                 config::Listener { bind: "127.0.0.1:0".parse().unwrap(), ..config::Listener::default() };
             let (tell, inside) = unbounded_channel();
             let start_session = Arc::new(move |connection: Connection| tell.send(connection.peer).unwrap());
-            let door = Door::new("test", Rules::default(), Permits::new(1000), start_session);
+            let door =
+                Door::new("test", Rules::default(), Places::new(Permits::new(1000), 1000), start_session);
             let worker = |_| Worker { arbiter: Arbiter::new().handle(), stats: Arc::default() };
             Self {
                 socket: Arc::new(bind(&config).unwrap()),

@@ -113,6 +113,7 @@ impl Session {
 
     fn look_up(&mut self, look_up: LookUp) {
         self.phase = Phase::LookingUp;
+        self.guard.looks_up();
         let deadline = self.after(self.host().setup.look_up_timeout + REGISTRY);
         let work = self.work();
         work.look_up = Some(look_up);

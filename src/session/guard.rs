@@ -10,7 +10,7 @@ use log::{Level, info, log};
 
 use super::host::Host;
 use super::roll::Moment;
-use crate::access::Permit;
+use crate::access::Place;
 use crate::protocol::ClientId;
 use crate::registry::Registration;
 use crate::stats::Ended;
@@ -18,7 +18,7 @@ use crate::stats::Ended;
 /// Whose lines these are, to a reader of the log.
 const TARGET: &str = "trap_server::session";
 
-/// Who a session is, and what it holds: its permit, its row of the registry, its place in the counts. Dropped, it gives all
+/// Who a session is, and what it holds: its place, its row of the registry, its part of the counts. Dropped, it gives all
 /// of it back and writes the session's last line, after a panic too.
 pub(super) struct Guard {
     pub(super) host: Rc<Host>,
@@ -29,7 +29,7 @@ pub(super) struct Guard {
     listed: Option<u32>,
     since: Instant,
     end: Option<Box<End>>,
-    permit: Option<Permit>,
+    place: Option<Place>,
 }
 
 struct End {
@@ -38,7 +38,7 @@ struct End {
 }
 
 impl Guard {
-    pub(super) fn new(host: Rc<Host>, listener: Arc<str>, peer: SocketAddr, permit: Permit) -> Self {
+    pub(super) fn new(host: Rc<Host>, listener: Arc<str>, peer: SocketAddr, place: Place) -> Self {
         host.setup.open.enter();
         info!(target: TARGET, "connected listener={listener} peer={peer}");
         Self {
@@ -50,7 +50,7 @@ impl Guard {
             listed: None,
             since: Instant::now(),
             end: None,
-            permit: Some(permit),
+            place: Some(place),
         }
     }
 
@@ -66,7 +66,18 @@ impl Guard {
         self.listed.iter().for_each(|listed| self.host.roll.wake_at(*listed, moment));
     }
 
+    /// Whether the session, a stranger so far, has lost its place to another connection.
+    pub(super) fn is_crowded_out(&self, session: &Waker) -> bool {
+        self.place.as_ref().is_some_and(|place| place.is_lost(session))
+    }
+
+    /// The peer has said who it is, which is looked up now.
+    pub(super) fn looks_up(&mut self) {
+        self.place.iter_mut().for_each(Place::says_who);
+    }
+
     pub(super) fn authenticated(&mut self, registration: Registration) {
+        self.place.iter_mut().for_each(Place::settle);
         self.host.setup.stats.authenticated.one();
         let client = registration.client().as_str();
         info!(target: TARGET, "authenticated listener={} peer={} client={client:?}", self.listener, self.peer);
@@ -133,6 +144,7 @@ const fn level(reason: Ended) -> Level {
         | Ended::IdleTimeout
         | Ended::OneShot
         | Ended::Takeover
+        | Ended::CrowdedOut
         | Ended::Shutdown => Level::Info,
     }
 }
@@ -149,7 +161,7 @@ impl Drop for Guard {
         if let Some(listed) = self.listed {
             self.host.roll.strike_off(listed);
         }
-        drop(self.permit.take());
+        drop(self.place.take());
         // Last: when nobody is counted any more, nothing is held any more.
         self.host.setup.open.leave();
     }

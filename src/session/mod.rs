@@ -70,8 +70,8 @@ pub fn start(connection: Connection) {
         error!("no sessions on this thread: {} is closed", connection.peer);
         return;
     };
-    let Connection { stream, peer, listener, permit } = connection;
-    let guard = Guard::new(host, listener, peer, permit);
+    let Connection { stream, peer, listener, place } = connection;
+    let guard = Guard::new(host, listener, peer, place);
     Session::new(stream, guard).start();
 }
 
@@ -160,6 +160,9 @@ impl Session {
     fn turn(&mut self, ctx: &mut Context<Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         self.guard.list(cx.waker());
         self.host().setup.faults.trip(Point::Session);
+        if self.phase == Phase::New && self.guard.is_crowded_out(cx.waker()) {
+            self.close(Closing::Now, Ended::CrowdedOut, "");
+        }
         for _ in 0..ROUNDS {
             // A session that was taken over says nothing, not even what the store answers at this moment.
             if self.closing == Some(Closing::Now) {

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::access::{Budget, Permits};
+use crate::access::{Budget, Permits, Places};
 use crate::config;
 use crate::credentials::{Checking, Credentials, Denied, Unknown};
 use crate::faults::Faults;
@@ -37,7 +37,7 @@ const LOOK_UP: Duration = Duration::from_secs(2);
 struct Rig {
     stats: Arc<Stats>,
     open: Arc<Open>,
-    permits: Permits,
+    places: Places,
     store: TestStore,
     known: watch::Sender<bool>,
     // The actor lives as long as its address.
@@ -79,7 +79,16 @@ impl Rig {
             open: Arc::clone(&open),
             faults,
         });
-        Self { stats, open, permits: Permits::new(100), store, known, _uplink: uplink, budget, strangers }
+        Self {
+            stats,
+            open,
+            places: Places::new(Permits::new(100), 50),
+            store,
+            known,
+            _uplink: uplink,
+            budget,
+            strangers,
+        }
     }
 
     /// A device on a pipe that holds so many bytes in each direction.
@@ -92,8 +101,8 @@ impl Rig {
     /// The same, and the session's address.
     fn device_and_session(&self, pipe: usize) -> (Peer, Addr<Session>) {
         let (near, far) = duplex(pipe);
-        let Connection { stream, peer, listener, permit } = self.connection(far);
-        let guard = Guard::new(Host::present().unwrap(), listener, peer, permit);
+        let Connection { stream, peer, listener, place } = self.connection(far);
+        let guard = Guard::new(Host::present().unwrap(), listener, peer, place);
         (Peer(near), Session::new(stream, guard).start())
     }
 
@@ -110,7 +119,7 @@ impl Rig {
             stream: Stream::Memory(stream),
             peer: ([192, 0, 2, 1], 7).into(),
             listener: "memory".into(),
-            permit: self.permits.try_acquire().unwrap(),
+            place: self.places.enter().unwrap(),
         }
     }
 
@@ -123,7 +132,7 @@ impl Rig {
         timeout(FOREVER, self.open.none()).await.expect("all sessions have ended");
         let totals = self.totals();
         assert_eq!(totals.ended(reason), sessions, "ended {reason}, in all: {totals}");
-        assert_eq!((totals.sessions, totals.authenticated, self.permits.in_use()), (0, 0, 0));
+        assert_eq!((totals.sessions, totals.authenticated, self.places.permits().in_use()), (0, 0, 0));
     }
 }
 

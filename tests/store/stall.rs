@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::child::{CONFIG, Server, command};
+use crate::common::eventually;
 use crate::common::raw::{PING, Raw, auth, send};
 use crate::{rows, server};
 
@@ -103,5 +104,7 @@ async fn nobody_is_forgotten_where_there_is_room_for_a_few_only() {
         });
     }
     load.join_all().await;
-    assert_eq!((server.totals().stored, server.budget.used()), (60 * 500, 0));
+    assert_eq!(server.totals().stored, 60 * 500);
+    // A session lets go of its memory at the end of the turn in which it answers.
+    eventually("nothing is held", || server.budget.used() == 0).await;
 }

@@ -16,7 +16,7 @@ pub(crate) fn stores(config: &Config) -> Result<String, Failure> {
         Store::Log => "the log".into(),
     };
     let credentials = clients::describe(config)?;
-    Ok(format!("stores\n  {:<16}{uplink}\n  {:<16}{credentials}\n", "uplink", "credentials"))
+    Ok(format!("stores\n  {:<20}{uplink}\n  {:<20}{credentials}\n", "uplink", "credentials"))
 }
 
 /// What the SQLite file is like.

@@ -29,6 +29,7 @@ fn values_have_a_type_and_a_range() {
         ),
         ("[[listener]]", "acceptors", "1 1024", "0 1025"),
         ("[[listener]]", "max_connections", "1 1000000000", "0 1000000001"),
+        ("[[listener]]", "max_unauthenticated", "1 1000000000", "0 1000000001"),
         ("[[listener]]", "backlog", "1 65535", "0 65536"),
         ("[[listener]]", "nodelay", "true false", "1 \"true\""),
         ("[[listener]]", "keepalive", "\"0s\" \"1s\" \"32767s\"", "\"32768s\" \"1ms\" \"1.5s\" 60"),
@@ -127,7 +128,7 @@ fn the_messages_say_what_would_be_right() {
             2,
             1,
             "[[listener]] has no key `port`, only name, bind, acceptors, \
-            max_connections, backlog, nodelay, keepalive, access",
+            max_connections, max_unauthenticated, backlog, nodelay, keepalive, access",
         ),
         ("[session]\nmax-frame = 1", 2, 1, "[session] has no key `max-frame`, did you mean `max_frame`?"),
         ("[sesion]\nx = 1", 1, 2, "there is no section `sesion`, did you mean `session`?"),
