@@ -51,7 +51,7 @@ pub fn serve(bind: SocketAddr, deadline: Duration) -> io::Result<Serving> {
     let socket = Arc::new(listener::bind(&config)?);
     let address = socket.local_addr()?;
     let start_session = Arc::new(move |connection| Echo::start(connection, deadline));
-    let door = Arc::new(Door::new(&config.name, config.access, Permits::new(1000), start_session));
+    let door = Arc::new(Door::new(config.name.as_str(), config.access, Permits::new(1000), start_session));
     let workers = vec![Worker { arbiter: Arbiter::try_new()?.handle(), stats: Arc::new(Stats::default()) }];
     let (supervisor, gave_up) = Supervisor::new(Intensity::new(10, Duration::from_secs(60)));
     let supervisor = supervisor.child("listener", move || {

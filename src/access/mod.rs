@@ -4,9 +4,12 @@
 //! |---|---|
 //! | [`rules`] | lists of `allow` and `deny`, of which the first match decides |
 //! | [`permit`] | a bound on what is out at once, given back by `Drop` |
+//! | [`source`] | an address, or the network that stands for it |
 
 pub mod permit;
 pub mod rules;
+pub mod source;
 
 pub use permit::{Permit, Permits};
 pub use rules::{BadRule, Rules};
+pub use source::Source;

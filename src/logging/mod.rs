@@ -7,10 +7,15 @@
 //! | `line` | what a line looks like |
 //! | `escape` | data from outside in a line |
 //! | `outage` | what is out of order for a while, said once |
+//! | `sums` `top` | what strangers can cause at will: the first, and a sum with the busiest source |
+//! | `pace` | how often somebody is worth lines of his own |
 
 mod escape;
 mod line;
 mod outage;
+mod pace;
+mod sums;
+mod top;
 mod writer;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -25,6 +30,8 @@ use log::{Level, LevelFilter, SetLoggerError, debug, error, log_enabled};
 
 pub use escape::escape;
 pub use outage::Outage;
+pub use pace::Pace;
+pub use sums::{Sum, Sums};
 
 use line::Line;
 use writer::{Backlog, Writer};
