@@ -4,6 +4,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `writer` | the buffer that never makes anyone wait, and the thread that empties it |
+//! | `logger` | which records become lines |
 //! | `line` | what a line looks like |
 //! | `escape` | data from outside in a line |
 //! | `outage` | what is out of order for a while, said once |
@@ -12,6 +13,7 @@
 
 mod escape;
 mod line;
+mod logger;
 mod outage;
 mod pace;
 mod sums;
@@ -25,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{env, thread};
 
-use env_logger::{Builder, DEFAULT_FILTER_ENV, DEFAULT_WRITE_STYLE_ENV, Target, WriteStyle};
+use env_logger::DEFAULT_WRITE_STYLE_ENV;
 use log::{Level, LevelFilter, SetLoggerError, debug, error, log_enabled};
 
 pub use escape::escape;
@@ -34,6 +36,7 @@ pub use pace::Pace;
 pub use sums::{Sum, Sums};
 
 use line::Line;
+use logger::Logger;
 use writer::{Backlog, Writer};
 
 /// How long the end of the process waits for the last lines where nobody gave a deadline.
@@ -84,23 +87,10 @@ pub fn start(level: LevelFilter) -> Result<Logging, StartError> {
         Line { colours: has_colours(env::var(DEFAULT_WRITE_STYLE_ENV).as_deref().unwrap_or_default()) };
     let writer = Writer::open(io::stderr(), line)?;
     let backlog = writer.backlog();
-    builder(level, line).target(Target::Pipe(Box::new(writer))).try_init()?;
+    Logger::new(level, line, writer).start()?;
     let logging = Logging { backlog: Arc::clone(&backlog) };
     panic::set_hook(Box::new(move |info| log_panic(info, &backlog)));
     Ok(logging)
-}
-
-fn builder(level: LevelFilter, line: Line) -> Builder {
-    let mut builder = Builder::new();
-    match env::var(DEFAULT_FILTER_ENV) {
-        Ok(filters) if !filters.is_empty() => builder.parse_filters(&filters),
-        _ => builder.filter_level(level),
-    };
-    builder.format(move |out, record| line.write(out, record.level(), record.target(), *record.args()));
-    // Anything else makes env_logger search each line for escape sequences, which takes longer than all the rest.
-    // `Line` writes none but its own.
-    builder.write_style(WriteStyle::Always);
-    builder
 }
 
 fn has_colours(style: &str) -> bool {

@@ -19,8 +19,7 @@ const CAPACITY: usize = 1 << 20;
 /// hundred wake-ups and writes a second.
 const GATHER: Duration = Duration::from_millis(10);
 
-/// The end for the threads that log: each write is one line, ends in a line break, and never waits. Dropping it ends
-/// the writer thread as soon as that has written the rest.
+/// The end for the threads that log. Dropping it ends the writer thread as soon as that has written the rest.
 pub(super) struct Writer {
     backlog: Arc<Backlog>,
 }
@@ -36,21 +35,14 @@ impl Writer {
         Ok(Self { backlog })
     }
 
+    /// Takes a line, which ends in a line break. Never waits.
+    pub(super) fn write(&self, line: &[u8]) {
+        self.backlog.push(line);
+    }
+
     /// What waits to be written, to be asked and flushed from anywhere.
     pub(super) fn backlog(&self) -> Arc<Backlog> {
         Arc::clone(&self.backlog)
-    }
-}
-
-impl io::Write for Writer {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.backlog.push(line);
-        Ok(line.len())
-    }
-
-    /// Does nothing: it is called after each line, by the thread that logs.
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -84,6 +84,17 @@ impl io::Write for Destination {
     }
 }
 
+impl io::Write for Writer {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        Self::write(self, line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn open(destination: impl io::Write + Send + 'static) -> (Writer, Arc<Backlog>) {
     let writer = Writer::open(destination, Line { colours: false }).unwrap();
     let backlog = writer.backlog();
