@@ -1,6 +1,7 @@
 //! The log as a process has it: each test starts this program again, in the part of `child`, and reads its stderr.
 
 use std::env;
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio, exit};
 use std::time::Duration;
 
@@ -48,9 +49,19 @@ fn child() {
             let flushed = logging.flush(Duration::ZERO);
             exit(i32::from(flushed || logging.dropped() == 0));
         }
+        "flood of sessions" => {
+            (0..100_000).for_each(|number| info!(target: "trap_server::session", "line {number}"));
+            info!(target: "trap_server::server", "stats");
+            error!(target: "trap_server::session", "crashed");
+            println!("{LOGGED}");
+            exit(i32::from(!logging.flush(AGES)));
+        }
         _ => unreachable!("{part}"),
     }
 }
+
+/// What a child prints when it has logged, and its log may be read.
+const LOGGED: &str = "logged";
 
 struct Bomb;
 
@@ -159,4 +170,22 @@ fn a_reader_that_stalls_does_not_keep_the_process_from_its_work_or_its_end() {
     let unread = child.stderr.take();
     assert!(child.wait().unwrap().success());
     drop(unread);
+}
+
+#[test]
+fn a_reader_that_stalls_costs_lines_of_sessions_and_none_of_the_server() {
+    let mut child = command("flood of sessions", &[]);
+    let mut child = child.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(output.any(|line| line == LOGGED));
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert!(child.wait().unwrap().success());
+    let lines = lines(&stderr);
+    for line in ["INFO  trap_server::server] stats", "ERROR trap_server::session] crashed"] {
+        assert!(lines.contains(&line), "{line}");
+    }
+    let is_report =
+        |line: &&str| line.ends_with(" session lines were dropped: the reader of the log was too slow");
+    assert!(lines.iter().any(is_report), "{:?}", lines.last());
 }

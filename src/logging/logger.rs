@@ -5,6 +5,7 @@ use std::env;
 use env_logger::{Builder, DEFAULT_FILTER_ENV};
 use log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
 
+use super::lane::Lane;
 use super::line::Line;
 use super::writer::Writer;
 
@@ -49,7 +50,7 @@ impl Log for Logger {
         }
         let mut line = Vec::with_capacity(USUAL);
         if self.line.write(&mut line, record.level(), record.target(), *record.args()).is_ok() {
-            self.writer.write(&line);
+            self.writer.write(Lane::of(record.metadata()), &line);
         }
     }
 

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `writer` | the buffer that never makes anyone wait, and the thread that empties it |
 //! | `logger` | which records become lines |
+//! | `lane` | what a line is about: the server, or single sessions, which go first when there is no room |
 //! | `line` | what a line looks like |
 //! | `escape` | data from outside in a line |
 //! | `outage` | what is out of order for a while, said once |
@@ -12,6 +13,7 @@
 //! | `pace` | how often somebody is worth lines of his own |
 
 mod escape;
+mod lane;
 mod line;
 mod logger;
 mod outage;

@@ -1,3 +1,5 @@
+mod lanes;
+
 use std::collections::VecDeque;
 use std::io::{ErrorKind, PipeReader, Read, Write as _};
 use std::sync::mpsc;
@@ -86,7 +88,7 @@ impl io::Write for Destination {
 
 impl io::Write for Writer {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        Self::write(self, line);
+        Self::write(self, Lane::Server, line);
         Ok(line.len())
     }
 
