@@ -6,7 +6,7 @@ use std::process::{Command, Stdio, exit};
 use std::time::Duration;
 
 use log::{LevelFilter, debug, error, info, warn};
-use trap_server::logging::{self, StartError};
+use trap_server::logging::{self, Claim, Crash, StartError};
 
 const AGES: Duration = Duration::from_secs(60);
 
@@ -39,6 +39,24 @@ fn child() {
             let session = std::thread::Builder::new().name("worker".into());
             assert!(session.spawn(|| panic!("out of\ncheese")).unwrap().join().is_err());
             exit(i32::from(!logging.flush(AGES)));
+        }
+        "claim" => {
+            let claimed = || {
+                let _claim = Claim::lay();
+                panic!("claimed\n\"{}\"", "x".repeat(1000))
+            };
+            assert!(std::panic::catch_unwind(claimed).is_err());
+            info!("{}", Crash::take().unwrap());
+            assert!(Crash::take().is_none());
+            // Nobody takes this one.
+            assert!(std::panic::catch_unwind(claimed).is_err());
+            let _claim = Claim::lay();
+            exit(i32::from(!logging.flush(AGES)));
+        }
+        "abort while claimed" => {
+            let _claim = Claim::lay();
+            let _bomb = Bomb;
+            panic!("the first");
         }
         "abort" => {
             let _bomb = Bomb;
@@ -146,6 +164,17 @@ fn a_panic_is_one_line() {
 }
 
 #[test]
+fn a_panic_that_is_claimed_is_logged_by_whoever_takes_it_or_at_the_next_claim() {
+    let stderr = stderr("claim", &[]);
+    let [taken, left] = lines(&stderr)[..] else { panic!("{stderr}") };
+    assert!(taken.starts_with(r#"INFO  logging] panic="claimed\x0a\"xxx"#), "{taken}");
+    let (text, place) = taken.split_once(r#"" at=tests/logging.rs:"#).unwrap();
+    assert!(text.ends_with(" bytes)") && place.parse::<u32>().is_ok(), "{taken}");
+    assert!(left.starts_with("ERROR trap_server::logging] thread "), "{left}");
+    assert!(left.contains(r"panicked at tests/logging.rs:"), "{left}");
+}
+
+#[test]
 fn a_panic_shows_its_way_if_both_the_level_and_the_environment_want_it() {
     let stderr = stderr("panic", &[("RUST_BACKTRACE", "1"), ("RUST_LOG", "debug")]);
     let lines = lines(&stderr);
@@ -155,12 +184,14 @@ fn a_panic_shows_its_way_if_both_the_level_and_the_environment_want_it() {
 
 #[test]
 fn the_panics_that_end_in_an_abort_are_logged() {
-    let output = command("abort", &[]).output().unwrap();
-    assert!(!output.status.success());
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    for text in ["the first", "the second", "panic in a destructor during cleanup"] {
-        let is_logged = |line: &str| line.starts_with("ERROR ") && line.ends_with(text);
-        assert!(lines(&stderr).into_iter().any(is_logged), "{text}: {stderr}");
+    for part in ["abort", "abort while claimed"] {
+        let output = command(part, &[]).output().unwrap();
+        assert!(!output.status.success());
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        for text in ["the first", "the second", "panic in a destructor during cleanup"] {
+            let is_logged = |line: &&str| line.starts_with("ERROR ") && line.ends_with(text);
+            assert_eq!(lines(&stderr).into_iter().filter(is_logged).count(), 1, "{text}: {stderr}");
+        }
     }
 }
 

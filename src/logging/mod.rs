@@ -35,6 +35,7 @@ use log::{LevelFilter, SetLoggerError};
 pub use escape::escape;
 pub use outage::Outage;
 pub use pace::Pace;
+pub use panics::{Claim, Crash};
 pub use sums::{Sum, Sums};
 
 use line::Line;

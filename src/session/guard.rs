@@ -12,6 +12,7 @@ use log::{Level, debug, log};
 use super::host::Host;
 use crate::access::Permit;
 use crate::listener::Journal;
+use crate::logging::Crash;
 use crate::protocol::ClientId;
 use crate::registry::Registration;
 use crate::stats::Ended;
@@ -38,7 +39,7 @@ pub(super) struct Guard {
 
 struct End {
     reason: Ended,
-    detail: String,
+    detail: Detail,
     /// The id that was sent, if the session did not get it.
     client: Option<String>,
 }
@@ -92,7 +93,7 @@ impl Guard {
 
     /// Why the session ends. The first reason counts.
     pub(super) fn ends(&mut self, reason: Ended, detail: String) {
-        self.end.get_or_insert_with(|| Box::new(End { reason, detail, client: None }));
+        self.end.get_or_insert_with(|| Box::new(End { reason, detail: Detail::Text(detail), client: None }));
     }
 
     /// The id that the session ends for: it was refused, or sent a one-shot.
@@ -136,7 +137,7 @@ impl Guard {
         let (listener, peer, frames) = (&self.listener, self.peer, self.frames);
         let client = self.client().map(ClientId::as_str).or(end.client.as_deref()).unwrap_or_default();
         let age = self.since.elapsed().as_secs_f32();
-        let (reason, detail) = (end.reason, Detail(&end.detail));
+        let End { reason, detail, .. } = end;
         log!(
             target: TARGET,
             level,
@@ -146,13 +147,18 @@ impl Guard {
 }
 
 /// The rest of a last line, if there is any.
-struct Detail<'a>(&'a str);
+enum Detail {
+    Text(String),
+    /// Nothing if the session was aborted.
+    Crash(Option<Crash>),
+}
 
-impl fmt::Display for Detail<'_> {
+impl fmt::Display for Detail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            "" => Ok(()),
-            detail => write!(f, " detail={detail:?}"),
+        match self {
+            Self::Text(text) if text.is_empty() => Ok(()),
+            Self::Text(text) => write!(f, " detail={text:?}"),
+            Self::Crash(crash) => crash.iter().try_for_each(|crash| write!(f, " {crash}")),
         }
     }
 }
@@ -187,7 +193,7 @@ impl Drop for Guard {
     fn drop(&mut self) {
         let end = match self.end.take() {
             Some(end) if !std::thread::panicking() => end,
-            _ => Box::new(End { reason: Ended::Crashed, detail: String::new(), client: None }),
+            _ => Box::new(End { reason: Ended::Crashed, detail: Detail::Crash(Crash::take()), client: None }),
         };
         self.say_goodbye(&end);
         self.sign_off();
