@@ -52,7 +52,7 @@ pub fn serve(bind: SocketAddr, deadline: Duration) -> io::Result<Serving> {
     let address = socket.local_addr()?;
     let start_session = Arc::new(move |connection| Echo::start(connection, deadline));
     let door = Arc::new(Door::new(
-        &config.name,
+        config.name.as_str(),
         config.access,
         Places::new(Permits::new(1000), 1000),
         start_session,

@@ -17,7 +17,7 @@ use crate::config::{self, Config};
 use crate::credentials::{self, Credentials, Unknown};
 use crate::database;
 use crate::faults::Faults;
-use crate::listener::{self, Door, Listener, Worker};
+use crate::listener::{self, Door, Journal, Listener, Worker};
 use crate::registry::{Registry, Table};
 use crate::session::{self, Open, Setup};
 use crate::stats::{Stats, Totals};
@@ -128,9 +128,14 @@ impl Server {
         let (arbiters, workers) = start_workers(config.server.workers, &setup)?;
         let permits: Vec<_> =
             config.listeners.iter().map(|listener| Permits::new(listener.max_connections)).collect();
+        let journals: Vec<_> =
+            config.listeners.iter().map(|listener| Journal::from(listener.name.as_str())).collect();
         let (mut supervisor, gave_up) = supervisor(&config, &setup);
-        for ((config, socket), permits) in config.listeners.iter().zip(sockets).zip(&permits) {
-            supervisor = listen(supervisor, config, socket, permits.clone(), &workers, &setup.faults);
+        for (((config, socket), permits), journal) in
+            config.listeners.iter().zip(sockets).zip(&permits).zip(&journals)
+        {
+            let door = door(config, journal, permits);
+            supervisor = listen(supervisor, config, socket, door, &workers, &setup.faults);
         }
         let (supervisor, link) = spawn(supervisor);
         let stats: Vec<_> = workers.into_iter().map(|worker| worker.stats).collect();
@@ -145,6 +150,7 @@ impl Server {
             arbiters,
             addresses,
             permits,
+            journals,
             stats,
             open: setup.open,
             budget: setup.budget,
@@ -197,17 +203,21 @@ fn addresses(config: &Config, sockets: &[Arc<TcpListener>]) -> Vec<SocketAddr> {
     listeners.map(|(config, socket)| socket.local_addr().unwrap_or(config.bind)).collect()
 }
 
+fn door(config: &config::Listener, journal: &Journal, permits: &Permits) -> Arc<Door> {
+    let (rules, start_session) = (config.access.clone(), Arc::new(session::start));
+    let places = Places::new(permits.clone(), config.max_unauthenticated);
+    Arc::new(Door::new(journal.clone(), rules, places, start_session))
+}
+
 /// Adds a listener. Its socket, its permits and its counters belong to the start function, and so outlive it.
 fn listen(
     supervisor: Supervisor,
     config: &config::Listener,
     socket: Arc<TcpListener>,
-    permits: Permits,
+    door: Arc<Door>,
     workers: &[Worker],
     faults: &Faults,
 ) -> Supervisor {
-    let places = Places::new(permits, config.max_unauthenticated);
-    let door = Arc::new(Door::new(&config.name, config.access.clone(), places, Arc::new(session::start)));
     let workers: Vec<_> = workers.iter().take(config.acceptors).cloned().collect();
     let faults = faults.clone();
     supervisor.child(format!("{LISTENERS} {}", config.name), move || {
@@ -234,6 +244,7 @@ pub struct Running {
     arbiters: Vec<Arbiter>,
     addresses: Vec<SocketAddr>,
     permits: Vec<Permits>,
+    journals: Vec<Journal>,
     stats: Vec<Arc<Stats>>,
     open: Arc<Open>,
     budget: Budget,
@@ -310,6 +321,8 @@ impl Running {
         let sessions_deadline = deadline - self.shutdown / 10;
         let mut killed = self.terminate(LISTENERS, sessions_deadline).await;
         let cut_off = self.stop_sessions(sessions_deadline).await;
+        // The listeners, which do it otherwise, are not there any more.
+        self.journals.iter().for_each(Journal::summarise);
         killed.extend(self.terminate(REGISTRY, deadline).await);
         killed.extend(self.terminate(UPLINK, deadline).await);
         // What is not noted in time is lost; nobody was promised that it is not.

@@ -106,6 +106,8 @@ pub struct Stats {
     pub accept_errors: Counter,
     /// Times that accepting paused because descriptors ran out.
     pub accept_pauses: Counter,
+    /// Connections that their peer closed without a mistake, and without authenticating: health checks, mostly.
+    pub probes: Counter,
     /// AUTHs that were answered `auth_ok` and made a new row of the registry.
     pub authenticated: Counter,
     /// Rows of the registry that were taken down again.
@@ -147,6 +149,8 @@ pub struct Totals {
     pub accept_errors: u64,
     /// See [`Stats::accept_pauses`].
     pub accept_pauses: u64,
+    /// See [`Stats::probes`].
+    pub probes: u64,
     /// See [`Stats::frames`].
     pub frames: u64,
     /// See [`Stats::stored`].
@@ -182,6 +186,7 @@ impl Totals {
         self.accepted += stats.accepted.value();
         self.accept_errors += stats.accept_errors.value();
         self.accept_pauses += stats.accept_pauses.value();
+        self.probes += stats.probes.value();
         self.frames += stats.frames.value();
         self.stored += stats.stored.value();
         self.not_stored += stats.not_stored.value();
@@ -213,6 +218,7 @@ impl fmt::Display for Totals {
             ("ignored_answers", self.ignored_answers),
             ("accept_errors", self.accept_errors),
             ("accept_pauses", self.accept_pauses),
+            ("probes", self.probes),
         ];
         let refused = Refused::ALL.map(|reason| (reason.name(), self.refused(reason)));
         let ended = Ended::ALL.map(|reason| (reason.name(), self.ended(reason)));

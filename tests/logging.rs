@@ -1,11 +1,12 @@
 //! The log as a process has it: each test starts this program again, in the part of `child`, and reads its stderr.
 
 use std::env;
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio, exit};
 use std::time::Duration;
 
 use log::{LevelFilter, debug, error, info, warn};
-use trap_server::logging::{self, StartError};
+use trap_server::logging::{self, Claim, Crash, StartError};
 
 const AGES: Duration = Duration::from_secs(60);
 
@@ -39,6 +40,24 @@ fn child() {
             assert!(session.spawn(|| panic!("out of\ncheese")).unwrap().join().is_err());
             exit(i32::from(!logging.flush(AGES)));
         }
+        "claim" => {
+            let claimed = || {
+                let _claim = Claim::lay();
+                panic!("claimed\n\"{}\"", "x".repeat(1000))
+            };
+            assert!(std::panic::catch_unwind(claimed).is_err());
+            info!("{}", Crash::take().unwrap());
+            assert!(Crash::take().is_none());
+            // Nobody takes this one.
+            assert!(std::panic::catch_unwind(claimed).is_err());
+            let _claim = Claim::lay();
+            exit(i32::from(!logging.flush(AGES)));
+        }
+        "abort while claimed" => {
+            let _claim = Claim::lay();
+            let _bomb = Bomb;
+            panic!("the first");
+        }
         "abort" => {
             let _bomb = Bomb;
             panic!("the first");
@@ -48,9 +67,19 @@ fn child() {
             let flushed = logging.flush(Duration::ZERO);
             exit(i32::from(flushed || logging.dropped() == 0));
         }
+        "flood of sessions" => {
+            (0..100_000).for_each(|number| info!(target: "trap_server::session", "line {number}"));
+            info!(target: "trap_server::server", "stats");
+            error!(target: "trap_server::session", "crashed");
+            println!("{LOGGED}");
+            exit(i32::from(!logging.flush(AGES)));
+        }
         _ => unreachable!("{part}"),
     }
 }
+
+/// What a child prints when it has logged, and its log may be read.
+const LOGGED: &str = "logged";
 
 struct Bomb;
 
@@ -135,6 +164,17 @@ fn a_panic_is_one_line() {
 }
 
 #[test]
+fn a_panic_that_is_claimed_is_logged_by_whoever_takes_it_or_at_the_next_claim() {
+    let stderr = stderr("claim", &[]);
+    let [taken, left] = lines(&stderr)[..] else { panic!("{stderr}") };
+    assert!(taken.starts_with(r#"INFO  logging] panic="claimed\x0a\"xxx"#), "{taken}");
+    let (text, place) = taken.split_once(r#"" at=tests/logging.rs:"#).unwrap();
+    assert!(text.ends_with(" bytes)") && place.parse::<u32>().is_ok(), "{taken}");
+    assert!(left.starts_with("ERROR trap_server::logging] thread "), "{left}");
+    assert!(left.contains(r"panicked at tests/logging.rs:"), "{left}");
+}
+
+#[test]
 fn a_panic_shows_its_way_if_both_the_level_and_the_environment_want_it() {
     let stderr = stderr("panic", &[("RUST_BACKTRACE", "1"), ("RUST_LOG", "debug")]);
     let lines = lines(&stderr);
@@ -144,12 +184,14 @@ fn a_panic_shows_its_way_if_both_the_level_and_the_environment_want_it() {
 
 #[test]
 fn the_panics_that_end_in_an_abort_are_logged() {
-    let output = command("abort", &[]).output().unwrap();
-    assert!(!output.status.success());
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    for text in ["the first", "the second", "panic in a destructor during cleanup"] {
-        let is_logged = |line: &str| line.starts_with("ERROR ") && line.ends_with(text);
-        assert!(lines(&stderr).into_iter().any(is_logged), "{text}: {stderr}");
+    for part in ["abort", "abort while claimed"] {
+        let output = command(part, &[]).output().unwrap();
+        assert!(!output.status.success());
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        for text in ["the first", "the second", "panic in a destructor during cleanup"] {
+            let is_logged = |line: &&str| line.starts_with("ERROR ") && line.ends_with(text);
+            assert_eq!(lines(&stderr).into_iter().filter(is_logged).count(), 1, "{text}: {stderr}");
+        }
     }
 }
 
@@ -159,4 +201,22 @@ fn a_reader_that_stalls_does_not_keep_the_process_from_its_work_or_its_end() {
     let unread = child.stderr.take();
     assert!(child.wait().unwrap().success());
     drop(unread);
+}
+
+#[test]
+fn a_reader_that_stalls_costs_lines_of_sessions_and_none_of_the_server() {
+    let mut child = command("flood of sessions", &[]);
+    let mut child = child.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(output.any(|line| line == LOGGED));
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert!(child.wait().unwrap().success());
+    let lines = lines(&stderr);
+    for line in ["INFO  trap_server::server] stats", "ERROR trap_server::session] crashed"] {
+        assert!(lines.contains(&line), "{line}");
+    }
+    let is_report =
+        |line: &&str| line.ends_with(" session lines were dropped: the reader of the log was too slow");
+    assert!(lines.iter().any(is_report), "{:?}", lines.last());
 }

@@ -56,7 +56,7 @@ async fn accept(
                 Trouble::OneConnection => stats.accept_errors.one(),
                 Trouble::Exhausted => {
                     stats.accept_pauses.one();
-                    door.exhaustion.note(&door.listener, &err);
+                    door.exhaustion.note(door.journal.listener(), &err);
                     tokio::time::sleep(PAUSE).await;
                 }
                 Trouble::Listener => return err,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 
 use super::exhaustion::Exhaustion;
-use super::refusals::Refusals;
+use super::journal::Journal;
 use super::stream::Stream;
 use crate::access::{Place, Places, Rules};
 use crate::stats::{Refused, Stats};
@@ -18,8 +18,8 @@ pub struct Connection {
     pub stream: Stream,
     /// Its address; an IPv4-mapped IPv6 address as the IPv4 address that it is.
     pub peer: SocketAddr,
-    /// The name of the listener that took it.
-    pub listener: Arc<str>,
+    /// The listener that took it, and its part of the log.
+    pub listener: Journal,
     /// Its place among the listener's `max_connections`, free again when this is dropped. It is a stranger's, and may be lost
     /// to another one, until [`Place::settle`] is called.
     pub place: Place,
@@ -30,8 +30,7 @@ pub type StartSession = Arc<dyn Fn(Connection) + Send + Sync>;
 
 /// What a client must pass; shared by the acceptors of a listener, and outliving them.
 pub struct Door {
-    pub(super) listener: Arc<str>,
-    pub(super) refusals: Refusals,
+    pub(super) journal: Journal,
     pub(super) exhaustion: Exhaustion,
     rules: Rules,
     places: Places,
@@ -39,11 +38,15 @@ pub struct Door {
 }
 
 impl Door {
-    /// The door of the listener of this name: `rules` say which addresses are admitted, `places` how many may be inside,
-    /// and `start_session` makes something of those who are.
-    pub fn new(listener: &str, rules: Rules, places: Places, start_session: StartSession) -> Self {
-        let (refusals, exhaustion) = (Refusals::default(), Exhaustion::default());
-        Self { listener: listener.into(), refusals, exhaustion, rules, places, start_session }
+    /// The door of the listener of this name or journal: `rules` say which addresses are admitted, `places` how many may
+    /// be inside, and `start_session` makes something of those who are.
+    pub fn new(
+        listener: impl Into<Journal>,
+        rules: Rules,
+        places: Places,
+        start_session: StartSession,
+    ) -> Self {
+        Self { journal: listener.into(), exhaustion: Exhaustion::default(), rules, places, start_session }
     }
 
     /// Lets a client in, or closes its socket.
@@ -52,12 +55,12 @@ impl Door {
         match self.admit(peer) {
             Ok(place) => {
                 stats.accepted.one();
-                let listener = Arc::clone(&self.listener);
+                let listener = self.journal.clone();
                 (self.start_session)(Connection { stream: Stream::Tcp(stream), peer, listener, place });
             }
             Err(reason) => {
                 stats.refuse(reason);
-                self.refusals.note(&self.listener, reason, peer);
+                self.journal.refused(reason, peer);
             }
         }
     }

@@ -4,7 +4,7 @@
 mod acceptor;
 mod door;
 mod exhaustion;
-mod refusals;
+mod journal;
 mod socket;
 mod stream;
 
@@ -20,6 +20,7 @@ use crate::stats::Stats;
 use crate::supervisor::{Stop, exit, spawn_on};
 
 pub use door::{Connection, Door, StartSession};
+pub use journal::Journal;
 pub use socket::bind;
 pub use stream::Stream;
 
@@ -65,10 +66,8 @@ impl Actor for Listener {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.workers.clone().into_iter().for_each(|worker| self.accept(worker, ctx));
-        ctx.run_interval(exhaustion::CALM, |this, _| this.door.exhaustion.look(&this.door.listener));
-        ctx.run_interval(refusals::SUMMARY_EVERY, |this, _| {
-            this.door.refusals.summarise(&this.door.listener)
-        });
+        ctx.run_interval(exhaustion::CALM, |this, _| this.door.exhaustion.look(this.door.journal.listener()));
+        ctx.run_interval(journal::WINDOW, |this, _| this.door.journal.summarise());
         ctx.spawn(self.faults.strike(Point::Listener).into_actor(self));
     }
 }

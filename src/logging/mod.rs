@@ -4,29 +4,42 @@
 //! | file | subject |
 //! |---|---|
 //! | `writer` | the buffer that never makes anyone wait, and the thread that empties it |
+//! | `logger` | which records become lines |
+//! | `lane` | what a line is about: the server, or single sessions, which go first when there is no room |
 //! | `line` | what a line looks like |
 //! | `escape` | data from outside in a line |
 //! | `outage` | what is out of order for a while, said once |
+//! | `sums` `top` | what strangers can cause at will: the first, and a sum with the busiest source |
+//! | `panics` | a panic in the log |
+//! | `pace` | how often somebody is worth lines of his own |
 
 mod escape;
+mod lane;
 mod line;
+mod logger;
 mod outage;
+mod pace;
+mod panics;
+mod sums;
+mod top;
 mod writer;
 
-use std::backtrace::{Backtrace, BacktraceStatus};
+use std::env;
 use std::io::{self, IsTerminal};
-use std::panic::{self, PanicHookInfo};
 use std::sync::Arc;
 use std::time::Duration;
-use std::{env, thread};
 
-use env_logger::{Builder, DEFAULT_FILTER_ENV, DEFAULT_WRITE_STYLE_ENV, Target, WriteStyle};
-use log::{Level, LevelFilter, SetLoggerError, debug, error, log_enabled};
+use env_logger::DEFAULT_WRITE_STYLE_ENV;
+use log::{LevelFilter, SetLoggerError};
 
 pub use escape::escape;
 pub use outage::Outage;
+pub use pace::Pace;
+pub use panics::{Claim, Crash};
+pub use sums::{Sum, Sums};
 
 use line::Line;
+use logger::Logger;
 use writer::{Backlog, Writer};
 
 /// How long the end of the process waits for the last lines where nobody gave a deadline.
@@ -77,23 +90,10 @@ pub fn start(level: LevelFilter) -> Result<Logging, StartError> {
         Line { colours: has_colours(env::var(DEFAULT_WRITE_STYLE_ENV).as_deref().unwrap_or_default()) };
     let writer = Writer::open(io::stderr(), line)?;
     let backlog = writer.backlog();
-    builder(level, line).target(Target::Pipe(Box::new(writer))).try_init()?;
+    Logger::new(level, line, writer).start()?;
     let logging = Logging { backlog: Arc::clone(&backlog) };
-    panic::set_hook(Box::new(move |info| log_panic(info, &backlog)));
+    panics::log(backlog);
     Ok(logging)
-}
-
-fn builder(level: LevelFilter, line: Line) -> Builder {
-    let mut builder = Builder::new();
-    match env::var(DEFAULT_FILTER_ENV) {
-        Ok(filters) if !filters.is_empty() => builder.parse_filters(&filters),
-        _ => builder.filter_level(level),
-    };
-    builder.format(move |out, record| line.write(out, record.level(), record.target(), *record.args()));
-    // Anything else makes env_logger search each line for escape sequences, which takes longer than all the rest.
-    // `Line` writes none but its own.
-    builder.write_style(WriteStyle::Always);
-    builder
 }
 
 fn has_colours(style: &str) -> bool {
@@ -102,33 +102,4 @@ fn has_colours(style: &str) -> bool {
         "never" => false,
         _ => io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
     }
-}
-
-fn log_panic(info: &PanicHookInfo<'_>, backlog: &Backlog) {
-    let thread = thread::current();
-    let name = thread.name().unwrap_or("unnamed");
-    let (file, line) = info.location().map_or(("an unknown place", 0), |place| (place.file(), place.line()));
-    let text = panic_text(info);
-    error!("thread {name} panicked at {file}:{line}: {text}");
-    if log_enabled!(Level::Debug) {
-        log_backtrace();
-    }
-    // So the standard library begins when it aborts right after this, because a panic met another: this thread has
-    // no work left to be kept from.
-    if text.starts_with("panic in a ") {
-        backlog.flush(LAST_WORDS);
-    }
-}
-
-fn log_backtrace() {
-    let backtrace = Backtrace::capture();
-    if backtrace.status() == BacktraceStatus::Captured {
-        backtrace.to_string().lines().for_each(|line| debug!("{line}"));
-    }
-}
-
-fn panic_text<'a>(info: &'a PanicHookInfo<'_>) -> &'a str {
-    let payload = info.payload();
-    let text = payload.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no text")
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{mem, thread};
 
+use super::lane::Lane;
 use super::line::Line;
 use outlet::Outlet;
 
@@ -15,12 +16,14 @@ use outlet::Outlet;
 /// buffer of this size is with the writer thread.
 const CAPACITY: usize = 1 << 20;
 
+/// Of that, what lines of sessions leave to the server's own: a thousand lines, hours of a server that nobody asks anything.
+const RESERVED: usize = CAPACITY / 4;
+
 /// How long the writer thread lets lines gather. A person does not see the delay, and a busy server pays at most a
 /// hundred wake-ups and writes a second.
 const GATHER: Duration = Duration::from_millis(10);
 
-/// The end for the threads that log: each write is one line, ends in a line break, and never waits. Dropping it ends
-/// the writer thread as soon as that has written the rest.
+/// The end for the threads that log. Dropping it ends the writer thread as soon as that has written the rest.
 pub(super) struct Writer {
     backlog: Arc<Backlog>,
 }
@@ -36,21 +39,14 @@ impl Writer {
         Ok(Self { backlog })
     }
 
+    /// Takes a line, which ends in a line break. Never waits.
+    pub(super) fn write(&self, lane: Lane, line: &[u8]) {
+        self.backlog.push(lane, line);
+    }
+
     /// What waits to be written, to be asked and flushed from anywhere.
     pub(super) fn backlog(&self) -> Arc<Backlog> {
         Arc::clone(&self.backlog)
-    }
-}
-
-impl io::Write for Writer {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.backlog.push(line);
-        Ok(line.len())
-    }
-
-    /// Does nothing: it is called after each line, by the thread that logs.
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -70,11 +66,21 @@ pub(super) struct Backlog {
     settled: Condvar,
 }
 
+/// Lines that were dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Dropped {
+    /// Of the server; of both if the destination failed.
+    lines: u64,
+    /// Of sessions, for want of room.
+    of_sessions: u64,
+}
+
 struct State {
+    /// Lines of both lanes, in their order.
     pending: Vec<u8>,
-    /// Lines dropped since the last batch was taken. Until the next one is taken all are, shorter ones too: so they
-    /// are missing at one place of the log, where the report stands.
-    overflowed: u64,
+    /// What was dropped since the last batch was taken. Until the next one is taken all lines of that lane are, shorter
+    /// ones too: so they are missing at one place of the log, where the report stands.
+    overflowed: Dropped,
     dropped: u64,
     batches_taken: u64,
     batches_settled: u64,
@@ -86,7 +92,7 @@ impl Default for Backlog {
     fn default() -> Self {
         let state = State {
             pending: Vec::with_capacity(CAPACITY),
-            overflowed: 0,
+            overflowed: Dropped::default(),
             dropped: 0,
             batches_taken: 0,
             batches_settled: 0,
@@ -97,9 +103,28 @@ impl Default for Backlog {
     }
 }
 
+impl Dropped {
+    const fn total(self) -> u64 {
+        self.lines + self.of_sessions
+    }
+}
+
 impl State {
     fn is_idle(&self) -> bool {
-        self.pending.is_empty() && self.overflowed == 0
+        self.pending.is_empty() && self.overflowed.total() == 0
+    }
+
+    fn push(&mut self, lane: Lane, line: &[u8]) {
+        let (overflowed, capacity) = match lane {
+            Lane::Server => (&mut self.overflowed.lines, CAPACITY),
+            Lane::Sessions => (&mut self.overflowed.of_sessions, CAPACITY - RESERVED),
+        };
+        if *overflowed == 0 && self.pending.len() + line.len() <= capacity {
+            self.pending.extend_from_slice(line);
+        } else {
+            *overflowed += 1;
+            self.dropped += 1;
+        }
     }
 
     /// With half of the buffer in use, the writer thread stops waiting: at full speed 10 ms are enough to fill it.
@@ -129,15 +154,10 @@ impl Backlog {
         self.lock().dropped
     }
 
-    fn push(&self, line: &[u8]) {
+    fn push(&self, lane: Lane, line: &[u8]) {
         let mut state = self.lock();
         let (was_idle, was_urgent) = (state.is_idle(), state.is_urgent());
-        if state.overflowed == 0 && state.pending.len() + line.len() <= CAPACITY {
-            state.pending.extend_from_slice(line);
-        } else {
-            state.overflowed += 1;
-            state.dropped += 1;
-        }
+        state.push(lane, line);
         let wakes = was_idle || was_urgent != state.is_urgent();
         drop(state);
         if wakes {
@@ -147,7 +167,7 @@ impl Backlog {
 
     /// Waits for lines and swaps them for the empty `batch`. Tells how many were dropped behind them; nothing at the
     /// end.
-    fn take(&self, batch: &mut Vec<u8>) -> Option<u64> {
+    fn take(&self, batch: &mut Vec<u8>) -> Option<Dropped> {
         let waits = |state: &mut State| state.is_idle() && !state.closed;
         let state = self.work.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner);
         let gathers = |state: &mut State| !state.is_urgent();

@@ -24,7 +24,11 @@ pub(super) struct Auth<'a> {
 }
 
 /// A look-up under way.
-pub(super) type LookUp = Pin<Box<dyn Future<Output = Result<Known, Refusal>>>>;
+pub(super) struct LookUp {
+    /// The id that was sent.
+    client: String,
+    asking: Pin<Box<dyn Future<Output = Result<Known, Refusal>>>>,
+}
 
 /// The id is known.
 pub(super) enum Known {
@@ -34,12 +38,12 @@ pub(super) enum Known {
     OneShot(ClientId),
 }
 
-/// Why an id was refused, with the id.
+/// Why an id was refused.
 pub(super) struct Refusal(String);
 
 impl Refusal {
-    fn new(client: &str, why: impl Display) -> Self {
-        Self(format!("{client}: {why}"))
+    fn new(why: impl Display) -> Self {
+        Self(why.to_string())
     }
 }
 
@@ -53,12 +57,12 @@ struct Question {
 impl Question {
     /// The id, if the credentials know it.
     async fn known(&self, client: String) -> Result<ClientId, Refusal> {
-        let client = ClientId::try_from(client.as_str()).map_err(|err| Refusal::new(&client, err))?;
+        let client = ClientId::try_from(client.as_str()).map_err(Refusal::new)?;
         match self.credentials.check(&client).await {
             Ok(()) => Ok(client),
             Err(denied) => {
                 self.unknown.note(&client, self.peer, &denied);
-                Err(Refusal::new(client.as_str(), denied))
+                Err(Refusal::new(denied))
             }
         }
     }
@@ -85,24 +89,28 @@ impl Session {
         let (table, registry) = (setup.table.clone(), setup.registry.clone());
         let (peer, duplicate) = (self.guard.peer, setup.settings.duplicate);
         let session = ctx.address().downgrade().recipient();
-        Box::pin(async move {
-            let client = question.known(client).await?;
+        let id = client.clone();
+        let asking = Box::pin(async move {
+            let client = question.known(id).await?;
             let held = match table.insert_new(Register { client, peer, session, duplicate }) {
                 Ok(registration) => return Ok(Known::Registered(registration)),
                 Err(held) => held,
             };
             match registry.call(|| held.clone()).await {
                 Ok(Ok(registration)) => Ok(Known::Registered(registration)),
-                Ok(Err(other)) => Err(Refusal::new(held.client.as_str(), other)),
-                Err(err) => Err(Refusal::new(held.client.as_str(), format_args!("the registry: {err}"))),
+                Ok(Err(other)) => Err(Refusal::new(other)),
+                Err(err) => Err(Refusal::new(format_args!("the registry: {err}"))),
             }
-        })
+        });
+        LookUp { client, asking }
     }
 
     /// Looks up who sent a one-shot; the registry is not touched.
     pub(super) fn look_up_one_shot(&mut self, client: String) {
         let question = self.question();
-        self.look_up(Box::pin(async move { question.known(client).await.map(Known::OneShot) }));
+        let id = client.clone();
+        let asking = Box::pin(async move { question.known(id).await.map(Known::OneShot) });
+        self.look_up(LookUp { client, asking });
     }
 
     fn question(&self) -> Question {
@@ -126,10 +134,10 @@ impl Session {
         let Some(look_up) = self.work.as_mut().and_then(|work| work.look_up.as_mut()) else {
             return false;
         };
-        let Poll::Ready(looked_up) = look_up.as_mut().poll(cx) else {
+        let Poll::Ready(looked_up) = look_up.asking.as_mut().poll(cx) else {
             return false;
         };
-        self.looked_up();
+        let client = self.looked_up();
         match looked_up {
             Ok(Known::Registered(registration)) => {
                 self.guard.authenticated(registration);
@@ -137,25 +145,29 @@ impl Session {
                 self.is_not_idle();
                 self.work().answers.word(Reply::AuthOk);
             }
-            Ok(Known::OneShot(client)) => self.store_one_shot(client),
-            Err(Refusal(why)) => self.refuse_id(why),
+            Ok(Known::OneShot(known)) => {
+                self.store_one_shot(known);
+                self.guard.ends_for(client);
+            }
+            Err(Refusal(why)) => self.refuse_id(client, why),
         }
         true
     }
 
     pub(super) fn look_up_takes_too_long(&mut self) {
-        self.looked_up();
-        self.refuse_id("the look-up takes too long");
+        let client = self.looked_up();
+        self.refuse_id(client, "the look-up takes too long");
     }
 
-    fn looked_up(&mut self) {
+    /// Ends the look-up. The id that it was about.
+    fn looked_up(&mut self) -> String {
         self.phase = Phase::New;
         let work = self.work();
-        work.look_up = None;
         work.clock.clear(Timer::LookUp);
+        work.look_up.take().map(|look_up| look_up.client).unwrap_or_default()
     }
 
-    fn refuse_id(&mut self, why: impl ToString) {
+    fn refuse_id(&mut self, client: String, why: impl ToString) {
         // A one-shot has its record in the batch already.
         let is_one_shot = !self.work().batch.is_empty();
         self.work().batch.clear();
@@ -165,5 +177,6 @@ impl Session {
         } else {
             self.close_with(Reply::AuthFailure, Ended::AuthFailure, why);
         }
+        self.guard.ends_for(client);
     }
 }

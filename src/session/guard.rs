@@ -1,16 +1,19 @@
 //! What must be undone and said when a session ends, however it ends.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
-use log::{Level, info, log};
+use log::{Level, debug, log};
 
 use super::host::Host;
 use super::roll::Moment;
 use crate::access::Place;
+use crate::listener::Journal;
+use crate::logging::Crash;
 use crate::protocol::ClientId;
 use crate::registry::Registration;
 use crate::stats::Ended;
@@ -25,7 +28,10 @@ pub(super) struct Guard {
     pub(super) listener: Arc<str>,
     pub(super) peer: SocketAddr,
     pub(super) frames: u64,
+    journal: Journal,
     registration: Option<Registration>,
+    /// Whether it gets lines of its own, see [`Journal::admits`].
+    logged: bool,
     listed: Option<u32>,
     since: Instant,
     end: Option<Box<End>>,
@@ -34,19 +40,24 @@ pub(super) struct Guard {
 
 struct End {
     reason: Ended,
-    detail: String,
+    detail: Detail,
+    /// The id that was sent, if the session did not get it.
+    client: Option<String>,
 }
 
 impl Guard {
-    pub(super) fn new(host: Rc<Host>, listener: Arc<str>, peer: SocketAddr, place: Place) -> Self {
+    pub(super) fn new(host: Rc<Host>, journal: Journal, peer: SocketAddr, place: Place) -> Self {
         host.setup.open.enter();
-        info!(target: TARGET, "connected listener={listener} peer={peer}");
+        let listener = Arc::clone(journal.listener());
+        debug!(target: TARGET, "connected listener={listener} peer={peer}");
         Self {
             host,
             listener,
             peer,
             frames: 0,
+            journal,
             registration: None,
+            logged: false,
             listed: None,
             since: Instant::now(),
             end: None,
@@ -79,8 +90,10 @@ impl Guard {
     pub(super) fn authenticated(&mut self, registration: Registration) {
         self.place.iter_mut().for_each(Place::settle);
         self.host.setup.stats.authenticated.one();
-        let client = registration.client().as_str();
-        info!(target: TARGET, "authenticated listener={} peer={} client={client:?}", self.listener, self.peer);
+        let (listener, peer, client) = (&self.listener, self.peer, registration.client().as_str());
+        self.logged = self.journal.admits(client, peer);
+        let level = if self.logged { Level::Info } else { Level::Debug };
+        log!(target: TARGET, level, "authenticated listener={listener} peer={peer} client={client:?}");
         self.registration = Some(registration);
     }
 
@@ -111,20 +124,79 @@ impl Guard {
 
     /// Why the session ends. The first reason counts.
     pub(super) fn ends(&mut self, reason: Ended, detail: String) {
-        self.end.get_or_insert_with(|| Box::new(End { reason, detail }));
+        self.end.get_or_insert_with(|| Box::new(End { reason, detail: Detail::Text(detail), client: None }));
     }
 
-    fn say_goodbye(&self, reason: Ended, detail: &str) {
+    /// The id that the session ends for: it was refused, or sent a one-shot.
+    pub(super) fn ends_for(&mut self, client: String) {
+        if let Some(end) = &mut self.end {
+            end.client = Some(client);
+        }
+    }
+
+    /// Whether the end has a line of its own, or is the first of its kind that has not. What is left is counted, and summed
+    /// up by the journal.
+    fn is_logged(&self, end: &End) -> bool {
+        let (reason, level) = (end.reason, level(end.reason));
+        match self.known(end) {
+            None if is_probe(reason) => {
+                self.host.setup.stats.probes.one();
+                false
+            }
+            Some(client) if self.has_a_line(client, level) => true,
+            _ => self.journal.is_first(reason, level, self.peer),
+        }
+    }
+
+    /// The id of a session that proved to have it.
+    fn known<'a>(&'a self, end: &'a End) -> Option<&'a str> {
+        let one_shot = end.client.as_deref().filter(|_| end.reason == Ended::OneShot);
+        self.client().map(ClientId::as_str).or(one_shot)
+    }
+
+    /// Whether the end of a session of `client` has a line of its own. A line about a mistake costs its source more.
+    fn has_a_line(&self, client: &str, level: Level) -> bool {
+        let has_one = self.logged || self.journal.admits(client, self.peer);
+        if has_one && level <= Level::Warn {
+            self.journal.blame(self.peer);
+        }
+        has_one
+    }
+
+    fn say_goodbye(&self, end: &End) {
+        let level = if self.is_logged(end) { level(end.reason) } else { Level::Debug };
         let (listener, peer, frames) = (&self.listener, self.peer, self.frames);
-        let client = self.client().map_or("", ClientId::as_str);
+        let client = self.client().map(ClientId::as_str).or(end.client.as_deref()).unwrap_or_default();
         let age = self.since.elapsed().as_secs_f32();
-        let detail = if detail.is_empty() { String::new() } else { format!(" detail={detail:?}") };
+        let End { reason, detail, .. } = end;
         log!(
             target: TARGET,
-            level(reason),
+            level,
             "ended reason={reason} listener={listener} peer={peer} client={client:?} age={age:.1}s frames={frames}{detail}"
         );
     }
+}
+
+/// The rest of a last line, if there is any.
+enum Detail {
+    Text(String),
+    /// Nothing if the session was aborted.
+    Crash(Option<Crash>),
+}
+
+impl fmt::Display for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) if text.is_empty() => Ok(()),
+            Self::Text(text) => write!(f, " detail={text:?}"),
+            Self::Crash(crash) => crash.iter().try_for_each(|crash| write!(f, " {crash}")),
+        }
+    }
+}
+
+/// A peer that made no mistake and did not authenticate: what checks whether the port is open does so, however it closes.
+const fn is_probe(reason: Ended) -> bool {
+    matches!(reason, Ended::PeerClosed | Ended::Reset)
 }
 
 /// Devices come and go; what one of them does wrong is worth a look, and what the server does wrong needs one.
@@ -151,13 +223,13 @@ const fn level(reason: Ended) -> Level {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let (reason, detail) = match self.end.as_deref() {
-            Some(end) if !std::thread::panicking() => (end.reason, end.detail.as_str()),
-            _ => (Ended::Crashed, ""),
+        let end = match self.end.take() {
+            Some(end) if !std::thread::panicking() => end,
+            _ => Box::new(End { reason: Ended::Crashed, detail: Detail::Crash(Crash::take()), client: None }),
         };
-        self.say_goodbye(reason, detail);
+        self.say_goodbye(&end);
         self.sign_off();
-        self.host.setup.stats.end(reason);
+        self.host.setup.stats.end(end.reason);
         if let Some(listed) = self.listed {
             self.host.roll.strike_off(listed);
         }

@@ -46,6 +46,7 @@ use self::wait_for_auth::WaitForAuth;
 use self::work::Work;
 use crate::faults::Point;
 use crate::listener::{Connection, Stream};
+use crate::logging::Claim;
 use crate::protocol::Reply;
 use crate::stats::Ended;
 
@@ -139,6 +140,8 @@ impl ActorFuture<Session> for Pump {
         ctx: &mut Context<Session>,
         cx: &mut TaskContext<'_>,
     ) -> Poll<()> {
+        // The session's last line tells of a panic, and whose it was.
+        let _claim = Claim::lay();
         let turn = session.turn(ctx, cx);
         if turn.is_ready() {
             ctx.stop();

@@ -45,7 +45,7 @@ fn while_another_program_locks_the_file_only_what_is_remembered_goes_on() {
         assert_eq!(auth(server.address(), "stranger"), "auth_failure");
         assert_eq!(auth(server.address(), "a"), "auth_ok");
     }
-    server.await_line("b: the id could not be looked up: ");
+    server.await_line("detail=\"the id could not be looked up: ");
     other.execute_batch("COMMIT").unwrap();
     eventually("the lock is gone", || auth(server.address(), "b") == "auth_ok");
     assert_one_outage(&server);

@@ -15,7 +15,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// A config with these lines in [credentials], and the store `log`.
+    /// A config with these lines in [credentials], and the store `log`. Its log shows each refusal, and not only the first.
     pub fn new(credentials: &str) -> Self {
         Self::with_store("log", credentials)
     }
@@ -23,7 +23,7 @@ impl Site {
     pub fn with_store(store: &str, credentials: &str) -> Self {
         let config = format!(
             "[server]\nworkers = 2\nshutdown = \"30s\"\n[[listener]]\nname = \"test\"\nbind = \"127.0.0.1:0\"\n\
-             [credentials]\n{credentials}\n[uplink]\nstore = \"{store}\"\npath = \"trap.db\"\n"
+             [log]\nlevel = \"debug\"\n[credentials]\n{credentials}\n[uplink]\nstore = \"{store}\"\npath = \"trap.db\"\n"
         );
         let (_, folder) = child::command(Some(&config), &[]);
         Self { folder, environment: Vec::new() }

@@ -74,7 +74,7 @@ async fn without_descriptors_live_sessions_go_on_and_newcomers_wait() {
     for device in &mut living {
         device.send(b"hello").await.unwrap();
     }
-    assert_eq!(server.lines("connected listener=test").len(), living.len());
+    assert_eq!(server.lines("authenticated listener=test").len(), living.len());
 
     allow_more_files(&server, 100);
     assert_served(&mut waiting);

@@ -160,6 +160,20 @@ fn a_supervisor_that_gives_up_is_said_and_exits_with_70() {
     server.await_line("stopped cut_off=0 killed=0");
 }
 
+#[cfg(feature = "faults")]
+#[test]
+fn a_session_that_crashes_is_one_line_with_the_place() {
+    let (mut command, folder) = command(Some(CONFIG), &[]);
+    command.env("TRAP_FAULTS", "Session");
+    let server = Server::of(command, folder);
+    let peer = TcpStream::connect(server.address()).unwrap();
+    let line = server.await_line("ended reason=crashed listener=test");
+    assert!(line.contains(&format!(" peer={} client=\"\" ", peer.local_addr().unwrap())), "{line}");
+    let (_, rest) = line.split_once(" panic=\"injected fault at Session\" at=src/faults.rs:").unwrap();
+    assert!(rest.parse::<u32>().is_ok(), "{line}");
+    assert_eq!(server.lines("injected fault").len(), 1);
+}
+
 #[test]
 fn a_level_at_which_the_store_log_is_silent_is_warned_of() {
     let warning = "the store \"log\" shows nothing at this level of the log";

@@ -1,13 +1,13 @@
 //! The writer thread's side: what it does with a batch of lines, and with a destination that fails.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::{self, ErrorKind};
 use std::{mem, thread};
 
 use log::Level;
 
 use super::super::line::Line;
-use super::{Backlog, CAPACITY, GATHER};
+use super::{Backlog, CAPACITY, Dropped, GATHER};
 
 /// In whose name dropped lines are reported.
 const REPORTER: &str = "trap_server::logging";
@@ -19,7 +19,7 @@ pub(super) struct Outlet<W> {
     /// The rest of a line that the destination took in part before it failed.
     torn: Vec<u8>,
     /// Lines that were dropped and are not mentioned in the log yet.
-    unreported: u64,
+    unreported: Dropped,
     /// Why, unless it was for want of room.
     failure: Option<io::Error>,
 }
@@ -27,7 +27,7 @@ pub(super) struct Outlet<W> {
 impl<W: io::Write> Outlet<W> {
     /// `line` is the look of the reports on dropped lines.
     pub(super) fn new(destination: W, line: Line) -> Self {
-        Self { destination, line, torn: Vec::new(), unreported: 0, failure: None }
+        Self { destination, line, torn: Vec::new(), unreported: Dropped::default(), failure: None }
     }
 
     /// Writes what comes in, until there is nobody left to log.
@@ -42,9 +42,10 @@ impl<W: io::Write> Outlet<W> {
 
     /// Writes a batch, and what is missing before and behind it. Tells how many of its lines were dropped because the
     /// destination failed: nobody waits for that to recover, the next batch will show.
-    fn deliver(&mut self, batch: &[u8], overflowed: u64) -> u64 {
+    fn deliver(&mut self, batch: &[u8], overflowed: Dropped) -> u64 {
         let failed = if self.catch_up() { self.write_lines(batch) } else { count_lines(batch) };
-        self.unreported += failed + overflowed;
+        self.unreported.lines += failed + overflowed.lines;
+        self.unreported.of_sessions += overflowed.of_sessions;
         if failed == 0 {
             self.catch_up();
         }
@@ -56,10 +57,10 @@ impl<W: io::Write> Outlet<W> {
         let torn = mem::take(&mut self.torn);
         let taken = self.write_some(&torn);
         self.torn.extend(torn.iter().skip(taken));
-        if self.unreported > 0 && self.torn.is_empty() && self.write_lines(&self.report()) == 0 {
-            self.unreported = 0;
+        if self.unreported.total() > 0 && self.torn.is_empty() && self.write_lines(&self.report()) == 0 {
+            self.unreported = Dropped::default();
         }
-        if self.unreported > 0 || !self.torn.is_empty() {
+        if self.unreported.total() > 0 || !self.torn.is_empty() {
             return false;
         }
         self.failure = None;
@@ -73,7 +74,7 @@ impl<W: io::Write> Outlet<W> {
             Some(err) => err,
             None => &"the reader of the log was too slow",
         };
-        let text = format_args!("{dropped} lines were dropped: {reason}");
+        let text = format_args!("{dropped} were dropped: {reason}");
         self.line
             .write(&mut report, Level::Warn, REPORTER, text)
             .expect("numbers and errors can be formatted");
@@ -112,6 +113,16 @@ impl<W: io::Write> Outlet<W> {
     fn fail(&mut self, taken: usize, err: io::Error) -> usize {
         self.failure = Some(err);
         taken
+    }
+}
+
+impl Display for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self { lines, of_sessions: 0 } => write!(f, "{lines} lines"),
+            Self { lines: 0, of_sessions } => write!(f, "{of_sessions} session lines"),
+            Self { lines, of_sessions } => write!(f, "{lines} lines and {of_sessions} session lines"),
+        }
     }
 }
 

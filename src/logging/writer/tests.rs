@@ -1,3 +1,5 @@
+mod lanes;
+
 use std::collections::VecDeque;
 use std::io::{ErrorKind, PipeReader, Read, Write as _};
 use std::sync::mpsc;
@@ -77,6 +79,17 @@ impl io::Write for Destination {
         script.output.extend_from_slice(&bytes[..len]);
         self.0.1.notify_all();
         Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl io::Write for Writer {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        Self::write(self, Lane::Server, line);
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

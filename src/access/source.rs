@@ -1,0 +1,42 @@
+//! An address as limits and sums see it.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// The bits of an IPv6 address that name a network; whoever has one address of it has them all.
+const NETWORK: u32 = 64;
+
+/// Where a peer comes from: an IPv4 address, or the /64 of an IPv6 address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Source(IpAddr);
+
+impl From<IpAddr> for Source {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V6(address) => Self(Ipv6Addr::from_bits(address.to_bits() >> NETWORK << NETWORK).into()),
+            address => Self(address),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(address) => write!(f, "{address}"),
+            IpAddr::V6(address) => write!(f, "{address}/{NETWORK}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv4_address_is_a_source_and_so_is_a_network_of_ipv6() {
+        let shown = |address: &str| Source::from(address.parse::<IpAddr>().unwrap()).to_string();
+        assert_eq!(shown("192.0.2.7"), "192.0.2.7");
+        assert_eq!(shown("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(shown("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
+    }
+}

@@ -1,0 +1,126 @@
+//! What a listener's clients may write into the log. Whoever has not authenticated is summed up: the first of a reason at once,
+//! the rest as one line per reason and window. Whoever has gets lines of its own, as long as it is not too often.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::{Level, log, warn};
+
+use crate::access::Source;
+use crate::logging::{Pace, Sum, Sums};
+use crate::stats::{Ended, Refused};
+
+/// How long what strangers cause is collected into one line per reason.
+pub(super) const WINDOW: Duration = Duration::from_secs(10);
+
+/// How many sessions of one id get lines of their own in a row, and per second.
+const OF_AN_ID: (f64, f64) = (4.0, 0.5);
+
+/// The same for all ids of one source: a site or a proxy may have many.
+const OF_A_SOURCE: (f64, f64) = (1000.0, 100.0);
+
+/// What a session that ends by its peer's fault costs its source besides: so a sender of junk has less than one in a second,
+/// whichever ids it uses. One id alone cannot cost a site all of its lines.
+const FAULT: f64 = 150.0;
+
+/// The name of a listener, and what it still has to say about its clients. A clone is the same one.
+#[derive(Clone, Debug)]
+pub struct Journal(Arc<Pages>);
+
+#[derive(Debug)]
+struct Pages {
+    listener: Arc<str>,
+    refused: Sums<Source>,
+    ended: Sums<Source>,
+    ids: Pace,
+    sources: Pace,
+}
+
+impl From<&str> for Journal {
+    /// The journal of the listener of this name.
+    fn from(listener: &str) -> Self {
+        Self(Arc::new(Pages {
+            listener: listener.into(),
+            refused: Sums::default(),
+            ended: Sums::default(),
+            ids: Pace::new(OF_AN_ID.0, OF_AN_ID.1),
+            sources: Pace::new(OF_A_SOURCE.0, OF_A_SOURCE.1),
+        }))
+    }
+}
+
+impl Journal {
+    /// The name of the listener.
+    pub fn listener(&self) -> &Arc<str> {
+        &self.0.listener
+    }
+
+    /// A client was turned away.
+    pub(super) fn refused(&self, reason: Refused, peer: SocketAddr) {
+        if self.0.refused.is_first(reason.name(), Level::Warn, peer.ip().into(), Instant::now()) {
+            warn!("refused listener={} peer={peer} reason={reason}", self.listener());
+        }
+    }
+
+    /// Whether a session that has authenticated gets lines of its own, one when it begins and one when it ends.
+    pub fn admits(&self, client: &str, peer: SocketAddr) -> bool {
+        let now = Instant::now();
+        self.0.ids.admits(client, now) && self.0.sources.admits(Source::from(peer.ip()), now)
+    }
+
+    /// A session with lines of its own ended by its peer's fault.
+    pub fn blame(&self, peer: SocketAddr) {
+        self.0.sources.charge(Source::from(peer.ip()), FAULT, Instant::now());
+    }
+
+    /// A session without lines of its own ended. Whether it is to be logged nevertheless, as the first for its reason.
+    pub fn is_first(&self, reason: Ended, level: Level, peer: SocketAddr) -> bool {
+        self.0.ended.is_first(reason.name(), level, peer.ip().into(), Instant::now())
+    }
+
+    /// Logs what was collected. A listener calls it at the end of each window, a server that stops after the last session.
+    pub fn summarise(&self) {
+        let now = Instant::now();
+        self.write("refused", self.0.refused.take(now));
+        self.write("ended", self.0.ended.take(now));
+    }
+
+    fn write(&self, what: &str, sums: Vec<Sum>) {
+        for Sum { level, text } in sums {
+            log!(level, "{what} listener={} {text}", self.listener());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admitted(journal: &Journal, ids: impl Iterator<Item = usize>, is_fault: bool) -> usize {
+        let peer = ([192, 0, 2, 7], 7).into();
+        let session = |id: usize| {
+            let admits = journal.admits(&id.to_string(), peer);
+            if admits && is_fault {
+                journal.blame(peer);
+            }
+            admits
+        };
+        ids.filter(|id| session(*id)).count()
+    }
+
+    #[test]
+    fn one_id_gets_few_lines_and_a_site_gets_them_for_all_its_devices() {
+        let journal = Journal::from("test");
+        let flapping = admitted(&journal, std::iter::repeat_n(0, 100), false);
+        assert!((4..100).contains(&flapping), "{flapping}");
+        assert_eq!(admitted(&journal, 1..=500, false), 500);
+    }
+
+    #[test]
+    fn a_sender_of_junk_gets_few_lines_whichever_ids_it_uses() {
+        let journal = Journal::from("test");
+        let junk = admitted(&journal, 0..10_000, true);
+        assert!((6..100).contains(&junk), "{junk}");
+    }
+}
