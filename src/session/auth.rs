@@ -12,7 +12,7 @@ use actix::prelude::*;
 use super::clock::Timer;
 use super::{Closing, Phase, REGISTRY, Session};
 use crate::credentials::{Credentials, Unknown};
-use crate::protocol::{ClientId, Reply};
+use crate::protocol::{ClientId, Id, Reply};
 use crate::registry::{Register, Registration};
 use crate::stats::Ended;
 
@@ -20,7 +20,7 @@ use crate::stats::Ended;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Auth<'a> {
-    pub(super) client: &'a str,
+    pub(super) client: Id<'a>,
 }
 
 /// A look-up under way.
@@ -52,8 +52,7 @@ struct Question {
 
 impl Question {
     /// The id, if the credentials know it.
-    async fn known(&self, client: String) -> Result<ClientId, Refusal> {
-        let client = ClientId::try_from(client.as_str()).map_err(|err| Refusal::new(&client, err))?;
+    async fn known(&self, client: ClientId) -> Result<ClientId, Refusal> {
         match self.credentials.check(&client).await {
             Ok(()) => Ok(client),
             Err(denied) => {
@@ -69,8 +68,8 @@ impl Handler<Auth<'_>> for Session {
 
     fn handle(&mut self, Auth { client }: Auth<'_>, ctx: &mut Context<Self>) {
         match self.guard.client() {
-            None => self.look_up(self.registration(client.to_owned(), ctx)),
-            Some(own) if own.as_str() == client => self.work().answers.word(Reply::AuthOk),
+            None => self.look_up(self.registration(client.into(), ctx)),
+            Some(own) if own.as_id() == client => self.work().answers.word(Reply::AuthOk),
             Some(own) => {
                 let detail = format!("{client} is not the id of the session, {own}");
                 self.close_with(Reply::AuthFailure, Ended::AuthFailure, detail);
@@ -80,7 +79,7 @@ impl Handler<Auth<'_>> for Session {
 }
 
 impl Session {
-    fn registration(&self, client: String, ctx: &mut Context<Self>) -> LookUp {
+    fn registration(&self, client: ClientId, ctx: &mut Context<Self>) -> LookUp {
         let (setup, question) = (&self.host().setup, self.question());
         let (table, registry) = (setup.table.clone(), setup.registry.clone());
         let (peer, duplicate) = (self.guard.peer, setup.settings.duplicate);
@@ -100,7 +99,7 @@ impl Session {
     }
 
     /// Looks up who sent a one-shot; the registry is not touched.
-    pub(super) fn look_up_one_shot(&mut self, client: String) {
+    pub(super) fn look_up_one_shot(&mut self, client: ClientId) {
         let question = self.question();
         self.look_up(Box::pin(async move { question.known(client).await.map(Known::OneShot) }));
     }
