@@ -19,7 +19,7 @@ use crate::database;
 use crate::faults::Faults;
 use crate::listener::{self, Door, Journal, Listener, Worker};
 use crate::registry::{Registry, Table};
-use crate::session::{self, Open, Setup};
+use crate::session::{self, Authority, Open, Setup};
 use crate::stats::{Stats, Totals};
 use crate::supervisor::{GaveUp, Intensity, Link, Name, Started, Supervisor, Terminate, spawn};
 use crate::uplink::store::Store;
@@ -110,15 +110,18 @@ impl Server {
         let Self { config, sockets, credentials, unknown, store, faults } = self;
         let addresses = addresses(&config, &sockets);
         let strangers = config.uplink.max_unanswered / STRANGERS;
+        let authority = Authority {
+            credentials,
+            timeout: config.credentials.timeout,
+            unknown: unknown.clone(),
+            table: Table::default(),
+            registry: Name::new(),
+        };
         let setup = Setup {
             settings: config.session.clone(),
             linger: LINGER.min(config.server.shutdown / 2),
             stats: Arc::default(),
-            credentials,
-            look_up_timeout: config.credentials.timeout,
-            unknown,
-            table: Table::default(),
-            registry: Name::new(),
+            authority: Arc::new(authority),
             store,
             budget: Budget::new(config.uplink.max_unanswered - strangers),
             strangers: Budget::new(strangers),
@@ -155,8 +158,8 @@ impl Server {
             open: setup.open,
             budget: setup.budget,
             strangers: setup.strangers,
-            table: setup.table,
-            unknown: setup.unknown,
+            table: setup.authority.table.clone(),
+            unknown,
             faults: setup.faults,
             shutdown: config.server.shutdown,
             _reports: reports,
@@ -184,7 +187,8 @@ fn supervisor(config: &Config, setup: &Setup) -> (Supervisor, oneshot::Receiver<
     let (store, faults) = (Arc::clone(&setup.store), setup.faults.clone());
     let supervisor =
         supervisor.child(UPLINK, move || Ok(Started::new(Uplink::new(Arc::clone(&store), faults.clone()))));
-    let (table, registry, faults) = (setup.table.clone(), setup.registry.clone(), setup.faults.clone());
+    let (authority, faults) = (&setup.authority, setup.faults.clone());
+    let (table, registry) = (authority.table.clone(), authority.registry.clone());
     let supervisor = supervisor
         .child(REGISTRY, move || Ok(Started::named(Registry::new(table.clone(), faults.clone()), &registry)));
     (supervisor, gave_up)

@@ -12,8 +12,7 @@ use tokio::time::timeout;
 use super::error::Error;
 use super::incoming::{Event, Incoming};
 use super::wire::Wire;
-use crate::protocol::codec::Unencodable;
-use crate::protocol::{ClientId, Frame, Mode, Reply};
+use crate::protocol::{ClientId, Frame, Id, Mode, Reply};
 
 /// A device's side of a connection.
 ///
@@ -85,9 +84,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Device<S> {
 
     /// AUTH. `auth_failure` is [`Error::Refused`], and the server closes.
     pub async fn auth(&mut self, id: &str) -> Result<(), Error> {
-        let client = ClientId::try_from(id).map_err(Unencodable::from)?;
-        self.call(&Frame::Auth { client: id }, Reply::AuthOk).await?;
-        self.id = Some(client);
+        let client = id.try_into()?;
+        self.call(&Frame::Auth { client }, Reply::AuthOk).await?;
+        self.id = Some(client.into());
         Ok(())
     }
 
@@ -104,32 +103,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Device<S> {
     /// SEND under the id of the last successful [`auth`](Self::auth). `send_failure` is [`Error::Refused`].
     pub async fn send(&mut self, data: &[u8]) -> Result<(), Error> {
         let id = self.id.clone().ok_or(Error::NotAuthenticated)?;
-        self.send_as(id.as_str(), data).await
+        self.send_under(id.as_id(), data).await
     }
 
     /// SEND under any id; the server takes none but the device's own. `send_failure` is [`Error::Refused`].
     pub async fn send_as(&mut self, id: &str, data: &[u8]) -> Result<(), Error> {
-        self.call(&Frame::Send { mode: Mode::Session, client: id, data }, Reply::SendOk).await
+        self.send_under(id.try_into()?, data).await
     }
 
     /// SEND as a one-shot, on a connection without AUTH; the server answers and closes.
     pub async fn send_once(&mut self, id: &str, data: &[u8]) -> Result<(), Error> {
-        self.call(&Frame::Send { mode: Mode::OneShot, client: id, data }, Reply::SendOk).await
+        self.call(&Frame::Send { mode: Mode::OneShot, client: id.try_into()?, data }, Reply::SendOk).await
     }
 
     /// PUBLISH. `pub_failure` is [`Error::Refused`].
     pub async fn publish(&mut self, to: &str, data: &[u8]) -> Result<(), Error> {
-        self.call(&Frame::Publish { client: to, data }, Reply::PubOk).await
+        self.call(&Frame::Publish { client: to.try_into()?, data }, Reply::PubOk).await
     }
 
     /// CMD_OK, which has no answer.
     pub async fn command_ok(&mut self, id: &str, data: &[u8]) -> Result<(), Error> {
-        self.write(&Frame::CmdOk { command: id, data }).await
+        self.write(&Frame::CmdOk { command: id.try_into()?, data }).await
     }
 
     /// CMD_FAILURE, which has no answer.
     pub async fn command_failure(&mut self, id: &str, data: &[u8]) -> Result<(), Error> {
-        self.write(&Frame::CmdFailure { command: id, data }).await
+        self.write(&Frame::CmdFailure { command: id.try_into()?, data }).await
     }
 
     /// Sends a frame and does not wait for its answer. After [`Error::Io`] the server's last words can still be read.
@@ -171,6 +170,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Device<S> {
             None => Ok(()),
             Some(got) => Err(Error::Unexpected { expected, got }),
         }
+    }
+
+    async fn send_under(&mut self, client: Id<'_>, data: &[u8]) -> Result<(), Error> {
+        self.call(&Frame::Send { mode: Mode::Session, client, data }, Reply::SendOk).await
     }
 
     async fn call(&mut self, frame: &Frame<'_>, expected: Reply) -> Result<(), Error> {

@@ -4,8 +4,8 @@ use std::io;
 use std::time::Duration;
 
 use super::incoming::Incoming;
-use crate::protocol::Reply;
-use crate::protocol::codec::{NotAnAnswer, Unencodable};
+use crate::protocol::codec::{DataTooLong, NotAnAnswer};
+use crate::protocol::{BadClientId, Reply};
 
 /// What can go wrong between a device and its server.
 #[derive(Debug, thiserror::Error)]
@@ -48,9 +48,12 @@ pub enum Error {
     /// The server does not speak the trap protocol. Nothing more can be read.
     #[error(transparent)]
     NotAnAnswer(#[from] NotAnAnswer),
-    /// The caller gave an id or data that no frame can carry. Nothing was sent.
+    /// The caller gave an id that breaks the rules. Nothing was sent.
     #[error(transparent)]
-    Unencodable(#[from] Unencodable),
+    BadId(#[from] BadClientId),
+    /// The caller gave more data than a frame can carry. Nothing was sent.
+    #[error(transparent)]
+    DataTooLong(#[from] DataTooLong),
     /// The caller sends under the id of its AUTH, and there was none.
     #[error("no id to send under: expected a successful auth before, or an id with the data")]
     NotAuthenticated,

@@ -41,12 +41,11 @@ impl TryFrom<Answer<'_>> for Incoming {
     fn try_from(answer: Answer<'_>) -> Result<Self, NotAnAnswer> {
         Ok(match answer {
             Answer::Reply(reply) => Self::Reply(reply),
-            Answer::Frame(Frame::Publish { client, data }) => Self::Event(Event::Publish {
-                from: ClientId::try_from(client).map_err(|_| NotAnAnswer { byte: 0x4a })?,
-                data: Bytes::copy_from_slice(data),
-            }),
+            Answer::Frame(Frame::Publish { client, data }) => {
+                Self::Event(Event::Publish { from: client.into(), data: Bytes::copy_from_slice(data) })
+            }
             Answer::Frame(Frame::Cmd { command, data }) => {
-                Self::Event(Event::Command { id: command.into(), data: Bytes::copy_from_slice(data) })
+                Self::Event(Event::Command { id: command.to_string(), data: Bytes::copy_from_slice(data) })
             }
             Answer::Frame(other) => return Err(NotAnAnswer { byte: 0x40 | other.kind() as u8 }),
         })

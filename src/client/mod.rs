@@ -27,12 +27,13 @@
 //! # async fn pipelined() -> Result<(), trap_server::client::Error> {
 //! use std::time::Duration;
 //! use trap_server::client::{Device, Event, Incoming};
-//! use trap_server::protocol::Frame;
+//! use trap_server::protocol::{Frame, Id};
 //!
 //! let mut device = Device::connect(("localhost", 5000)).await?.with_deadline(Duration::from_secs(60));
 //! device.auth("client0012").await?;
 //! device.write(&Frame::Ping).await?;
-//! device.write(&Frame::Publish { client: "client0013", data: b"news" }).await?;
+//! let client = Id::try_from("client0013")?;
+//! device.write(&Frame::Publish { client, data: b"news" }).await?;
 //! while let Some(incoming) = device.next().await? {
 //!     match incoming {
 //!         Incoming::Reply(word) => println!("{word}"),

@@ -4,7 +4,8 @@
 use bytes::BufMut;
 
 use super::MAX_DATA;
-use super::frame::{BadClientId, Frame, Kind, Mode, check_id, check_id_len};
+use super::frame::{Frame, Kind, Mode};
+use super::id::{BadClientId, Id, check_len};
 use super::reply::Reply;
 
 /// The first byte of a PUBLISH and of a CMD that the server sends.
@@ -103,11 +104,11 @@ fn auth(input: &[u8]) -> Result<Decoded<'_>, Malformed> {
     let Some((&[_, hi, lo], rest)) = input.split_first_chunk() else {
         return Ok(Decoded::Partial(None));
     };
-    let id_len = check_id_len(u16::from_be_bytes([hi, lo]).into())?;
+    let id_len = check_len(u16::from_be_bytes([hi, lo]).into())?;
     let Some(id) = rest.get(..id_len) else {
         return Ok(Decoded::Partial(None));
     };
-    let client = check_id(id)?;
+    let client = Id::try_from(id)?;
     Ok(Decoded::Frame(Frame::Auth { client }, 3 + id_len))
 }
 
@@ -123,11 +124,11 @@ fn with_data(input: &[u8], mode: Mode, kind: Kind, max_data: usize) -> Result<De
     let Some((&[.., id_len], rest)) = input.split_first_chunk::<4>() else {
         return Ok(Decoded::Partial(None));
     };
-    let id_len = check_id_len(id_len.into())?;
+    let id_len = check_len(id_len.into())?;
     let Some((id, rest)) = rest.split_at_checked(id_len) else {
         return Ok(Decoded::Partial(None));
     };
-    let id = check_id(id)?;
+    let id = Id::try_from(id)?;
     let len = 4 + id_len + data_len;
     match rest.get(..data_len) {
         Some(data) => Ok(Decoded::Frame(frame(mode, kind, id, data), len)),
@@ -135,7 +136,7 @@ fn with_data(input: &[u8], mode: Mode, kind: Kind, max_data: usize) -> Result<De
     }
 }
 
-fn frame<'a>(mode: Mode, kind: Kind, id: &'a str, data: &'a [u8]) -> Frame<'a> {
+fn frame<'a>(mode: Mode, kind: Kind, id: Id<'a>, data: &'a [u8]) -> Frame<'a> {
     match kind {
         Kind::Ping => Frame::Ping,
         Kind::Connect => Frame::Connect,
@@ -193,51 +194,44 @@ fn decode_word(input: &[u8], byte: u8) -> Result<Option<(Answer<'_>, usize)>, No
     Ok((input.len() >= len).then_some((Answer::Reply(reply), len)))
 }
 
-/// A frame cannot be written down: its data or its id is longer than the length field can say.
+/// A frame cannot carry this much data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unencodable {
-    /// More data than `data_len` can say.
-    #[error("{got} bytes of data do not fit into a frame, at most {MAX_DATA} do")]
-    Data {
-        /// How many bytes it has.
-        got: usize,
-    },
-    /// The id is none.
-    #[error(transparent)]
-    Id(#[from] BadClientId),
+#[error("{got} bytes of data do not fit into a frame, at most {MAX_DATA} do")]
+pub struct DataTooLong {
+    /// How many bytes it has.
+    pub got: usize,
 }
 
 /// Appends `frame` to `out` as it travels.
-pub fn encode(frame: &Frame<'_>, out: &mut impl BufMut) -> Result<(), Unencodable> {
-    let mode = match frame {
-        Frame::Send { mode, .. } => *mode,
-        _ => Mode::Session,
+pub fn encode(frame: &Frame<'_>, out: &mut impl BufMut) -> Result<(), DataTooLong> {
+    let first = match frame {
+        Frame::Send { mode, .. } => first_byte(*mode, Kind::Send),
+        _ => first_byte(Mode::Session, frame.kind()),
     };
-    let first_byte = first_byte(mode, frame.kind());
-    if matches!(frame, Frame::Ping | Frame::Connect) {
-        out.put_slice(&[first_byte, 0]);
-        return Ok(());
-    }
-    let (id_len, id) = encodable_id(frame.id())?;
-    let data = frame.data();
-    let data_len = u16::try_from(data.len()).map_err(|_| Unencodable::Data { got: data.len() })?;
-    out.put_u8(first_byte);
-    match frame {
-        Frame::Auth { .. } => out.put_u16(id_len.into()),
-        _ => {
-            out.put_u16(data_len);
-            out.put_u8(id_len);
+    match *frame {
+        Frame::Ping | Frame::Connect => out.put_slice(&[first, 0]),
+        Frame::Auth { client } => {
+            out.put_u8(first);
+            out.put_u16(client.wire_len().into());
+            out.put_slice(client.as_str().as_bytes());
         }
+        Frame::Send { client: id, data, .. }
+        | Frame::Publish { client: id, data }
+        | Frame::Cmd { command: id, data }
+        | Frame::CmdOk { command: id, data }
+        | Frame::CmdFailure { command: id, data } => encode_with_data(first, id, data, out)?,
     }
-    out.put_slice(id);
-    out.put_slice(data);
     Ok(())
 }
 
-fn encodable_id(id: &str) -> Result<(u8, &[u8]), BadClientId> {
-    let id = check_id(id.as_bytes())?.as_bytes();
-    let id_len = u8::try_from(id.len()).map_err(|_| BadClientId::Length { got: id.len() })?;
-    Ok((id_len, id))
+fn encode_with_data(first: u8, id: Id<'_>, data: &[u8], out: &mut impl BufMut) -> Result<(), DataTooLong> {
+    let data_len = u16::try_from(data.len()).map_err(|_| DataTooLong { got: data.len() })?;
+    out.put_u8(first);
+    out.put_u16(data_len);
+    out.put_u8(id.wire_len());
+    out.put_slice(id.as_str().as_bytes());
+    out.put_slice(data);
+    Ok(())
 }
 
 const fn first_byte(mode: Mode, kind: Kind) -> u8 {

@@ -2,7 +2,8 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`frame`] | what travels as a binary frame, and the ids in it |
+//! | [`frame`] | what travels as a binary frame |
+//! | [`id`] | the client and command ids in it |
 //! | [`reply`] | the words with which the server answers |
 //! | [`codec`] | decoding and encoding of both |
 //!
@@ -10,10 +11,12 @@
 
 pub mod codec;
 pub mod frame;
+pub mod id;
 pub mod reply;
 
 pub use codec::{Answer, Decoded, Malformed};
-pub use frame::{BadClientId, ClientId, Frame, Kind, Mode};
+pub use frame::{Frame, Kind, Mode};
+pub use id::{BadClientId, ClientId, Id};
 pub use reply::Reply;
 
 /// The most data bytes a frame can carry: `data_len` has 16 bits.

@@ -1,18 +1,16 @@
 //! AUTH: this is who I am. And the look-up that a one-shot SEND shares with it.
 
-use std::fmt::Display;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use actix::prelude::*;
 
+use super::authority::Refusal;
 use super::clock::Timer;
 use super::{Closing, Phase, REGISTRY, Session};
-use crate::credentials::{Credentials, Unknown};
-use crate::protocol::{ClientId, Reply};
+use crate::protocol::{ClientId, Id, Reply};
 use crate::registry::{Register, Registration};
 use crate::stats::Ended;
 
@@ -20,13 +18,13 @@ use crate::stats::Ended;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Auth<'a> {
-    pub(super) client: &'a str,
+    pub(super) client: Id<'a>,
 }
 
 /// A look-up under way.
 pub(super) struct LookUp {
     /// The id that was sent.
-    client: String,
+    client: ClientId,
     asking: Pin<Box<dyn Future<Output = Result<Known, Refusal>>>>,
 }
 
@@ -38,43 +36,13 @@ pub(super) enum Known {
     OneShot(ClientId),
 }
 
-/// Why an id was refused.
-pub(super) struct Refusal(String);
-
-impl Refusal {
-    fn new(why: impl Display) -> Self {
-        Self(why.to_string())
-    }
-}
-
-/// Whom to ask for an id that came from a peer.
-struct Question {
-    credentials: Arc<dyn Credentials>,
-    unknown: Unknown,
-    peer: SocketAddr,
-}
-
-impl Question {
-    /// The id, if the credentials know it.
-    async fn known(&self, client: String) -> Result<ClientId, Refusal> {
-        let client = ClientId::try_from(client.as_str()).map_err(Refusal::new)?;
-        match self.credentials.check(&client).await {
-            Ok(()) => Ok(client),
-            Err(denied) => {
-                self.unknown.note(&client, self.peer, &denied);
-                Err(Refusal::new(denied))
-            }
-        }
-    }
-}
-
 impl Handler<Auth<'_>> for Session {
     type Result = ();
 
     fn handle(&mut self, Auth { client }: Auth<'_>, ctx: &mut Context<Self>) {
         match self.guard.client() {
-            None => self.look_up(self.registration(client.to_owned(), ctx)),
-            Some(own) if own.as_str() == client => self.work().answers.word(Reply::AuthOk),
+            None => self.look_up(self.registration(client.into(), ctx)),
+            Some(own) if own.as_id() == client => self.work().answers.word(Reply::AuthOk),
             Some(own) => {
                 let detail = format!("{client} is not the id of the session, {own}");
                 self.close_with(Reply::AuthFailure, Ended::AuthFailure, detail);
@@ -84,45 +52,33 @@ impl Handler<Auth<'_>> for Session {
 }
 
 impl Session {
-    fn registration(&self, client: String, ctx: &mut Context<Self>) -> LookUp {
-        let (setup, question) = (&self.host().setup, self.question());
-        let (table, registry) = (setup.table.clone(), setup.registry.clone());
-        let (peer, duplicate) = (self.guard.peer, setup.settings.duplicate);
-        let session = ctx.address().downgrade().recipient();
-        let id = client.clone();
+    fn registration(&self, client: ClientId, ctx: &mut Context<Self>) -> LookUp {
+        let (setup, peer) = (&self.host().setup, self.guard.peer);
+        let (authority, duplicate) = (Arc::clone(&setup.authority), setup.settings.duplicate);
+        let (id, session) = (client.clone(), ctx.address().downgrade().recipient());
         let asking = Box::pin(async move {
-            let client = question.known(id).await?;
-            let held = match table.insert_new(Register { client, peer, session, duplicate }) {
-                Ok(registration) => return Ok(Known::Registered(registration)),
-                Err(held) => held,
-            };
-            match registry.call(|| held.clone()).await {
-                Ok(Ok(registration)) => Ok(Known::Registered(registration)),
-                Ok(Err(other)) => Err(Refusal::new(other)),
-                Err(err) => Err(Refusal::new(format_args!("the registry: {err}"))),
-            }
+            authority.identify(&id, peer).await?;
+            let new = Register { client: id, peer, session, duplicate };
+            authority.register(new).await.map(Known::Registered)
         });
         LookUp { client, asking }
     }
 
     /// Looks up who sent a one-shot; the registry is not touched.
-    pub(super) fn look_up_one_shot(&mut self, client: String) {
-        let question = self.question();
-        let id = client.clone();
-        let asking = Box::pin(async move { question.known(id).await.map(Known::OneShot) });
+    pub(super) fn look_up_one_shot(&mut self, client: ClientId) {
+        let (authority, peer, id) =
+            (Arc::clone(&self.host().setup.authority), self.guard.peer, client.clone());
+        let asking = Box::pin(async move {
+            authority.identify(&id, peer).await?;
+            Ok(Known::OneShot(id))
+        });
         self.look_up(LookUp { client, asking });
-    }
-
-    fn question(&self) -> Question {
-        let setup = &self.host().setup;
-        let (credentials, unknown) = (Arc::clone(&setup.credentials), setup.unknown.clone());
-        Question { credentials, unknown, peer: self.guard.peer }
     }
 
     fn look_up(&mut self, look_up: LookUp) {
         self.phase = Phase::LookingUp;
         self.guard.looks_up();
-        let deadline = self.after(self.host().setup.look_up_timeout + REGISTRY);
+        let deadline = self.after(self.host().setup.authority.timeout + REGISTRY);
         let work = self.work();
         work.look_up = Some(look_up);
         work.clock.clear(Timer::Auth);
@@ -137,37 +93,38 @@ impl Session {
         let Poll::Ready(looked_up) = look_up.asking.as_mut().poll(cx) else {
             return false;
         };
-        let client = self.looked_up();
         match looked_up {
             Ok(Known::Registered(registration)) => {
+                self.looked_up();
                 self.guard.authenticated(registration);
                 self.phase = Phase::Authenticated;
                 self.is_not_idle();
                 self.work().answers.word(Reply::AuthOk);
             }
-            Ok(Known::OneShot(known)) => {
-                self.store_one_shot(known);
+            Ok(Known::OneShot(client)) => {
+                self.looked_up();
+                self.store_one_shot(client.clone());
                 self.guard.ends_for(client);
             }
-            Err(Refusal(why)) => self.refuse_id(client, why),
+            Err(Refusal(why)) => self.refuse_id(why),
         }
         true
     }
 
     pub(super) fn look_up_takes_too_long(&mut self) {
-        let client = self.looked_up();
-        self.refuse_id(client, "the look-up takes too long");
+        self.refuse_id("the look-up takes too long");
     }
 
     /// Ends the look-up. The id that it was about.
-    fn looked_up(&mut self) -> String {
+    fn looked_up(&mut self) -> Option<ClientId> {
         self.phase = Phase::New;
         let work = self.work();
         work.clock.clear(Timer::LookUp);
-        work.look_up.take().map(|look_up| look_up.client).unwrap_or_default()
+        work.look_up.take().map(|look_up| look_up.client)
     }
 
-    fn refuse_id(&mut self, client: String, why: impl ToString) {
+    fn refuse_id(&mut self, why: impl ToString) {
+        let client = self.looked_up();
         // A one-shot has its record in the batch already.
         let is_one_shot = !self.work().batch.is_empty();
         self.work().batch.clear();
@@ -177,6 +134,6 @@ impl Session {
         } else {
             self.close_with(Reply::AuthFailure, Ended::AuthFailure, why);
         }
-        self.guard.ends_for(client);
+        client.into_iter().for_each(|client| self.guard.ends_for(client));
     }
 }

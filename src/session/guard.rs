@@ -42,7 +42,7 @@ struct End {
     reason: Ended,
     detail: Detail,
     /// The id that was sent, if the session did not get it.
-    client: Option<String>,
+    client: Option<ClientId>,
 }
 
 impl Guard {
@@ -128,7 +128,7 @@ impl Guard {
     }
 
     /// The id that the session ends for: it was refused, or sent a one-shot.
-    pub(super) fn ends_for(&mut self, client: String) {
+    pub(super) fn ends_for(&mut self, client: ClientId) {
         if let Some(end) = &mut self.end {
             end.client = Some(client);
         }
@@ -150,7 +150,7 @@ impl Guard {
 
     /// The id of a session that proved to have it.
     fn known<'a>(&'a self, end: &'a End) -> Option<&'a str> {
-        let one_shot = end.client.as_deref().filter(|_| end.reason == Ended::OneShot);
+        let one_shot = end.client.as_ref().map(ClientId::as_str).filter(|_| end.reason == Ended::OneShot);
         self.client().map(ClientId::as_str).or(one_shot)
     }
 
@@ -166,7 +166,7 @@ impl Guard {
     fn say_goodbye(&self, end: &End) {
         let level = if self.is_logged(end) { level(end.reason) } else { Level::Debug };
         let (listener, peer, frames) = (&self.listener, self.peer, self.frames);
-        let client = self.client().map(ClientId::as_str).or(end.client.as_deref()).unwrap_or_default();
+        let client = self.client().or(end.client.as_ref()).map(ClientId::as_str).unwrap_or_default();
         let age = self.since.elapsed().as_secs_f32();
         let End { reason, detail, .. } = end;
         log!(

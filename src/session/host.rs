@@ -9,15 +9,13 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::Phase;
+use super::authority::Authority;
 use super::roll::Roll;
 use super::work::Work;
 use crate::access::Budget;
 use crate::config;
-use crate::credentials::{Credentials, Unknown};
 use crate::faults::Faults;
-use crate::registry::{Registry, Table};
 use crate::stats::Stats;
-use crate::supervisor::Name;
 use crate::uplink::store::Store;
 
 /// The most bytes that one read takes.
@@ -35,16 +33,8 @@ pub struct Setup {
     pub linger: Duration,
     /// The thread's counters.
     pub stats: Arc<Stats>,
-    /// Who may authenticate.
-    pub credentials: Arc<dyn Credentials>,
-    /// How long they may take for one id.
-    pub look_up_timeout: Duration,
-    /// Who tried and may not.
-    pub unknown: Unknown,
-    /// Who is connected.
-    pub table: Table,
-    /// Who decides of an id that is connected already.
-    pub registry: Name<Registry>,
+    /// Who may be whom.
+    pub authority: Arc<Authority>,
     /// Where records go.
     pub store: Arc<dyn Store>,
     /// The memory for what authenticated sessions have unanswered.

@@ -20,7 +20,7 @@ use super::work::{Paused, SIP, Skipping};
 use super::{Closing, LOOK, Phase, ROOM, Session, auth::Auth};
 use crate::logging::escape;
 use crate::protocol::codec::{self, Decoded, Head, Malformed};
-use crate::protocol::{Frame, Kind, Mode, Reply};
+use crate::protocol::{Frame, Id, Kind, Mode, Reply};
 use crate::stats::Ended;
 
 /// The most bytes of a read of a session that has not authenticated, and how much it may have unanswered.
@@ -272,7 +272,7 @@ impl Session {
             "frame peer={} {:?} id={:?} data=\"{}\"",
             self.guard.peer,
             frame.kind(),
-            frame.id(),
+            frame.id().map_or("", Id::as_str),
             escape(frame.data(), SHOWN)
         );
         match frame {

@@ -10,11 +10,13 @@
 //! | `input.rs` `output.rs` | the two directions of its socket |
 //! | `ping.rs` … `cmd.rs` `wait_for_auth.rs` | a message and its handler each |
 //! | `answers.rs` `clock.rs` `work.rs` | the order of answers, deadlines, what it has only while it is at work |
+//! | `authority.rs` | who may be whom |
 //! | `guard.rs` | what is undone when it ends |
 //! | `host.rs` `roll.rs` | what the sessions of a thread share, and the one timer of them all |
 
 mod answers;
 mod auth;
+mod authority;
 mod clock;
 mod cmd;
 mod connect;
@@ -50,6 +52,7 @@ use crate::logging::Claim;
 use crate::protocol::Reply;
 use crate::stats::Ended;
 
+pub use authority::Authority;
 pub use host::{Open, Setup, install, stop_all};
 
 /// How often a session goes round at most before it lets the others of its thread have a turn. A full read ends a turn too.

@@ -10,7 +10,7 @@ use log::debug;
 use super::clock::Timer;
 use super::work::BeingStored;
 use super::{Closing, STORE, Session};
-use crate::protocol::{ClientId, Kind, Mode, Reply};
+use crate::protocol::{ClientId, Id, Kind, Mode, Reply};
 use crate::stats::Ended;
 use crate::uplink::store::{NotStored, Origin, Storing};
 
@@ -19,7 +19,7 @@ use crate::uplink::store::{NotStored, Origin, Storing};
 #[rtype(result = "()")]
 pub(super) struct Send<'a> {
     pub(super) mode: Mode,
-    pub(super) client: &'a str,
+    pub(super) client: Id<'a>,
     pub(super) data: &'a [u8],
 }
 
@@ -28,7 +28,7 @@ impl Handler<Send<'_>> for Session {
 
     fn handle(&mut self, Send { mode, client, data }: Send<'_>, _: &mut Context<Self>) {
         match (mode, self.guard.client()) {
-            (Mode::Session, Some(own)) if own.as_str() == client => {
+            (Mode::Session, Some(own)) if own.as_id() == client => {
                 let work = self.work();
                 work.batch.push(data);
                 work.answers.send();
@@ -37,7 +37,7 @@ impl Handler<Send<'_>> for Session {
             (Mode::Session, None) => self.refuse(Kind::Send),
             (Mode::OneShot, None) => {
                 self.work().batch.push(data);
-                self.look_up_one_shot(client.to_owned());
+                self.look_up_one_shot(client.into());
             }
             (Mode::OneShot, Some(_)) => self.one_shot_on_session(),
         }

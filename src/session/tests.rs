@@ -20,7 +20,7 @@ use crate::config;
 use crate::credentials::{Checking, Credentials, Denied, Unknown};
 use crate::faults::Faults;
 use crate::protocol::codec::encode;
-use crate::protocol::{ClientId, Frame, Mode};
+use crate::protocol::{ClientId, Frame, Id, Mode};
 use crate::registry::{Registry, Table};
 use crate::stats::{Stats, Totals};
 use crate::supervisor::Name;
@@ -68,11 +68,13 @@ impl Rig {
             settings,
             linger: Duration::from_secs(1),
             stats: Arc::clone(&stats),
-            credentials: Arc::new(KnownOnes(known.clone())),
-            look_up_timeout: LOOK_UP,
-            unknown: Unknown::none(),
-            table,
-            registry,
+            authority: Arc::new(Authority {
+                credentials: Arc::new(KnownOnes(known.clone())),
+                timeout: LOOK_UP,
+                unknown: Unknown::none(),
+                table,
+                registry,
+            }),
             store: Arc::new(store.clone()),
             budget: budget.clone(),
             strangers: strangers.clone(),
@@ -235,8 +237,12 @@ fn bytes(frame: Frame<'_>) -> Vec<u8> {
     bytes
 }
 
+fn id(text: &str) -> Id<'_> {
+    Id::try_from(text).unwrap()
+}
+
 fn auth(client: &str) -> Vec<u8> {
-    bytes(Frame::Auth { client })
+    bytes(Frame::Auth { client: id(client) })
 }
 
 fn send(data: &[u8]) -> Vec<u8> {
@@ -244,9 +250,9 @@ fn send(data: &[u8]) -> Vec<u8> {
 }
 
 fn send_as(client: &str, data: &[u8]) -> Vec<u8> {
-    bytes(Frame::Send { mode: Mode::Session, client, data })
+    bytes(Frame::Send { mode: Mode::Session, client: id(client), data })
 }
 
 fn one_shot(client: &str) -> Vec<u8> {
-    bytes(Frame::Send { mode: Mode::OneShot, client, data: b"once" })
+    bytes(Frame::Send { mode: Mode::OneShot, client: id(client), data: b"once" })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use trap_server::client::{Device, Error, Event, Incoming};
-use trap_server::protocol::{ClientId, Frame, MAX_DATA, Mode, Reply};
+use trap_server::protocol::{ClientId, Frame, Id, MAX_DATA, Mode, Reply};
 
 use crate::script::Server;
 use crate::{AUTH, COMMAND, PUBLISH, SEND};
@@ -160,8 +160,8 @@ async fn an_end_in_the_middle_is_no_end() {
 async fn what_no_frame_can_carry_is_not_sent() {
     let (near, mut far) = duplex(64);
     let mut device = Device::over(near);
-    assert!(matches!(device.auth("").await, Err(Error::Unencodable(_))));
-    assert!(matches!(device.publish("you", &[0; MAX_DATA + 1]).await, Err(Error::Unencodable(_))));
+    assert!(matches!(device.auth("").await, Err(Error::BadId(_))));
+    assert!(matches!(device.publish("you", &[0; MAX_DATA + 1]).await, Err(Error::DataTooLong(_))));
     device.write(&Frame::Ping).await.unwrap();
     drop(device);
     let mut sent = Vec::new();
@@ -195,7 +195,8 @@ async fn a_dropped_next_has_lost_nothing() {
 async fn a_dropped_write_is_finished_by_what_follows() {
     let (near, mut far) = duplex(4);
     let mut device = Device::over(near);
-    let frame = Frame::Send { mode: Mode::Session, client: "client0012", data: b"hello" };
+    let client = Id::try_from("client0012").unwrap();
+    let frame = Frame::Send { mode: Mode::Session, client, data: b"hello" };
     for _ in 0..2 {
         tokio::select! {
             biased;

@@ -5,7 +5,7 @@ use std::pin::pin;
 use tokio::select;
 use tokio::signal::ctrl_c;
 use trap_server::client::{Device, Error, Incoming};
-use trap_server::protocol::{Frame, Mode, Reply};
+use trap_server::protocol::{Frame, Id, Mode, Reply};
 
 use crate::failure::Failure;
 use crate::input::Input;
@@ -15,13 +15,13 @@ use crate::output;
 const WINDOW: usize = 64;
 
 /// One SEND without AUTH.
-pub async fn once(mut device: Device, id: &str, data: &[u8]) -> Result<(), Failure> {
-    printed(device.send_once(id, data).await, Reply::SendOk)
+pub async fn once(mut device: Device, id: Id<'_>, data: &[u8]) -> Result<(), Failure> {
+    printed(device.send_once(id.as_str(), data).await, Reply::SendOk)
 }
 
 /// AUTH, then one SEND for each `input`; until all are answered, or with `wait` until the server closes or Ctrl-C.
-pub async fn hold(mut device: Device, id: &str, input: Input, wait: bool) -> Result<(), Failure> {
-    printed(device.auth(id).await, Reply::AuthOk)?;
+pub async fn hold(mut device: Device, id: Id<'_>, input: Input, wait: bool) -> Result<(), Failure> {
+    printed(device.auth(id.as_str()).await, Reply::AuthOk)?;
     let mut talk = Talk { device, id, unanswered: 0, failed: false };
     talk.run(input, wait).await?;
     if talk.failed { Err(Failure::Answered) } else { Ok(()) }
@@ -41,7 +41,7 @@ fn printed(called: Result<(), Error>, ok: Reply) -> Result<(), Failure> {
 
 struct Talk<'a> {
     device: Device,
-    id: &'a str,
+    id: Id<'a>,
     unanswered: usize,
     failed: bool,
 }

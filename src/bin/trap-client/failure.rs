@@ -39,7 +39,7 @@ impl Failure {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Answered | Self::Device(Error::Refused(_)) => 1,
-            Self::FileTooLong { .. } | Self::LineTooLong { .. } | Self::Device(Error::Unencodable(_)) => 65,
+            Self::FileTooLong { .. } | Self::LineTooLong { .. } | Self::Device(Error::DataTooLong(_)) => 65,
             Self::File { .. } | Self::Stdin(_) => 66,
             Self::Runtime(_) => 71,
             Self::Output(_) => 74,

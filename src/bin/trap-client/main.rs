@@ -49,11 +49,11 @@ fn run(args: Args) -> Result<(), Failure> {
 }
 
 async fn dispatch(args: Args) -> Result<(), Failure> {
-    let id = args.id.as_str();
+    let id = args.id.as_id();
     match &args.command {
         Some(Command::Ping(ping)) => {
             let mut device = connect(&args).await?;
-            device.auth(id).await?;
+            device.auth(id.as_str()).await?;
             ping::ping(device, ping).await
         }
         Some(Command::Send(send)) if send.once => {

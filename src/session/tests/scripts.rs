@@ -26,8 +26,8 @@ async fn exchange(rig: &Rig, pipe: usize, pieces: &[&[u8]]) -> String {
 
 #[actix::test]
 async fn starved_pipes_change_nothing() {
-    let publish = bytes(Frame::Publish { client: "nobody", data: b"hello" });
-    let done = bytes(Frame::CmdOk { command: "c1", data: b"done" });
+    let publish = bytes(Frame::Publish { client: id("nobody"), data: b"hello" });
+    let done = bytes(Frame::CmdOk { command: id("c1"), data: b"done" });
     let rows = [
         ([&PING[..], &[0, 0, 0x41, 0xff, 0], &PING].concat(), "pongconnect_okpong", Ended::PeerClosed),
         ([auth(ID), send(b"hello")].concat(), "auth_oksend_ok", Ended::PeerClosed),
@@ -94,9 +94,9 @@ impl Act {
             Self::Connect => bytes(Frame::Connect),
             Self::Padding(len) => vec![0; *len],
             Self::Auth(client) => auth(client),
-            Self::Send(client, data) => bytes(Frame::Send { mode: Mode::Session, client, data }),
-            Self::Publish(data) => bytes(Frame::Publish { client: "nobody", data }),
-            Self::Answer => bytes(Frame::CmdFailure { command: "c1", data: b"no" }),
+            Self::Send(client, data) => bytes(Frame::Send { mode: Mode::Session, client: id(client), data }),
+            Self::Publish(data) => bytes(Frame::Publish { client: id("nobody"), data }),
+            Self::Answer => bytes(Frame::CmdFailure { command: id("c1"), data: b"no" }),
             Self::OneShot(client) => one_shot(client),
             Self::NoFrame(byte) => vec![*byte],
         }
