@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix::WeakRecipient;
@@ -35,11 +36,7 @@ pub struct Kick {
 #[derive(Clone, Default)]
 pub struct Table(Arc<Mutex<Rows>>);
 
-#[derive(Default)]
-struct Rows {
-    by_id: HashMap<ClientId, Row>,
-    made: u64,
-}
+type Rows = HashMap<ClientId, Row>;
 
 /// How a session stands to its id.
 #[derive(Debug)]
@@ -52,15 +49,23 @@ enum Standing {
     Replaced(Box<SocketAddr>),
 }
 
-/// The standing. It is locked for as long as a hand-over takes, which does not block.
-fn standing(of: &Mutex<Standing>) -> MutexGuard<'_, Standing> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
+/// The claim of a session to an id, shared by its row and its registration.
+struct Claim {
+    client: ClientId,
+    standing: Mutex<Standing>,
+    taken_down: AtomicBool,
+}
+
+impl Claim {
+    /// It is locked for as long as a hand-over takes, which does not block.
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 struct Row {
-    number: u64,
     peer: SocketAddr,
-    standing: Arc<Mutex<Standing>>,
+    claim: Arc<Claim>,
     // Weak, so that a row holds no mailbox alive, and 100 bytes smaller.
     session: WeakRecipient<Kick>,
 }
@@ -68,7 +73,7 @@ struct Row {
 impl Table {
     /// How many ids are connected.
     pub fn len(&self) -> usize {
-        self.rows().by_id.len()
+        self.rows().len()
     }
 
     /// Whether nobody is.
@@ -78,7 +83,7 @@ impl Table {
 
     /// Whether this id is connected.
     pub fn contains(&self, client: &str) -> bool {
-        self.rows().by_id.contains_key(client)
+        self.rows().contains_key(client)
     }
 
     fn rows(&self) -> MutexGuard<'_, Rows> {
@@ -90,7 +95,7 @@ impl Table {
     /// decide.
     pub fn insert_new(&self, new: Register) -> Result<Registration, Register> {
         let mut rows = self.rows();
-        if rows.by_id.contains_key(&new.client) {
+        if rows.contains_key(&new.client) {
             return Err(new);
         }
         Ok(self.insert(&mut rows, new))
@@ -99,8 +104,8 @@ impl Table {
     /// Decides who has the id from now on. An older session is told if it is not the one.
     fn decide(&self, new: Register) -> Result<Registration, Taken> {
         let mut rows = self.rows();
-        if let Some(older) = rows.by_id.get(&new.client) {
-            let mut standing = standing(&older.standing);
+        if let Some(older) = rows.get(&new.client) {
+            let mut standing = older.claim.standing();
             if new.duplicate == Duplicate::Reject && matches!(*standing, Standing::Current) {
                 return Err(Taken { by: older.peer });
             }
@@ -111,32 +116,33 @@ impl Table {
     }
 
     fn insert(&self, rows: &mut Rows, Register { client, peer, session, .. }: Register) -> Registration {
-        rows.made += 1;
-        let number = rows.made;
-        let standing = Arc::new(Mutex::new(Standing::Current));
-        rows.by_id.insert(client.clone(), Row { number, peer, standing: Arc::clone(&standing), session });
-        Registration { table: self.clone(), client, number, standing }
+        let claim = Claim {
+            client: client.clone(),
+            standing: Mutex::new(Standing::Current),
+            taken_down: AtomicBool::new(false),
+        };
+        let claim = Arc::new(claim);
+        rows.insert(client, Row { peer, claim: Arc::clone(&claim), session });
+        Registration { table: self.clone(), claim }
     }
 }
 
 /// A row of the table: dropped, it takes the row down, unless a newer session has it by then.
 pub struct Registration {
     table: Table,
-    client: ClientId,
-    number: u64,
-    standing: Arc<Mutex<Standing>>,
+    claim: Arc<Claim>,
 }
 
 impl Registration {
     /// Whose row it is.
-    pub const fn client(&self) -> &ClientId {
-        &self.client
+    pub fn client(&self) -> &ClientId {
+        &self.claim.client
     }
 
     /// Does `effect` unless a newer session has the id, whose peer is returned then. None has it before `effect` is done, so
     /// it must not block.
     pub fn while_current<R>(&self, effect: impl FnOnce() -> R) -> Result<R, SocketAddr> {
-        match &*standing(&self.standing) {
+        match &*self.claim.standing() {
             Standing::Replaced(by) => Err(**by),
             Standing::Current | Standing::Leaving => Ok(effect()),
         }
@@ -144,7 +150,7 @@ impl Registration {
 
     /// The peer has closed: the id is free for its next session, however long the last answers take.
     pub fn leaves(&self) {
-        let mut standing = standing(&self.standing);
+        let mut standing = self.claim.standing();
         if matches!(*standing, Standing::Current) {
             *standing = Standing::Leaving;
         }
@@ -152,14 +158,12 @@ impl Registration {
 
     /// Takes the row down before the registration is dropped. Whether that was still to be done.
     pub fn take_down(&mut self) -> bool {
-        // Rows are counted from 1.
-        let number = std::mem::take(&mut self.number);
-        if number == 0 {
+        if self.claim.taken_down.swap(true, Ordering::Relaxed) {
             return false;
         }
         let mut rows = self.table.rows();
-        if let Entry::Occupied(place) = rows.by_id.entry(self.client.clone())
-            && place.get().number == number
+        if let Entry::Occupied(place) = rows.entry(self.claim.client.clone())
+            && Arc::ptr_eq(&place.get().claim, &self.claim)
         {
             place.remove();
         }
@@ -169,7 +173,7 @@ impl Registration {
 
 impl fmt::Debug for Registration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Registration({} #{})", self.client, self.number)
+        write!(f, "Registration({})", self.claim.client)
     }
 }
 

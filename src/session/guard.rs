@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Instant;
 
 use log::{Level, debug, log};
 
@@ -25,7 +24,6 @@ const TARGET: &str = "trap_server::session";
 /// of it back and writes the session's last line, after a panic too.
 pub(super) struct Guard {
     pub(super) host: Rc<Host>,
-    pub(super) listener: Arc<str>,
     pub(super) peer: SocketAddr,
     pub(super) frames: u64,
     journal: Journal,
@@ -33,7 +31,7 @@ pub(super) struct Guard {
     /// Whether it gets lines of its own, see [`Journal::admits`].
     logged: bool,
     listed: Option<u32>,
-    since: Instant,
+    since: Moment,
     end: Option<Box<End>>,
     place: Option<Place>,
 }
@@ -48,18 +46,17 @@ struct End {
 impl Guard {
     pub(super) fn new(host: Rc<Host>, journal: Journal, peer: SocketAddr, place: Place) -> Self {
         host.setup.open.enter();
-        let listener = Arc::clone(journal.listener());
-        debug!(target: TARGET, "connected listener={listener} peer={peer}");
+        let since = host.roll.now();
+        debug!(target: TARGET, "connected listener={} peer={peer}", journal.listener());
         Self {
             host,
-            listener,
             peer,
             frames: 0,
             journal,
             registration: None,
             logged: false,
             listed: None,
-            since: Instant::now(),
+            since,
             end: None,
             place: Some(place),
         }
@@ -90,7 +87,7 @@ impl Guard {
     pub(super) fn authenticated(&mut self, registration: Registration) {
         self.place.iter_mut().for_each(Place::settle);
         self.host.setup.stats.authenticated.one();
-        let (listener, peer, client) = (&self.listener, self.peer, registration.client().as_str());
+        let (listener, peer, client) = (self.journal.listener(), self.peer, registration.client().as_str());
         self.logged = self.journal.admits(client, peer);
         let level = if self.logged { Level::Info } else { Level::Debug };
         log!(target: TARGET, level, "authenticated listener={listener} peer={peer} client={client:?}");
@@ -109,6 +106,11 @@ impl Guard {
             // A one-shot has no row, and nobody to be replaced by.
             None => Ok(effect()),
         }
+    }
+
+    /// The name of the listener that took the connection.
+    pub(super) fn listener(&self) -> &Arc<str> {
+        self.journal.listener()
     }
 
     pub(super) fn client(&self) -> Option<&ClientId> {
@@ -165,9 +167,9 @@ impl Guard {
 
     fn say_goodbye(&self, end: &End) {
         let level = if self.is_logged(end) { level(end.reason) } else { Level::Debug };
-        let (listener, peer, frames) = (&self.listener, self.peer, self.frames);
+        let (listener, peer, frames) = (self.listener(), self.peer, self.frames);
         let client = self.client().or(end.client.as_ref()).map(ClientId::as_str).unwrap_or_default();
-        let age = self.since.elapsed().as_secs_f32();
+        let age = self.host.roll.since(self.since).as_secs_f32();
         let End { reason, detail, .. } = end;
         log!(
             target: TARGET,

@@ -55,6 +55,11 @@ impl Roll {
         self.moment(self.start.elapsed().saturating_add(time).as_millis().div_ceil(u128::from(GRAIN)))
     }
 
+    /// How long ago a moment was, at least.
+    pub(super) fn since(&self, moment: Moment) -> Duration {
+        Duration::from_millis(u64::from(self.now().0.saturating_sub(moment.0)) * GRAIN)
+    }
+
     fn moment(&self, grains: u128) -> Moment {
         Moment(u32::try_from(grains).unwrap_or(u32::MAX))
     }

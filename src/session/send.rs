@@ -71,9 +71,8 @@ impl Session {
     /// The id of a one-shot is known: its record goes to the uplink, and the answer is the last word.
     pub(super) fn store_one_shot(&mut self, client: ClientId) {
         self.work().answers.send();
-        let from = client.to_string();
         self.store(client, Mode::OneShot);
-        self.close(Closing::LastWordsAndLinger, Ended::OneShot, from);
+        self.close(Closing::LastWordsAndLinger, Ended::OneShot, "");
     }
 
     /// Hands the records of this read over, one batch at a time so that they keep their order. Whether the store has to
@@ -88,7 +87,7 @@ impl Session {
 
     fn store(&mut self, client: ClientId, mode: Mode) -> bool {
         let origin =
-            Origin { client, peer: self.guard.peer, listener: Arc::clone(&self.guard.listener), mode };
+            Origin { client, peer: self.guard.peer, listener: Arc::clone(self.guard.listener()), mode };
         let work = self.work.get_or_insert_with(|| self.guard.host.lend());
         let (records, cost) = (work.batch.len(), work.batch.cost());
         work.batch.hold(self.guard.host.budget(self.phase));
