@@ -39,19 +39,18 @@ pub struct Table(Arc<Mutex<Rows>>);
 type Rows = HashMap<ClientId, Row>;
 
 /// How a session stands to its id.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     /// It has the id.
     Current,
     /// It has the id, but its peer has closed: a newer session takes the id over even where duplicates are rejected.
     Leaving,
-    /// A newer session has the id, from this peer. Boxed, since there is one standing per connection.
-    Replaced(Box<SocketAddr>),
+    /// A newer session has the id.
+    Replaced,
 }
 
 /// The claim of a session to an id, shared by its row and its registration.
 struct Claim {
-    client: ClientId,
     standing: Mutex<Standing>,
     taken_down: AtomicBool,
 }
@@ -106,52 +105,48 @@ impl Table {
         let mut rows = self.rows();
         if let Some(older) = rows.get(&new.client) {
             let mut standing = older.claim.standing();
-            if new.duplicate == Duplicate::Reject && matches!(*standing, Standing::Current) {
+            if new.duplicate == Duplicate::Reject && *standing == Standing::Current {
                 return Err(Taken { by: older.peer });
             }
-            *standing = Standing::Replaced(Box::new(new.peer));
+            *standing = Standing::Replaced;
+            // Before anybody can find out otherwise.
             older.session.upgrade().inspect(|session| session.do_send(Kick { by: new.peer }));
         }
         Ok(self.insert(&mut rows, new))
     }
 
     fn insert(&self, rows: &mut Rows, Register { client, peer, session, .. }: Register) -> Registration {
-        let claim = Claim {
-            client: client.clone(),
-            standing: Mutex::new(Standing::Current),
-            taken_down: AtomicBool::new(false),
-        };
-        let claim = Arc::new(claim);
-        rows.insert(client, Row { peer, claim: Arc::clone(&claim), session });
-        Registration { table: self.clone(), claim }
+        let (standing, taken_down) = (Mutex::new(Standing::Current), AtomicBool::new(false));
+        let claim = Arc::new(Claim { standing, taken_down });
+        rows.insert(client.clone(), Row { peer, claim: Arc::clone(&claim), session });
+        Registration { table: self.clone(), client, claim }
     }
 }
 
 /// A row of the table: dropped, it takes the row down, unless a newer session has it by then.
 pub struct Registration {
     table: Table,
+    client: ClientId,
     claim: Arc<Claim>,
 }
 
 impl Registration {
     /// Whose row it is.
-    pub fn client(&self) -> &ClientId {
-        &self.claim.client
+    pub const fn client(&self) -> &ClientId {
+        &self.client
     }
 
-    /// Does `effect` unless a newer session has the id, whose peer is returned then. None has it before `effect` is done, so
-    /// it must not block.
-    pub fn while_current<R>(&self, effect: impl FnOnce() -> R) -> Result<R, SocketAddr> {
-        match &*self.claim.standing() {
-            Standing::Replaced(by) => Err(**by),
-            Standing::Current | Standing::Leaving => Ok(effect()),
-        }
+    /// Does `effect` unless a newer session has the id; then a [`Kick`] was sent. None has it before `effect` is done, so it
+    /// must not block.
+    pub fn while_current<R>(&self, effect: impl FnOnce() -> R) -> Option<R> {
+        let standing = self.claim.standing();
+        (*standing != Standing::Replaced).then(effect)
     }
 
     /// The peer has closed: the id is free for its next session, however long the last answers take.
     pub fn leaves(&self) {
         let mut standing = self.claim.standing();
-        if matches!(*standing, Standing::Current) {
+        if *standing == Standing::Current {
             *standing = Standing::Leaving;
         }
     }
@@ -162,7 +157,7 @@ impl Registration {
             return false;
         }
         let mut rows = self.table.rows();
-        if let Entry::Occupied(place) = rows.entry(self.claim.client.clone())
+        if let Entry::Occupied(place) = rows.entry(self.client.clone())
             && Arc::ptr_eq(&place.get().claim, &self.claim)
         {
             place.remove();
@@ -173,7 +168,7 @@ impl Registration {
 
 impl fmt::Debug for Registration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Registration({})", self.claim.client)
+        write!(f, "Registration({})", self.client)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::borrow::Borrow;
 use std::fmt;
-use std::sync::Arc;
+
+use smol_str::SmolStr;
 
 use super::MAX_ID;
 
@@ -49,9 +50,9 @@ impl fmt::Display for Id<'_> {
     }
 }
 
-/// A device's id, kept. A clone shares the text.
+/// A device's id, kept: up to 23 bytes in place, more of them in memory that clones share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ClientId(Arc<str>);
+pub struct ClientId(SmolStr);
 
 impl ClientId {
     /// The id as text.

@@ -100,11 +100,11 @@ impl Guard {
     }
 
     /// Does `effect` unless a newer session has the id of this one, see [`Registration::while_current`].
-    pub(super) fn while_current<R>(&self, effect: impl FnOnce() -> R) -> Result<R, SocketAddr> {
+    pub(super) fn while_current<R>(&self, effect: impl FnOnce() -> R) -> Option<R> {
         match &self.registration {
             Some(registration) => registration.while_current(effect),
             // A one-shot has no row, and nobody to be replaced by.
-            None => Ok(effect()),
+            None => Some(effect()),
         }
     }
 

@@ -17,10 +17,9 @@ impl Session {
         if self.work.as_ref().is_none_or(|work| work.answers.out().is_empty()) {
             return false;
         }
-        // The message that says so may still be on its way.
-        if let Err(by) = self.guard.while_current(|| ()) {
-            self.taken_over(by);
-            return true;
+        // A session that was taken over says nothing; the message that ends it is on its way.
+        if self.guard.while_current(|| ()).is_none() {
+            return false;
         }
         let Some(work) = self.work.as_mut() else {
             return false;

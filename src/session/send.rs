@@ -94,13 +94,14 @@ impl Session {
         let handed_over =
             self.guard.while_current(|| self.guard.host.setup.store.store(&origin, &mut work.batch));
         match handed_over {
-            Ok(Storing::Now(stored)) => self.stored(records, stored),
-            Ok(Storing::Later(stored)) => {
+            Some(Storing::Now(stored)) => self.stored(records, stored),
+            Some(Storing::Later(stored)) => {
                 work.storing = Some(BeingStored { stored, records, cost });
                 work.clock.set(Timer::Store, self.guard.host.roll.after(STORE));
                 return true;
             }
-            Err(by) => self.taken_over(by),
+            // It was taken over, and the message that ends it is on its way.
+            None => work.batch.clear(),
         }
         false
     }

@@ -1,7 +1,5 @@
 //! A newer session has the id of this one.
 
-use std::net::SocketAddr;
-
 use actix::prelude::*;
 
 use super::{Closing, Session};
@@ -11,14 +9,8 @@ use crate::stats::Ended;
 impl Handler<Kick> for Session {
     type Result = ();
 
+    /// The session is told nothing. What the store does not hold yet is dropped.
     fn handle(&mut self, Kick { by }: Kick, _: &mut Context<Self>) {
-        self.taken_over(by);
-    }
-}
-
-impl Session {
-    /// Ends the session without a word. What the store does not hold yet is dropped.
-    pub(super) fn taken_over(&mut self, by: SocketAddr) {
         self.work().batch.clear();
         self.close(Closing::Now, Ended::Takeover, format_args!("by {by}"));
     }
