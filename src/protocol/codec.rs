@@ -5,7 +5,8 @@ use bytes::BufMut;
 
 use super::MAX_DATA;
 use super::frame::{Frame, Kind, Mode};
-use super::id::{BadClientId, Id, check_len};
+use super::id::{Id, check_len};
+use super::malformed::{Malformed, NotAFrame};
 use super::reply::Reply;
 
 /// The first byte of a PUBLISH and of a CMD that the server sends.
@@ -32,34 +33,6 @@ pub struct Head {
     pub len: usize,
 }
 
-/// Why bytes from a device are no frame. The device is at fault, and is told `protocol_error`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
-    /// Modes 1 and 2 exist, and `0x00` as padding.
-    #[error("first byte 0x{byte:02x} has mode {}, expected 1 or 2{}", byte >> 6, if *byte == 0x16 { " (TLS begins so)" } else { "" })]
-    Mode {
-        /// The first byte.
-        byte: u8,
-    },
-    /// The type is none that a device may send in this mode.
-    #[error("first byte 0x{byte:02x} has type {}, which a device does not send in mode {}", byte & 0x3f, byte >> 6)]
-    Type {
-        /// The first byte.
-        byte: u8,
-    },
-    /// The client or command id is none.
-    #[error(transparent)]
-    Id(#[from] BadClientId),
-    /// More data than this server takes in a frame.
-    #[error("the frame announces {got} bytes of data, at most {max} are taken")]
-    TooLong {
-        /// What `data_len` says.
-        got: usize,
-        /// The configured limit.
-        max: usize,
-    },
-}
-
 /// How many bytes of padding stand before the next frame.
 pub fn padding(input: &[u8]) -> usize {
     input.iter().position(|&byte| byte != 0).unwrap_or(input.len())
@@ -68,6 +41,10 @@ pub fn padding(input: &[u8]) -> usize {
 /// Decodes the frame of a device at the start of `input`, which holds no padding there. `max_data` is the most data
 /// bytes that are taken in one frame.
 pub fn decode(input: &[u8], max_data: usize) -> Result<Decoded<'_>, Malformed> {
+    decode_frame(input, max_data).map_err(|why| Malformed::new(why, input))
+}
+
+fn decode_frame(input: &[u8], max_data: usize) -> Result<Decoded<'_>, NotAFrame> {
     let Some(&byte) = input.first() else {
         return Ok(Decoded::Partial(None));
     };
@@ -80,15 +57,15 @@ pub fn decode(input: &[u8], max_data: usize) -> Result<Decoded<'_>, Malformed> {
     }
 }
 
-fn from_device(byte: u8) -> Result<(Mode, Kind), Malformed> {
+fn from_device(byte: u8) -> Result<(Mode, Kind), NotAFrame> {
     let mode = match byte >> 6 {
         1 => Mode::Session,
         2 => Mode::OneShot,
-        _ => return Err(Malformed::Mode { byte }),
+        _ => return Err(NotAFrame::Mode { byte }),
     };
     match (mode, Kind::from_number(byte & 0x3f)) {
         (_, Some(Kind::Send)) => Ok((mode, Kind::Send)),
-        (_, Some(Kind::Cmd)) | (_, None) | (Mode::OneShot, _) => Err(Malformed::Type { byte }),
+        (_, Some(Kind::Cmd)) | (_, None) | (Mode::OneShot, _) => Err(NotAFrame::Type { byte }),
         (Mode::Session, Some(kind)) => Ok((mode, kind)),
     }
 }
@@ -100,7 +77,7 @@ fn two_bytes<'a>(input: &[u8], frame: Frame<'a>) -> Decoded<'a> {
     }
 }
 
-fn auth(input: &[u8]) -> Result<Decoded<'_>, Malformed> {
+fn auth(input: &[u8]) -> Result<Decoded<'_>, NotAFrame> {
     let Some((&[_, hi, lo], rest)) = input.split_first_chunk() else {
         return Ok(Decoded::Partial(None));
     };
@@ -113,13 +90,13 @@ fn auth(input: &[u8]) -> Result<Decoded<'_>, Malformed> {
 }
 
 /// `first data_len:16 id_len:8 id data`
-fn with_data(input: &[u8], mode: Mode, kind: Kind, max_data: usize) -> Result<Decoded<'_>, Malformed> {
+fn with_data(input: &[u8], mode: Mode, kind: Kind, max_data: usize) -> Result<Decoded<'_>, NotAFrame> {
     let Some(&[_, hi, lo]) = input.first_chunk() else {
         return Ok(Decoded::Partial(None));
     };
     let data_len = usize::from(u16::from_be_bytes([hi, lo]));
     if data_len > max_data {
-        return Err(Malformed::TooLong { got: data_len, max: max_data });
+        return Err(NotAFrame::TooLong { got: data_len, max: max_data });
     }
     let Some((&[.., id_len], rest)) = input.split_first_chunk::<4>() else {
         return Ok(Decoded::Partial(None));

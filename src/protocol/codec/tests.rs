@@ -2,6 +2,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::protocol::BadClientId;
 
 const SEND: &[u8] = b"\x47\x00\x05\x0aclient0012hello";
 
@@ -30,6 +31,10 @@ fn encoded() -> impl Strategy<Value = Vec<u8>> {
         };
         bytes_of(&frame)
     })
+}
+
+fn decoded(input: &[u8], max_data: usize) -> Result<Decoded<'_>, NotAFrame> {
+    decode(input, max_data).map_err(|malformed| malformed.why)
 }
 
 fn bytes_of(frame: &Frame<'_>) -> Vec<u8> {
@@ -114,33 +119,33 @@ fn first_bytes_that_start_no_frame_of_a_device() {
     let starts = [0x40, 0x41, 0x44, 0x47, 0x4a, 0x4e, 0x4f, 0x87];
     for byte in 1..=255 {
         let input = [byte];
-        let decoded = decode(&input, MAX_DATA);
+        let decoded = decoded(&input, MAX_DATA);
         if starts.contains(&byte) {
             assert_eq!(decoded, Ok(Decoded::Partial(None)), "{byte:02x}");
         } else if matches!(byte >> 6, 0 | 3) {
-            assert_eq!(decoded, Err(Malformed::Mode { byte }));
+            assert_eq!(decoded, Err(NotAFrame::Mode { byte }));
         } else {
-            assert_eq!(decoded, Err(Malformed::Type { byte }));
+            assert_eq!(decoded, Err(NotAFrame::Type { byte }));
         }
     }
 }
 
 #[test]
 fn lengths_are_judged_before_what_they_announce_arrives() {
-    assert_eq!(decode(b"\x47\x00\x06", 5), Err(Malformed::TooLong { got: 6, max: 5 }));
-    let none = Err(Malformed::Id(BadClientId::Length { got: 0 }));
-    assert_eq!(decode(b"\x47\x00\x05\x00", 5), none);
-    assert_eq!(decode(b"\x44\x00\x00", 5), none);
-    assert_eq!(decode(b"\x44\x01\x00", 5), Err(Malformed::Id(BadClientId::Length { got: 256 })));
+    assert_eq!(decoded(b"\x47\x00\x06", 5), Err(NotAFrame::TooLong { got: 6, max: 5 }));
+    let none = Err(NotAFrame::Id(BadClientId::Length { got: 0 }));
+    assert_eq!(decoded(b"\x47\x00\x05\x00", 5), none);
+    assert_eq!(decoded(b"\x44\x00\x00", 5), none);
+    assert_eq!(decoded(b"\x44\x01\x00", 5), Err(NotAFrame::Id(BadClientId::Length { got: 256 })));
 }
 
 #[test]
 fn an_id_is_judged_before_the_data_arrives() {
     assert_eq!(
-        decode(b"\x47\x00\x05\x02a\x07", 5),
-        Err(Malformed::Id(BadClientId::Control { found: '\x07' }))
+        decoded(b"\x47\x00\x05\x02a\x07", 5),
+        Err(NotAFrame::Id(BadClientId::Control { found: '\x07' }))
     );
-    assert_eq!(decode(b"\x4a\x00\x05\x02a\xff", 5), Err(Malformed::Id(BadClientId::NotUtf8 { at: 1 })));
+    assert_eq!(decoded(b"\x4a\x00\x05\x02a\xff", 5), Err(NotAFrame::Id(BadClientId::NotUtf8 { at: 1 })));
 }
 
 #[test]
