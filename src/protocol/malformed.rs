@@ -36,11 +36,17 @@ pub enum NotAFrame {
     /// The client or command id breaks the rules.
     #[error(transparent)]
     Id(#[from] BadClientId),
+    /// A longer id than any can be, by the length of an AUTH.
+    #[error("an id has 1 to 255 bytes, this frame announces {least} or more")]
+    IdTooLong {
+        /// What is known of the length: its first byte is enough to be wrong.
+        least: usize,
+    },
     /// More data than this server takes in a frame.
-    #[error("the frame announces {got} bytes of data, at most {max} are taken")]
-    TooLong {
-        /// What `data_len` says.
-        got: usize,
+    #[error("a frame has at most {max} bytes of data here, this one announces {least} or more")]
+    DataTooLong {
+        /// What is known of `data_len`: its first byte may be enough to be wrong.
+        least: usize,
         /// The configured limit.
         max: usize,
     },
@@ -51,16 +57,37 @@ pub enum NotAFrame {
 pub enum Foreign {
     /// The first record of a TLS handshake.
     Tls,
+    /// A request of HTTP.
+    Http,
 }
+
+/// The beginnings of requests, HTTP/2's preface included.
+const HTTP: [&[u8]; 10] = [
+    b"GET ",
+    b"HEAD ",
+    b"POST ",
+    b"PUT ",
+    b"PATCH ",
+    b"DELETE ",
+    b"OPTIONS ",
+    b"TRACE ",
+    b"CONNECT ",
+    b"PRI ",
+];
 
 impl Foreign {
     fn recognize(input: &[u8]) -> Option<Self> {
-        input.starts_with(&[0x16]).then_some(Self::Tls)
+        match input {
+            [0x16, ..] => Some(Self::Tls),
+            _ if HTTP.iter().any(|method| input.starts_with(method)) => Some(Self::Http),
+            _ => None,
+        }
     }
 
     const fn hint(self) -> &'static str {
         match self {
-            Self::Tls => " (TLS begins so)",
+            Self::Tls => " (looks like TLS)",
+            Self::Http => " (looks like HTTP)",
         }
     }
 }
