@@ -3,10 +3,11 @@
 
 use bytes::BufMut;
 
-use super::MAX_DATA;
 use super::frame::{Frame, Kind, Mode};
-use super::id::{BadClientId, Id, check_len};
+use super::id::{BadClientId, Id, check_begun, check_len};
+use super::malformed::{Malformed, NotAFrame};
 use super::reply::Reply;
+use super::{MAX_DATA, MAX_ID};
 
 /// The first byte of a PUBLISH and of a CMD that the server sends.
 const PUBLISH: u8 = first_byte(Mode::Session, Kind::Publish);
@@ -32,34 +33,6 @@ pub struct Head {
     pub len: usize,
 }
 
-/// Why bytes from a device are no frame. The device is at fault, and is told `protocol_error`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
-    /// Modes 1 and 2 exist, and `0x00` as padding.
-    #[error("first byte 0x{byte:02x} has mode {}, expected 1 or 2{}", byte >> 6, if *byte == 0x16 { " (TLS begins so)" } else { "" })]
-    Mode {
-        /// The first byte.
-        byte: u8,
-    },
-    /// The type is none that a device may send in this mode.
-    #[error("first byte 0x{byte:02x} has type {}, which a device does not send in mode {}", byte & 0x3f, byte >> 6)]
-    Type {
-        /// The first byte.
-        byte: u8,
-    },
-    /// The client or command id is none.
-    #[error(transparent)]
-    Id(#[from] BadClientId),
-    /// More data than this server takes in a frame.
-    #[error("the frame announces {got} bytes of data, at most {max} are taken")]
-    TooLong {
-        /// What `data_len` says.
-        got: usize,
-        /// The configured limit.
-        max: usize,
-    },
-}
-
 /// How many bytes of padding stand before the next frame.
 pub fn padding(input: &[u8]) -> usize {
     input.iter().position(|&byte| byte != 0).unwrap_or(input.len())
@@ -68,6 +41,10 @@ pub fn padding(input: &[u8]) -> usize {
 /// Decodes the frame of a device at the start of `input`, which holds no padding there. `max_data` is the most data
 /// bytes that are taken in one frame.
 pub fn decode(input: &[u8], max_data: usize) -> Result<Decoded<'_>, Malformed> {
+    decode_frame(input, max_data).map_err(|why| Malformed::new(why, input))
+}
+
+fn decode_frame(input: &[u8], max_data: usize) -> Result<Decoded<'_>, NotAFrame> {
     let Some(&byte) = input.first() else {
         return Ok(Decoded::Partial(None));
     };
@@ -80,15 +57,15 @@ pub fn decode(input: &[u8], max_data: usize) -> Result<Decoded<'_>, Malformed> {
     }
 }
 
-fn from_device(byte: u8) -> Result<(Mode, Kind), Malformed> {
+fn from_device(byte: u8) -> Result<(Mode, Kind), NotAFrame> {
     let mode = match byte >> 6 {
         1 => Mode::Session,
         2 => Mode::OneShot,
-        _ => return Err(Malformed::Mode { byte }),
+        _ => return Err(NotAFrame::Mode { byte }),
     };
     match (mode, Kind::from_number(byte & 0x3f)) {
         (_, Some(Kind::Send)) => Ok((mode, Kind::Send)),
-        (_, Some(Kind::Cmd)) | (_, None) | (Mode::OneShot, _) => Err(Malformed::Type { byte }),
+        (_, Some(Kind::Cmd)) | (_, None) | (Mode::OneShot, _) => Err(NotAFrame::Type { byte }),
         (Mode::Session, Some(kind)) => Ok((mode, kind)),
     }
 }
@@ -100,39 +77,53 @@ fn two_bytes<'a>(input: &[u8], frame: Frame<'a>) -> Decoded<'a> {
     }
 }
 
-fn auth(input: &[u8]) -> Result<Decoded<'_>, Malformed> {
-    let Some((&[_, hi, lo], rest)) = input.split_first_chunk() else {
+fn auth(input: &[u8]) -> Result<Decoded<'_>, NotAFrame> {
+    let id_len = length(input, MAX_ID).map_err(|least| NotAFrame::IdTooLong { least })?;
+    let (Some(id_len), Some((_, rest))) = (id_len, input.split_first_chunk::<3>()) else {
         return Ok(Decoded::Partial(None));
     };
-    let id_len = check_len(u16::from_be_bytes([hi, lo]).into())?;
-    let Some(id) = rest.get(..id_len) else {
-        return Ok(Decoded::Partial(None));
-    };
-    let client = Id::try_from(id)?;
-    Ok(Decoded::Frame(Frame::Auth { client }, 3 + id_len))
+    Ok(match split_id(rest, id_len)? {
+        Some((client, _)) => Decoded::Frame(Frame::Auth { client }, 3 + id_len),
+        None => Decoded::Partial(None),
+    })
 }
 
 /// `first data_len:16 id_len:8 id data`
-fn with_data(input: &[u8], mode: Mode, kind: Kind, max_data: usize) -> Result<Decoded<'_>, Malformed> {
-    let Some(&[_, hi, lo]) = input.first_chunk() else {
+fn with_data(input: &[u8], mode: Mode, kind: Kind, max_data: usize) -> Result<Decoded<'_>, NotAFrame> {
+    let data_len =
+        length(input, max_data).map_err(|least| NotAFrame::DataTooLong { least, max: max_data })?;
+    let (Some(data_len), Some((&[.., id_len], rest))) = (data_len, input.split_first_chunk::<4>()) else {
         return Ok(Decoded::Partial(None));
     };
-    let data_len = usize::from(u16::from_be_bytes([hi, lo]));
-    if data_len > max_data {
-        return Err(Malformed::TooLong { got: data_len, max: max_data });
-    }
-    let Some((&[.., id_len], rest)) = input.split_first_chunk::<4>() else {
+    let Some((id, rest)) = split_id(rest, id_len.into())? else {
         return Ok(Decoded::Partial(None));
     };
-    let id_len = check_len(id_len.into())?;
-    let Some((id, rest)) = rest.split_at_checked(id_len) else {
-        return Ok(Decoded::Partial(None));
-    };
-    let id = Id::try_from(id)?;
-    let len = 4 + id_len + data_len;
+    let len = 4 + usize::from(id_len) + data_len;
     match rest.get(..data_len) {
         Some(data) => Ok(Decoded::Frame(frame(mode, kind, id, data), len)),
         None => Ok(Decoded::Partial(Some(Head { mode, kind, len }))),
+    }
+}
+
+/// The length behind the first byte of a frame, once it is there. The error is what is known of one above `most`: its first
+/// byte may be enough, and is used even where the second has come, so that the error does not depend on the cut.
+fn length(input: &[u8], most: usize) -> Result<Option<usize>, usize> {
+    match *input {
+        [_, high, ..] if usize::from(high) << 8 > most => Err(usize::from(high) << 8),
+        [_, high, low, ..] => match u16::from_be_bytes([high, low]).into() {
+            len if len > most => Err(len),
+            len => Ok(Some(len)),
+        },
+        _ => Ok(None),
+    }
+}
+
+/// The id of `len` bytes at the start of `input` and what stands behind it, if the id is whole.
+fn split_id(input: &[u8], len: usize) -> Result<Option<(Id<'_>, &[u8])>, BadClientId> {
+    check_len(len)?;
+    match input.split_at_checked(len) {
+        Some((id, behind)) => Ok(Some((Id::try_from(id)?, behind))),
+        None => check_begun(input, len).map(|_| None),
     }
 }
 

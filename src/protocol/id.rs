@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::str::{Utf8Error, from_utf8};
 
 use smol_str::SmolStr;
 
@@ -38,9 +39,7 @@ impl<'a> TryFrom<&'a [u8]> for Id<'a> {
 
     fn try_from(bytes: &'a [u8]) -> Result<Self, BadClientId> {
         check_len(bytes.len())?;
-        let text =
-            std::str::from_utf8(bytes).map_err(|err| BadClientId::NotUtf8 { at: err.valid_up_to() })?;
-        printable(text).map(Self)
+        check_begun(bytes, bytes.len()).map(Self)
     }
 }
 
@@ -102,7 +101,7 @@ pub enum BadClientId {
         got: usize,
     },
     /// An id is text.
-    #[error("an id is UTF-8, this one is not at byte {at}")]
+    #[error("invalid UTF-8 in id at byte {at}")]
     NotUtf8 {
         /// The first byte that is not.
         at: usize,
@@ -121,6 +120,32 @@ pub(super) const fn check_len(got: usize) -> Result<usize, BadClientId> {
         1..=MAX_ID => Ok(got),
         _ => Err(BadClientId::Length { got }),
     }
+}
+
+/// Checks the bytes that have come of an id of `len` bytes, and fails at the first with which no id can go on. Returns their
+/// text, without a character that is cut off at the end.
+pub(super) fn check_begun(begun: &[u8], len: usize) -> Result<&str, BadClientId> {
+    match from_utf8(begun) {
+        Ok(text) => printable(text),
+        Err(err) => check_cut(begun, err, len),
+    }
+}
+
+fn check_cut(begun: &[u8], err: Utf8Error, len: usize) -> Result<&str, BadClientId> {
+    let at = err.valid_up_to();
+    let (valid, cut) = begun.split_at(at);
+    // A control character stands before the byte that is not UTF-8, so it is the first mistake.
+    let text = printable(from_utf8(valid).unwrap_or_default())?;
+    let char_len = match cut.first() {
+        Some(0xf0..) => 4,
+        Some(0xe0..) => 3,
+        _ => 2,
+    };
+    // Whatever completes a character cut off at the end is no control character, but has to fit in.
+    if err.error_len().is_some() || at + char_len > len {
+        return Err(BadClientId::NotUtf8 { at });
+    }
+    Ok(text)
 }
 
 fn printable(text: &str) -> Result<&str, BadClientId> {
@@ -150,7 +175,17 @@ mod tests {
         assert_eq!(checked(&[b'a'; 256]), Err(BadClientId::Length { got: 256 }));
         assert_eq!(checked(b"ab\xff"), Err(BadClientId::NotUtf8 { at: 2 }));
         assert_eq!(checked(b"a\nb"), Err(BadClientId::Control { found: '\n' }));
+        assert_eq!(checked(b"a\nb\xff"), Err(BadClientId::Control { found: '\n' }));
+        assert_eq!(checked(b"ab\xff\n"), Err(BadClientId::NotUtf8 { at: 2 }));
         assert_eq!(checked("a\u{85}".as_bytes()), Err(BadClientId::Control { found: '\u{85}' }));
+    }
+
+    #[test]
+    fn a_character_may_be_cut_off_where_its_rest_fits_in() {
+        let euro = "a€".as_bytes();
+        assert_eq!(check_begun(euro.get(..3).unwrap(), 4), Ok("a"));
+        assert_eq!(check_begun(euro.get(..2).unwrap(), 4), Ok("a"));
+        assert_eq!(check_begun(euro.get(..2).unwrap(), 3), Err(BadClientId::NotUtf8 { at: 1 }));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`frame`] | what travels as a binary frame |
 //! | [`id`] | the client and command ids in it |
+//! | [`malformed`] | why bytes are not a frame |
 //! | [`reply`] | the words with which the server answers |
 //! | [`codec`] | decoding and encoding of both |
 //!
@@ -12,11 +13,13 @@
 pub mod codec;
 pub mod frame;
 pub mod id;
+pub mod malformed;
 pub mod reply;
 
-pub use codec::{Answer, Decoded, Malformed};
+pub use codec::{Answer, Decoded};
 pub use frame::{Frame, Kind, Mode};
 pub use id::{BadClientId, ClientId, Id};
+pub use malformed::{Malformed, NotAFrame};
 pub use reply::Reply;
 
 /// The most data bytes a frame can carry: `data_len` has 16 bits.

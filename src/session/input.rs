@@ -19,8 +19,8 @@ use super::send::Send;
 use super::work::{Paused, SIP, Skipping};
 use super::{Closing, LOOK, Phase, ROOM, Session, auth::Auth};
 use crate::logging::escape;
-use crate::protocol::codec::{self, Decoded, Head, Malformed};
-use crate::protocol::{Frame, Id, Kind, Mode, Reply};
+use crate::protocol::codec::{self, Decoded, Head};
+use crate::protocol::{Frame, Id, Kind, Malformed, Mode, Reply};
 use crate::stats::Ended;
 
 /// The most bytes of a read of a session that has not authenticated, and how much it may have unanswered.

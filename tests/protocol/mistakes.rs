@@ -56,8 +56,8 @@ async fn every_first_byte() {
 async fn ids_of_the_wrong_length() {
     let mistakes = [
         mistake([0x44, 0, 0, 0x40], 3),
-        mistake([0x44, 1, 0, b'x'], 3),
-        mistake([0x44, 0xff, 0xff, b'x'], 3),
+        mistake([0x44, 1, 0, b'x'], 2),
+        mistake([0x44, 0xff, 0xff, b'x'], 2),
         mistake([0x47, 0, 1, 0, b'x'], 4),
         mistake([0x87, 0, 1, 0, b'x'], 4),
         mistake([0x4a, 0, 1, 0, b'x'], 4),
@@ -69,12 +69,34 @@ async fn ids_of_the_wrong_length() {
 
 #[tokio::test]
 async fn ids_that_are_no_text() {
-    let ids: [&[u8]; 7] = [b"\xff", b"x\xc3", b"a\xc0\x80", b"a\nb", b"\0", b"x\x7f", "x\u{85}".as_bytes()];
-    let in_auth = ids.map(auth).map(|bytes| mistake(bytes.clone(), bytes.len()));
+    // Each with the bytes of it that are enough.
+    let ids: [(&[u8], usize); 9] = [
+        (b"\xff", 1),
+        (b"x\xc3", 2),
+        (b"a\xc0\x80", 2),
+        (b"a\nb", 2),
+        (b"\0", 1),
+        (b"\0client0012", 1),
+        (b"a\xe2\x82", 2),
+        (b"x\x7f", 2),
+        ("x\u{85}".as_bytes(), 3),
+    ];
+    let in_auth = ids.map(|(id, decided)| mistake(auth(id), 3 + decided));
     // The id is wrong before its data is there.
     let with_data = [0x47, 0x87, 0x4a, 0x4e, 0x4f]
         .map(|first| mistake(with_data(first, b"x\xff", "hello"), 4 + b"x\xff".len()));
     play_everywhere(&server("no-text"), in_auth.into_iter().chain(with_data)).await;
+}
+
+#[tokio::test]
+async fn requests_of_http() {
+    let server = TestServer::start("http", |_| {});
+    for request in ["GET / HTTP/1.0\r\n\r\n", "OPTIONS / HTTP/1.0\r\n\r\n", "POST / HTTP/1.0\r\n\r\n"] {
+        let mut raw = server.raw().await;
+        raw.send(request).await;
+        raw.expect_last("protocol_error").await;
+    }
+    server.assert_nothing_is_left().await;
 }
 
 #[tokio::test]
