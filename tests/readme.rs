@@ -1,8 +1,10 @@
-//! What README.md and src/protocol/PROTOCOL.md say is so: the keys and defaults, the reasons, the bytes.
+//! What the documentation says is so: the keys and defaults, the reasons, the bytes, the links.
 
 mod common;
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use common::{PATIENCE, TestServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,20 +15,31 @@ use trap_server::protocol::Reply;
 use trap_server::stats::{Ended, Refused};
 
 const README: &str = include_str!("../README.md");
+const OPERATING: &str = include_str!("../docs/operating.md");
 const PROTOCOL: &str = include_str!("../src/protocol/PROTOCOL.md");
 const CONFIG: &str = include_str!("../config.toml");
 
+/// Tests run in the package's own folder.
+const PAGES: [&str; 6] = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "docs/operating.md",
+    "docs/figures.md",
+    "src/protocol/PROTOCOL.md",
+];
+
 #[test]
-fn the_readme_has_every_key_of_the_config_with_its_default() {
+fn the_operators_page_has_every_key_of_the_config_with_its_default() {
     let keys = BTreeSet::from_iter(settings(CONFIG));
     let dotted = |(key, _): &(String, String)| key.contains('.') && !key.contains(' ');
-    let told: BTreeSet<_> = cells(README).into_iter().filter(dotted).collect();
+    let told: BTreeSet<_> = cells(OPERATING).into_iter().filter(dotted).collect();
     assert_eq!(keys, told);
 }
 
 #[test]
-fn the_readme_has_every_reason() {
-    let told: Vec<_> = cells(README).into_iter().map(|(name, _)| name).collect();
+fn the_operators_page_has_every_reason() {
+    let told: Vec<_> = cells(OPERATING).into_iter().map(|(name, _)| name).collect();
     let reasons = Ended::ALL.map(Ended::name).into_iter().chain(Refused::ALL.map(Refused::name));
     for reason in reasons {
         assert!(told.iter().any(|name| name == reason), "{reason} is missing");
@@ -37,6 +50,23 @@ fn the_readme_has_every_reason() {
 fn the_readme_has_one_command_to_run_it_and_one_to_test_it() {
     for command in ["cargo run", "cargo test"] {
         assert_eq!(README.lines().filter(|line| line.starts_with(command)).count(), 1, "{command}");
+    }
+}
+
+#[test]
+fn every_link_of_the_pages_resolves() {
+    for page in PAGES {
+        let links = links(page);
+        assert!(!links.is_empty() || page.ends_with("PROTOCOL.md"), "{page} has no links");
+        for link in links {
+            let (path, heading) = link.split_once('#').unwrap_or((&link, ""));
+            let target = match path {
+                "" => PathBuf::from(page),
+                _ => Path::new(page).parent().unwrap().join(path),
+            };
+            assert!(target.exists(), "{page}: {link}");
+            assert!(heading.is_empty() || anchors(&target).any(|anchor| anchor == heading), "{page}: {link}");
+        }
     }
 }
 
@@ -88,6 +118,30 @@ fn cells(page: &str) -> Vec<(String, String)> {
         Some((first, cells.next().and_then(code).unwrap_or_default()))
     };
     page.lines().filter_map(row).collect()
+}
+
+/// The targets of the links to other files and headings.
+fn links(page: &str) -> Vec<String> {
+    let text = fs::read_to_string(page).unwrap();
+    let targets = text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0.to_owned()));
+    targets.filter(|target| !target.starts_with("http")).collect()
+}
+
+/// The headings of a page, as links name them.
+fn anchors(page: &Path) -> impl Iterator<Item = String> {
+    let text = fs::read_to_string(page).unwrap();
+    let headings: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .map(|line| line.trim_start_matches(['#', ' ']))
+        .map(anchor)
+        .collect();
+    headings.into_iter()
+}
+
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
 }
 
 /// Whole frames; a single byte is a description.
