@@ -17,7 +17,7 @@ use crate::config::{self, Config};
 use crate::credentials::{self, Credentials, Unknown};
 use crate::database;
 use crate::faults::Faults;
-use crate::listener::{self, Door, Listener, Worker};
+use crate::listener::{self, BindError, Door, Listener, Worker};
 use crate::registry::{Registry, Table};
 use crate::session::{self, Open, Setup};
 use crate::stats::{Stats, Totals};
@@ -57,30 +57,11 @@ pub enum OpenError {
     Credentials(#[from] credentials::Unusable),
 }
 
-/// A listening socket could not be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("listener {listener:?} cannot listen on {address}: {cause}{}", advice(cause))]
-pub struct BindError {
-    listener: String,
-    address: SocketAddr,
-    cause: io::Error,
-}
-
-fn advice(cause: &io::Error) -> &'static str {
-    match cause.kind() {
-        io::ErrorKind::AddrInUse => {
-            ". Another process has it (`ss -ltnp` shows which); end it, or change `bind`"
-        }
-        io::ErrorKind::PermissionDenied => ". Ports below 1024 need a privilege; change `bind`, or grant it",
-        io::ErrorKind::AddrNotAvailable => ". This machine has no such address; change `bind`",
-        _ => "",
-    }
-}
-
 impl Server {
     /// Opens every listening socket of the config, or none, the credentials and the store.
     pub fn bind(config: Config) -> Result<Self, OpenError> {
-        let sockets = config.listeners.iter().map(open).collect::<Result<_, _>>()?;
+        let sockets = config.listeners.iter().map(|listener| Ok(Arc::new(listener::bind(listener)?)));
+        let sockets = sockets.collect::<Result<_, BindError>>()?;
         let (credentials, unknown) = credentials::open(&config)?;
         let faults = Faults::from_env();
         let store = uplink::open(&config.uplink, &faults)?;
@@ -180,14 +161,6 @@ fn supervisor(
     let supervisor = supervisor
         .child(REGISTRY, move || Ok(Started::named(Registry::new(table.clone(), faults.clone()), &registry)));
     (supervisor, gave_up)
-}
-
-fn open(config: &config::Listener) -> Result<Arc<TcpListener>, BindError> {
-    listener::bind(config).map(Arc::new).map_err(|cause| BindError {
-        listener: config.name.clone(),
-        address: config.bind,
-        cause,
-    })
 }
 
 fn addresses(config: &Config, sockets: &[Arc<TcpListener>]) -> Vec<SocketAddr> {

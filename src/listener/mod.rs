@@ -4,6 +4,7 @@
 mod acceptor;
 mod door;
 mod exhaustion;
+mod failure;
 mod refusals;
 mod socket;
 mod stream;
@@ -20,6 +21,7 @@ use crate::stats::Stats;
 use crate::supervisor::{Stop, exit, spawn_on};
 
 pub use door::{Connection, Door, StartSession};
+pub use failure::BindError;
 pub use socket::bind;
 pub use stream::Stream;
 

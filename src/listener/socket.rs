@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
+use super::failure::BindError;
 use crate::config;
 
 /// Unanswered keepalive probes after which a peer is given up.
@@ -15,7 +16,11 @@ const PROBES: u32 = 4;
 ///
 /// Linux gives an accepted socket the options of its listening socket, so they are set here once and cost a connection
 /// nothing.
-pub fn bind(config: &config::Listener) -> io::Result<TcpListener> {
+pub fn bind(config: &config::Listener) -> Result<TcpListener, BindError> {
+    open(config).map_err(|cause| BindError { listener: config.name.clone(), address: config.bind, cause })
+}
+
+fn open(config: &config::Listener) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(config.bind), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
