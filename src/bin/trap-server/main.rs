@@ -12,19 +12,14 @@ mod signals;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use command::{Command, Failure};
 use trap_server::config::{Config, limits};
-use trap_server::logging;
 
 /// The config that is read when none is named.
 const CONFIG: &str = "config.toml";
-
-/// How long what is still to be logged may delay the exit.
-const FLUSH: Duration = Duration::from_millis(500);
 
 /// Exit codes, after sysexits.h, and grep's for what is not there.
 const NO: u8 = 1;
@@ -74,30 +69,24 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let (config, from) = match load(args.config.as_deref()) {
+    let named = args.config.as_deref();
+    if args.command.is_none() && !args.check {
+        return serve::serve(named);
+    }
+    let (config, from) = match load(named) {
         Ok(loaded) => loaded,
-        Err(message) => {
-            let _ = writeln!(io::stderr(), "{message}");
-            return ExitCode::from(USAGE);
-        }
+        Err(message) => return complain(USAGE, &message),
     };
-    if let Some(command) = args.command {
-        return finish(command::run(command, &config, &from));
+    match args.command {
+        Some(command) => finish(command::run(command, &config, &from)),
+        None => finish(check(config, &from)),
     }
-    if args.check {
-        return finish(check(config, &from));
-    }
-    let logging = match logging::start(config.log.level) {
-        Ok(logging) => logging,
-        Err(err) => {
-            let _ = writeln!(io::stderr(), "trap-server: {err}");
-            return ExitCode::from(SOFTWARE);
-        }
-    };
-    let code = serve::serve(config, &from);
-    logging.flush(FLUSH);
-    // Not a return: a thread that a session blocks must not keep the process.
-    std::process::exit(code.into())
+}
+
+/// Says to the operator why it ends, with this exit code.
+fn complain(code: u8, why: &str) -> ExitCode {
+    let _ = writeln!(io::stderr(), "{why}");
+    ExitCode::from(code)
 }
 
 /// The config, and where it comes from.
@@ -126,8 +115,7 @@ fn check(mut config: Config, from: &str) -> Result<(), Failure> {
 /// How a command ended, for the operator and as the exit code.
 fn finish(ended: Result<(), Failure>) -> ExitCode {
     let Err(Failure { code, message }) = ended else { return ExitCode::SUCCESS };
-    let _ = writeln!(io::stderr(), "trap-server: {message}");
-    ExitCode::from(code)
+    complain(code, &format!("trap-server: {message}"))
 }
 
 /// Raises the limit of open files as far as it goes, and lowers the config to what this machine can do.
