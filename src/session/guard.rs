@@ -121,6 +121,8 @@ impl Drop for Guard {
     fn drop(&mut self) {
         let (reason, detail) = match self.end.as_deref() {
             Some(end) if !std::thread::panicking() => (end.reason, end.detail.as_str()),
+            // A stop does not wait for it any longer.
+            None if self.host.stopping() && !std::thread::panicking() => (Ended::Shutdown, "cut off"),
             _ => (Ended::Crashed, ""),
         };
         self.say_goodbye(reason, detail);
