@@ -104,8 +104,9 @@ impl Server {
         let permits: Vec<_> =
             config.listeners.iter().map(|listener| Permits::new(listener.max_connections)).collect();
         let (mut supervisor, gave_up) = supervisor(&config, store, &setup);
-        for ((config, socket), permits) in config.listeners.iter().zip(sockets).zip(&permits) {
-            supervisor = listen(supervisor, config, socket, permits.clone(), &workers, &setup.faults);
+        for ((config, socket), permits) in config.listeners.iter().zip(&sockets).zip(&permits) {
+            supervisor =
+                listen(supervisor, config, Arc::clone(socket), permits.clone(), &workers, &setup.faults);
         }
         let (supervisor, link) = spawn(supervisor);
         let stats: Vec<_> = workers.into_iter().map(|worker| worker.stats).collect();
@@ -118,6 +119,7 @@ impl Server {
             _link: link,
             gave_up,
             arbiters,
+            sockets,
             addresses,
             permits,
             stats,
@@ -202,6 +204,7 @@ pub struct Running {
     _link: Link,
     gave_up: oneshot::Receiver<GaveUp>,
     arbiters: Vec<Arbiter>,
+    sockets: Vec<Arc<TcpListener>>,
     addresses: Vec<SocketAddr>,
     permits: Vec<Permits>,
     stats: Vec<Arc<Stats>>,
@@ -267,12 +270,15 @@ impl Running {
         }
     }
 
-    /// Stops in phases under one deadline: the listeners, the sessions, the registry, the uplink.
+    /// Stops in phases under one deadline: the listeners and their sockets, so that newcomers are refused from then on, the
+    /// sessions, the registry, the uplink.
     pub async fn stop(self) -> Stopped {
         let deadline = Instant::now() + self.shutdown;
         // Sessions that do not end must not cost the others their time.
         let sessions_deadline = deadline - self.shutdown / 10;
         let mut killed = self.terminate(LISTENERS, sessions_deadline).await;
+        // The start functions still have them, for a listener that is restarted.
+        self.sockets.iter().for_each(|socket| listener::close(socket));
         let cut_off = self.stop_sessions(sessions_deadline).await;
         killed.extend(self.terminate(REGISTRY, deadline).await);
         killed.extend(self.terminate(UPLINK, deadline).await);

@@ -22,7 +22,7 @@ use crate::supervisor::{Stop, exit, spawn_on};
 
 pub use door::{Connection, Door, StartSession};
 pub use failure::BindError;
-pub use socket::bind;
+pub use socket::{bind, close};
 pub use stream::Stream;
 
 /// A thread that sessions live on, and what is counted there.

@@ -1,10 +1,10 @@
 //! Listening sockets.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::failure::BindError;
 use crate::config;
@@ -37,6 +37,13 @@ fn open(config: &config::Listener) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// Ends the listening of every descriptor of the socket, also of one that belongs to a thread which stands still: clients
+/// that come are refused, and those that wait in the backlog are reset.
+pub fn close(socket: &TcpListener) {
+    // It fails where nobody listens any more.
+    let _ = SockRef::from(socket).shutdown(Shutdown::Both);
+}
+
 /// An idle peer is probed after `keepalive`, and given up when it has not answered for twice as long; a peer that does not
 /// acknowledge data is given up then too, which probes alone would not do.
 fn notice_vanished_peers(socket: &Socket, keepalive: Duration) -> io::Result<()> {
@@ -49,7 +56,6 @@ fn notice_vanished_peers(socket: &Socket, keepalive: Duration) -> io::Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use socket2::SockRef;
 
     #[test]
     fn an_accepted_socket_has_the_options_of_the_listening_one() {

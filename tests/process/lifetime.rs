@@ -82,6 +82,15 @@ async fn a_second_signal_stops_it_at_once() {
     }
 }
 
+#[test]
+fn a_server_that_stops_refuses_newcomers_at_once() {
+    let (mut server, address, _stuck) = stopping_for_long();
+    let is_refused =
+        || TcpStream::connect(address).is_err_and(|err| err.kind() == ErrorKind::ConnectionRefused);
+    eventually("newcomers are refused", is_refused);
+    assert!(server.is_running());
+}
+
 #[tokio::test]
 async fn signals_without_a_meaning_are_ignored_and_said() {
     let mut server = Server::start(CONFIG);
