@@ -15,7 +15,7 @@ const PROBES: u32 = 4;
 /// Opens the listening socket that `config` describes. An IPv6 address takes IPv4 clients too.
 ///
 /// Linux gives an accepted socket the options of its listening socket, so they are set here once and cost a connection
-/// nothing.
+/// nothing; but for the time of its first probe, see `keepalive`.
 pub fn bind(config: &config::Listener) -> Result<TcpListener, BindError> {
     open(config).map_err(|cause| BindError { listener: config.name.clone(), address: config.bind, cause })
 }
