@@ -92,7 +92,8 @@ impl Server {
             linger: LINGER.min(config.server.shutdown / 2),
             stats: Arc::default(),
             credentials,
-            look_up_timeout: config.credentials.timeout,
+            // Once for its turn, once for its answer.
+            look_up_timeout: config.credentials.timeout * 2,
             unknown,
             table: Table::default(),
             registry: Name::new(),

@@ -44,6 +44,7 @@ fn values_have_a_type_and_a_range() {
         ("[credentials]", "source", "\"list\" \"sqlite\" \"postgres\"", "\"mysql\" 1"),
         ("[credentials]", "timeout", "\"1ms\" \"1m\"", "\"0s\" \"61s\" 2"),
         ("[credentials]", "cache_time", "\"0s\" \"1ms\" \"1day\"", "\"2days\" 60"),
+        ("[credentials]", "outage_grace", "\"0s\" \"1ms\" \"30days\"", "\"31days\" 60"),
         ("[credentials]", "cache_size", "1 100000000", "0 100000001"),
         ("[credentials]", "max_unknown", "0 1000000", "-1 1000001"),
         ("[uplink]", "store", "\"log\" \"sqlite\"", "\"disk\" 1"),
