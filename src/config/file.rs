@@ -8,11 +8,11 @@ use std::time::Duration;
 use log::LevelFilter;
 use toml::de::{DeTable, DeValue};
 
+use super::bind::bind;
 use super::mistake::Fault;
 use super::section::Section;
 use super::value::{
-    bind, count, duration, duration_or_off, flag, name, path, postgres_url, seconds_or_off, size,
-    size_or_off, word,
+    count, duration, duration_or_off, flag, name, path, postgres_url, seconds_or_off, size, size_or_off, word,
 };
 use super::{
     ClientPattern, Config, Credentials, Duplicate, Listener, Session, Source, Store, Synchronous, Uplink,

@@ -4,11 +4,12 @@
 //! |---|---|
 //! | `file` | the keys of the file, their ranges, what they become |
 //! | `section` | a table of the file while it is read, so that no mistake loses its position |
-//! | `value` | single values from TOML |
+//! | `value` `bind` | single values from TOML |
 //! | [`mistake`] | what is wrong with a file, and where |
 //! | `describe` | a config as `--check` prints it |
 //! | [`limits`] | a config lowered to what this machine can do |
 
+mod bind;
 mod describe;
 mod file;
 pub mod limits;

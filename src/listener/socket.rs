@@ -1,7 +1,7 @@
 //! Listening sockets.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
@@ -53,6 +53,14 @@ fn notice_vanished_peers(socket: &Socket, keepalive: Duration) -> io::Result<()>
     socket.set_tcp_user_timeout(Some(keepalive * 2))
 }
 
+/// An IPv4-mapped IPv6 address as the IPv4 address that it is. Others keep their zone.
+pub(super) fn canonical(peer: SocketAddr) -> SocketAddr {
+    match peer.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, peer.port()),
+        IpAddr::V6(_) => peer,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,5 +84,16 @@ mod tests {
         assert_eq!(accepted.tcp_keepalive_interval().unwrap(), Duration::from_secs(2));
         assert_eq!(accepted.tcp_keepalive_retries().unwrap(), 4);
         assert_eq!(accepted.tcp_user_timeout().unwrap(), Some(Duration::from_secs(16)));
+    }
+    #[test]
+    fn a_mapped_address_is_written_as_ipv4_and_a_link_local_one_with_its_zone() {
+        for (address, expected) in [
+            ("[::ffff:192.0.2.1]:7", "192.0.2.1:7"),
+            ("192.0.2.1:7", "192.0.2.1:7"),
+            ("[fe80::1%3]:7", "[fe80::1%3]:7"),
+            ("[2001:db8::1]:7", "[2001:db8::1]:7"),
+        ] {
+            assert_eq!(canonical(address.parse().unwrap()).to_string(), expected);
+        }
     }
 }
