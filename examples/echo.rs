@@ -48,7 +48,7 @@ pub struct Serving {
 /// A supervisor with one listener, which has one worker. A peer has `deadline` for each piece that it sends or takes.
 pub fn serve(bind: SocketAddr, deadline: Duration) -> io::Result<Serving> {
     let config = config::Listener { name: "echo".into(), bind, ..config::Listener::default() };
-    let socket = Arc::new(listener::bind(&config)?);
+    let socket = Arc::new(listener::bind(&config).map_err(io::Error::other)?);
     let address = socket.local_addr()?;
     let start_session = Arc::new(move |connection| Echo::start(connection, deadline));
     let door = Arc::new(Door::new(

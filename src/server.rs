@@ -17,7 +17,7 @@ use crate::config::{self, Config};
 use crate::credentials::{self, Credentials, Unknown};
 use crate::database;
 use crate::faults::Faults;
-use crate::listener::{self, Door, Journal, Listener, Worker};
+use crate::listener::{self, BindError, Door, Journal, Listener, Worker};
 use crate::registry::{Registry, Table};
 use crate::session::{self, Authority, Open, Setup};
 use crate::stats::{Stats, Totals};
@@ -60,30 +60,11 @@ pub enum OpenError {
     Credentials(#[from] credentials::Unusable),
 }
 
-/// A listening socket could not be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("listener {listener:?} cannot listen on {address}: {cause}{}", advice(cause))]
-pub struct BindError {
-    listener: String,
-    address: SocketAddr,
-    cause: io::Error,
-}
-
-fn advice(cause: &io::Error) -> &'static str {
-    match cause.kind() {
-        io::ErrorKind::AddrInUse => {
-            ". Another process has it (`ss -ltnp` shows which); end it, or change `bind`"
-        }
-        io::ErrorKind::PermissionDenied => ". Ports below 1024 need a privilege; change `bind`, or grant it",
-        io::ErrorKind::AddrNotAvailable => ". This machine has no such address; change `bind`",
-        _ => "",
-    }
-}
-
 impl Server {
     /// Opens every listening socket of the config, or none, the credentials and the store.
     pub fn bind(config: Config) -> Result<Self, OpenError> {
-        let sockets = config.listeners.iter().map(open).collect::<Result<_, _>>()?;
+        let sockets = config.listeners.iter().map(|listener| Ok(Arc::new(listener::bind(listener)?)));
+        let sockets = sockets.collect::<Result<_, BindError>>()?;
         let (credentials, unknown) = credentials::open(&config)?;
         let faults = Faults::from_env();
         let store = uplink::open(&config.uplink, &faults)?;
@@ -112,7 +93,8 @@ impl Server {
         let strangers = config.uplink.max_unanswered / STRANGERS;
         let authority = Authority {
             credentials,
-            timeout: config.credentials.timeout,
+            // Once for its turn, once for its answer.
+            timeout: config.credentials.timeout * 2,
             unknown: unknown.clone(),
             table: Table::default(),
             registry: Name::new(),
@@ -135,10 +117,10 @@ impl Server {
             config.listeners.iter().map(|listener| Journal::from(listener.name.as_str())).collect();
         let (mut supervisor, gave_up) = supervisor(&config, &setup);
         for (((config, socket), permits), journal) in
-            config.listeners.iter().zip(sockets).zip(&permits).zip(&journals)
+            config.listeners.iter().zip(&sockets).zip(&permits).zip(&journals)
         {
             let door = door(config, journal, permits);
-            supervisor = listen(supervisor, config, socket, door, &workers, &setup.faults);
+            supervisor = listen(supervisor, config, Arc::clone(socket), door, &workers, &setup.faults);
         }
         let (supervisor, link) = spawn(supervisor);
         let stats: Vec<_> = workers.into_iter().map(|worker| worker.stats).collect();
@@ -151,6 +133,7 @@ impl Server {
             _link: link,
             gave_up,
             arbiters,
+            sockets,
             addresses,
             permits,
             journals,
@@ -192,14 +175,6 @@ fn supervisor(config: &Config, setup: &Setup) -> (Supervisor, oneshot::Receiver<
     let supervisor = supervisor
         .child(REGISTRY, move || Ok(Started::named(Registry::new(table.clone(), faults.clone()), &registry)));
     (supervisor, gave_up)
-}
-
-fn open(config: &config::Listener) -> Result<Arc<TcpListener>, BindError> {
-    listener::bind(config).map(Arc::new).map_err(|cause| BindError {
-        listener: config.name.clone(),
-        address: config.bind,
-        cause,
-    })
 }
 
 fn addresses(config: &Config, sockets: &[Arc<TcpListener>]) -> Vec<SocketAddr> {
@@ -246,6 +221,7 @@ pub struct Running {
     _link: Link,
     gave_up: oneshot::Receiver<GaveUp>,
     arbiters: Vec<Arbiter>,
+    sockets: Vec<Arc<TcpListener>>,
     addresses: Vec<SocketAddr>,
     permits: Vec<Permits>,
     journals: Vec<Journal>,
@@ -318,12 +294,15 @@ impl Running {
         }
     }
 
-    /// Stops in phases under one deadline: the listeners, the sessions, the registry, the uplink.
+    /// Stops in phases under one deadline: the listeners and their sockets, so that newcomers are refused from then on, the
+    /// sessions, the registry, the uplink.
     pub async fn stop(self) -> Stopped {
         let deadline = Instant::now() + self.shutdown;
         // Sessions that do not end must not cost the others their time.
         let sessions_deadline = deadline - self.shutdown / 10;
         let mut killed = self.terminate(LISTENERS, sessions_deadline).await;
+        // The start functions still have them, for a listener that is restarted.
+        self.sockets.iter().for_each(|socket| listener::close(socket));
         let cut_off = self.stop_sessions(sessions_deadline).await;
         // The listeners, which do it otherwise, are not there any more.
         self.journals.iter().for_each(Journal::summarise);

@@ -66,6 +66,7 @@ impl Display for Credentials {
         } else {
             line(f, "timeout", format_duration(self.timeout))?;
             line(f, "cache_time", OrOff(self.cache_time))?;
+            line(f, "outage_grace", OrOff(self.outage_grace))?;
             line(f, "cache_size", self.cache_size)?;
         }
         if self.source == Source::Postgres {

@@ -8,11 +8,11 @@ use std::time::Duration;
 use log::LevelFilter;
 use toml::de::{DeTable, DeValue};
 
+use super::bind::bind;
 use super::mistake::Fault;
 use super::section::Section;
 use super::value::{
-    bind, count, duration, duration_or_off, flag, name, path, postgres_url, seconds_or_off, size,
-    size_or_off, word,
+    count, duration, duration_or_off, flag, name, path, postgres_url, seconds_or_off, size, size_or_off, word,
 };
 use super::{
     ClientPattern, Config, Credentials, Duplicate, Listener, Session, Source, Store, Synchronous, Uplink,
@@ -53,6 +53,8 @@ const AGE: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_s
 /// Smaller than this, hardly a message fits beside what a file has of its own; SQLite's largest file.
 const FILE: RangeInclusive<u64> = 1 << 20..=256 << 40;
 const LOOK_UP: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
+/// How long the ids of a database may be used that nobody can ask.
+const GRACE: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(30 * 24 * 60 * 60);
 /// Ids that are remembered, some 200 bytes each.
 const CACHE: RangeInclusive<usize> = 1..=100_000_000;
 const UNKNOWN: RangeInclusive<usize> = 0..=1_000_000;
@@ -193,6 +195,7 @@ fn credentials(section: &mut Section<'_>, credentials: &mut Credentials) {
     section.set("url", &mut credentials.url, postgres_url);
     section.set("timeout", &mut credentials.timeout, duration(LOOK_UP));
     section.set("cache_time", &mut credentials.cache_time, duration_or_off(TIME));
+    section.set("outage_grace", &mut credentials.outage_grace, duration_or_off(GRACE));
     section.set("cache_size", &mut credentials.cache_size, count(CACHE));
     section.set("max_unknown", &mut credentials.max_unknown, count(UNKNOWN));
 }

@@ -4,11 +4,12 @@
 //! |---|---|
 //! | `file` | the keys of the file, their ranges, what they become |
 //! | `section` | a table of the file while it is read, so that no mistake loses its position |
-//! | `value` | single values from TOML |
+//! | `value` `bind` | single values from TOML |
 //! | [`mistake`] | what is wrong with a file, and where |
 //! | `describe` | a config as `--check` prints it |
 //! | [`limits`] | a config lowered to what this machine can do |
 
+mod bind;
 mod describe;
 mod file;
 pub mod limits;
@@ -215,9 +216,11 @@ pub struct Credentials {
     pub url: String,
     /// How long a database may take for one id.
     pub timeout: Duration,
-    /// How long what a database said of an id is taken for true; `None` is not at all.
+    /// How long a look-up result is cached; `None` is not at all.
     pub cache_time: Option<Duration>,
-    /// Of how many ids that is remembered, at least 1.
+    /// How long it is used after that while the database is down; `None` is not at all.
+    pub outage_grace: Option<Duration>,
+    /// The maximum number of cached ids, at least 1.
     pub cache_size: usize,
     /// How many ids that tried and may not are kept for the operator to see; 0 is none.
     pub max_unknown: usize,
@@ -232,6 +235,7 @@ impl Default for Credentials {
             url: "postgres://trap@127.0.0.1:5432/trap".into(),
             timeout: Duration::from_secs(2),
             cache_time: Some(Duration::from_secs(60)),
+            outage_grace: Some(Duration::from_secs(24 * 60 * 60)),
             cache_size: 100_000,
             max_unknown: 1000,
         }

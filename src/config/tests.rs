@@ -42,6 +42,7 @@ clients = ["dev-*", "größe 7", "*"]
 url = "postgresql://u@h/d"
 timeout = "3s"
 cache_time = "0s"
+outage_grace = "0s"
 cache_size = 5
 max_unknown = 0
 [uplink]
@@ -93,6 +94,7 @@ fn other() -> Config {
             url: "postgresql://u@h/d".into(),
             timeout: Duration::from_secs(3),
             cache_time: None,
+            outage_grace: None,
             cache_size: 5,
             max_unknown: 0,
         },
@@ -197,6 +199,7 @@ credentials
   source              postgres
   timeout             3s
   cache_time          off
+  outage_grace        off
   cache_size          5
   url                 postgresql://u@h/d
   max_unknown         0

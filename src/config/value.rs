@@ -1,7 +1,6 @@
 //! Single values from TOML. Each fails with what would be right, as it goes on after "must be".
 
 use std::fmt::Display;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -153,22 +152,6 @@ pub(super) fn name(value: &DeValue<'_>) -> Result<String, String> {
         .ok_or_else(|| format!("{} to {} letters, digits, `_` and `-`, in quotes", NAME.start(), NAME.end()))
 }
 
-/// Where to listen.
-pub(super) fn bind(value: &DeValue<'_>) -> Result<SocketAddr, String> {
-    value.as_str().and_then(socket_addr).ok_or_else(|| {
-        "a port or an IP address with a port, in quotes, such as \"5000\", \"192.168.0.7:5000\" or \"[::1]:5000\" \
-         (host names are not looked up)"
-            .into()
-    })
-}
-
-fn socket_addr(text: &str) -> Option<SocketAddr> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), text.parse().ok()?));
-    }
-    text.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -210,20 +193,6 @@ mod tests {
             ["postgres://trap:secret@db/trap", "postgres://db/trap?password=secret", "mysql://db", ""]
         {
             assert!(!url(wrong).unwrap_err().contains("secret"), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_socket_address_is_written_out() {
-        let any = |port| Some(SocketAddr::from(([0, 0, 0, 0], port)));
-        assert_eq!(socket_addr("5000"), any(5000));
-        assert_eq!(socket_addr("0"), any(0));
-        assert_eq!(socket_addr("127.0.0.1:65535"), Some(SocketAddr::from(([127, 0, 0, 1], 65535))));
-        assert_eq!(socket_addr("[::1]:5000"), Some(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 5000))));
-        for text in
-            ["", "+5000", "65536", ":5000", "127.0.0.1", "::1:5000", "localhost:5000", "[::1]", "*:5000"]
-        {
-            assert_eq!(socket_addr(text), None, "{text:?}");
         }
     }
 

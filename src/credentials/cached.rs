@@ -1,5 +1,6 @@
-//! What a database said of ids, remembered for a while, and for longer while the database is down.
+//! What a database said of ids: cached for a while, and used for longer while the database is down.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -7,19 +8,28 @@ use hashlink::LruCache;
 
 use super::client::Standing;
 use super::directory::{Directory, Failed};
+use super::overload::Overload;
+use super::queue::Queue;
 use super::{Checking, Credentials, Denied};
+use crate::config;
 use crate::logging::Outage;
 use crate::protocol::ClientId;
 
-/// A database of ids, and what it said. Ids that it does not know are not remembered: a flood of them would push out the
+/// A database of ids, and what it said. Ids that it does not know are not cached: a flood of them would push out the
 /// others.
 pub(super) struct Cached<D>(Arc<Inner<D>>);
 
 struct Inner<D> {
     directory: D,
+    queue: Queue,
     lifetime: Duration,
+    /// How long an entry is used after its lifetime while the database is down.
+    grace: Duration,
     entries: Mutex<LruCache<ClientId, Entry>>,
     asking: Outage,
+    /// Whether the last look-up that came to an end failed.
+    is_down: AtomicBool,
+    overload: Overload,
 }
 
 #[derive(Clone, Copy)]
@@ -30,11 +40,19 @@ struct Entry {
 }
 
 impl<D: Directory> Cached<D> {
-    /// Remembers what `directory` says of `size` ids for so long; without a `lifetime`, it remembers nothing.
-    pub(super) fn new(directory: D, lifetime: Option<Duration>, size: usize) -> Self {
-        let entries = Mutex::new(LruCache::new(if lifetime.is_some() { size } else { 0 }));
-        let asking = Outage::none("the look-up of ids");
-        Self(Arc::new(Inner { directory, lifetime: lifetime.unwrap_or_default(), entries, asking }))
+    /// Looks ids up in `directory` as the config says; without a `cache_time`, nothing is cached.
+    pub(super) fn new(directory: D, config: &config::Credentials) -> Self {
+        let size = if config.cache_time.is_some() { config.cache_size } else { 0 };
+        Self(Arc::new(Inner {
+            directory,
+            queue: Queue::new(D::AT_ONCE, config.timeout),
+            lifetime: config.cache_time.unwrap_or_default(),
+            grace: config.outage_grace.unwrap_or_default(),
+            entries: Mutex::new(LruCache::new(size)),
+            asking: Outage::none("the look-up of ids"),
+            is_down: AtomicBool::new(false),
+            overload: Overload::default(),
+        }))
     }
 }
 
@@ -50,29 +68,57 @@ impl<D: Directory> Credentials for Cached<D> {
 
 impl<D: Directory> Inner<D> {
     async fn ask(&self, client: &ClientId) -> Result<(), Denied> {
-        let asked = Instant::now();
-        let standing = match self.directory.look_up(client).await {
-            Ok(standing) => {
-                self.asking.works();
-                self.remember(client, standing, asked);
-                standing
+        let standing = match self.look_up(client).await {
+            Ok(standing) => standing,
+            // Whatever became of the question, an id that the database cannot hold says nothing of the others.
+            Err(err) if err.concerns_the_id() => return Err(Denied::Unavailable(err.to_string())),
+            Err(Failed::Overloaded) if !self.is_down.load(Ordering::Relaxed) => {
+                self.overload.note();
+                return Err(Denied::Overloaded);
             }
             Err(err) => Some(self.remembered(client, &err)?),
         };
         standing.ok_or(Denied::Unknown)?.check(SystemTime::now())
     }
 
-    /// What is remembered, however old, while the database fails.
+    async fn look_up(&self, client: &ClientId) -> Result<Option<Standing>, Failed> {
+        let turn = self.queue.turn(self.entry(client).is_none()).await?;
+        if let Some(standing) = self.fresh(client) {
+            // Looked up by another session of the id in the meantime.
+            return Ok(Some(standing));
+        }
+        let asked = Instant::now();
+        let answer = self.directory.look_up(client, turn).await;
+        match &answer {
+            Ok(standing) => self.answered(client, *standing, asked),
+            Err(err) if err.concerns_the_id() => {}
+            Err(_) => self.is_down.store(true, Ordering::Relaxed),
+        }
+        answer
+    }
+
+    fn answered(&self, client: &ClientId, standing: Option<Standing>, asked: Instant) {
+        self.is_down.store(false, Ordering::Relaxed);
+        self.asking.works();
+        self.overload.look();
+        self.remember(client, standing, asked);
+    }
+
+    /// What is cached while the database is down, unless it is too old.
     fn remembered(&self, client: &ClientId, err: &Failed) -> Result<Standing, Denied> {
-        let remembered = self.entries().get(client).map(|entry| entry.standing);
-        let consequence = "ids that are remembered go on, and all others are refused";
-        self.asking.begin(err, consequence, u64::from(remembered.is_none()));
-        remembered.ok_or_else(|| Denied::Unavailable(err.to_string()))
+        let usable = |entry: &Entry| entry.asked.elapsed() < self.lifetime.saturating_add(self.grace);
+        let standing = self.entry(client).filter(usable).map(|entry| entry.standing);
+        let consequence = "cached ids are still accepted; others are rejected";
+        self.asking.begin(err, consequence, u64::from(standing.is_none()));
+        standing.ok_or_else(|| Denied::Unavailable(err.to_string()))
+    }
+
+    fn entry(&self, client: &ClientId) -> Option<Entry> {
+        self.entries().get(client).copied()
     }
 
     fn fresh(&self, client: &ClientId) -> Option<Standing> {
-        let mut entries = self.entries();
-        let entry = entries.get(client)?;
+        let entry = self.entry(client)?;
         (entry.asked.elapsed() < self.lifetime).then_some(entry.standing)
     }
 

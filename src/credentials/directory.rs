@@ -7,14 +7,19 @@ use std::time::Duration;
 use humantime::format_duration;
 
 use super::client::Standing;
+use super::queue::Turn;
 use super::unknown::Attempt;
 use crate::database;
 use crate::protocol::ClientId;
 
 /// A database that is asked who may authenticate.
 pub(super) trait Directory: Send + Sync + 'static {
-    /// What stands there of `client`, if anything does. It has its answer, or fails, within the time that was set.
-    fn look_up(&self, client: &ClientId) -> Asking<Option<Standing>>;
+    /// Look-ups at once. More of them would only wait for each other.
+    const AT_ONCE: usize;
+
+    /// What stands there of `client`, if anything does. It has its answer, or fails, within the time that was set. The `turn`
+    /// is over when the question is, even if nobody waits for the answer any more.
+    fn look_up(&self, client: &ClientId, turn: Turn) -> Asking<Option<Standing>>;
 }
 
 /// A database that keeps who tried and may not.
@@ -48,7 +53,25 @@ pub enum Failed {
         /// How long it had.
         within: Duration,
     },
+    /// The database cannot hold this id, and is otherwise in order.
+    #[error("{database}: {trouble}")]
+    Id {
+        /// Which database.
+        database: String,
+        /// Why it cannot.
+        trouble: String,
+    },
+    /// There was no turn in time, for there are too many look-ups.
+    #[error("too many look-ups")]
+    Overloaded,
     /// A fault of the server itself.
     #[error("the question could not be asked: {0}")]
     Unasked(String),
+}
+
+impl Failed {
+    /// Whether the question was at fault, and not the database.
+    pub(super) const fn concerns_the_id(&self) -> bool {
+        matches!(self, Self::Id { .. })
+    }
 }

@@ -3,7 +3,8 @@
 //! | file | subject |
 //! |---|---|
 //! | `list` | the ids of the config |
-//! | `cached` | what a database said of ids, remembered; and what happens while it is down |
+//! | `cached` | what a database said of ids, cached; and what happens while it is down |
+//! | `queue` `overload` | look-ups that wait for their turn, and those that have none in time |
 //! | `directory` | what the databases have in common, and how they fail |
 //! | `sqlite` `postgres` | look-ups in each of them |
 //! | [`client`] | what stands there of an id |
@@ -15,8 +16,10 @@ mod cached;
 pub mod client;
 mod directory;
 mod list;
+mod overload;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod queue;
 pub mod roster;
 mod source;
 mod sqlite;
@@ -56,6 +59,9 @@ pub enum Denied {
         /// The moment.
         at: String,
     },
+    /// There are more look-ups than the store answers in time.
+    #[error("the id could not be looked up: too many look-ups")]
+    Overloaded,
     /// It could not be looked up; the store is at fault, not the device.
     #[error("the id could not be looked up: {0}")]
     Unavailable(String),

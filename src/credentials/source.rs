@@ -77,7 +77,7 @@ fn unknown_in(path: PathBuf, credentials: &config::Credentials) -> Unknown {
 }
 
 fn cached(directory: impl Directory, credentials: &config::Credentials) -> Arc<dyn Credentials> {
-    Arc::new(Cached::new(directory, credentials.cache_time, credentials.cache_size))
+    Arc::new(Cached::new(directory, credentials))
 }
 
 #[cfg(feature = "postgres")]

@@ -6,18 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension};
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::client::Standing;
 use super::directory::{Asking, Directory, Failed, Keeper};
+use super::queue::Turn;
 use super::unknown::Attempt;
 use crate::database::{self, Error, Identity, Timestamp, look};
 use crate::protocol::ClientId;
-
-/// Look-ups at once. More of them would only wait for the same disk.
-const AT_ONCE: usize = 4;
 
 const STANDING: &str = "SELECT enabled, expires_at FROM client WHERE id = ?";
 
@@ -36,7 +33,6 @@ pub(super) struct Sqlite(Arc<File>);
 struct File {
     path: PathBuf,
     timeout: Duration,
-    permits: Arc<Semaphore>,
     idle: Mutex<Vec<Reader>>,
 }
 
@@ -49,16 +45,17 @@ struct Reader {
 impl Sqlite {
     /// The file at `path`, which has so long for an answer.
     pub(super) fn new(path: PathBuf, timeout: Duration) -> Self {
-        let permits = Arc::new(Semaphore::new(AT_ONCE));
-        Self(Arc::new(File { path, timeout, permits, idle: Mutex::default() }))
+        Self(Arc::new(File { path, timeout, idle: Mutex::default() }))
     }
 }
 
 impl Directory for Sqlite {
-    fn look_up(&self, client: &ClientId) -> Asking<Option<Standing>> {
+    const AT_ONCE: usize = 4;
+
+    fn look_up(&self, client: &ClientId, turn: Turn) -> Asking<Option<Standing>> {
         let (file, client) = (Arc::clone(&self.0), client.clone());
         Box::pin(async move {
-            let answer = timeout(file.timeout, Arc::clone(&file).ask(client)).await;
+            let answer = timeout(file.timeout, Arc::clone(&file).ask(client, turn)).await;
             answer.unwrap_or_else(|_| {
                 Err(Failed::TooLate { database: file.path.display().to_string(), within: file.timeout })
             })
@@ -67,11 +64,9 @@ impl Directory for Sqlite {
 }
 
 impl File {
-    async fn ask(self: Arc<Self>, client: ClientId) -> Result<Option<Standing>, Failed> {
-        // Nobody closes the semaphore. The permit stays with the reading, even if nobody waits for that any more.
-        let permit = Arc::clone(&self.permits).acquire_owned().await;
+    async fn ask(self: Arc<Self>, client: ClientId, turn: Turn) -> Result<Option<Standing>, Failed> {
         blocking(move || {
-            let _permit = permit;
+            let _turn = turn;
             self.read(&client)
         })
         .await
@@ -154,13 +149,5 @@ mod tests {
     async fn a_panic_is_a_look_up_that_failed() {
         let failed = blocking::<()>(|| panic!("a fault of the reader")).await;
         assert!(matches!(failed, Err(Failed::Unasked(_))), "{failed:?}");
-    }
-
-    #[tokio::test]
-    async fn who_gets_no_turn_in_time_is_told_so() {
-        let sqlite = Sqlite::new("missing.db".into(), Duration::from_millis(1));
-        let _all = sqlite.0.permits.acquire_many(4).await.unwrap();
-        let failed = sqlite.look_up(&ClientId::try_from("a").unwrap()).await.unwrap_err();
-        assert_eq!(failed.to_string(), "missing.db: no answer within 1ms");
     }
 }

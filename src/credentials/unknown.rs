@@ -107,7 +107,7 @@ const fn reason(denied: &Denied) -> Option<&'static str> {
         Denied::Unknown => Some("unknown"),
         Denied::Disabled => Some("disabled"),
         Denied::Expired { .. } => Some("expired"),
-        Denied::Unavailable(_) => None,
+        Denied::Overloaded | Denied::Unavailable(_) => None,
     }
 }
 

@@ -9,6 +9,7 @@ use actix::prelude::*;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::door::Door;
+use super::keepalive::Jitter;
 use crate::faults::{Faults, Point};
 use crate::stats::Stats;
 use crate::supervisor::exit;
@@ -46,9 +47,11 @@ async fn accept(
 ) -> io::Error {
     let mut in_a_row = 0;
     let mut watched = None;
+    let mut keepalive = Jitter::of(&socket);
     loop {
         match next(&socket, &mut watched).await {
             Ok((stream, peer)) => {
+                keepalive.apply(&stream);
                 door.open(stream, peer, &stats);
                 faults.trip(Point::Acceptor);
             }

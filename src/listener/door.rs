@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 
 use super::exhaustion::Exhaustion;
 use super::journal::Journal;
+use super::socket::canonical;
 use super::stream::Stream;
 use crate::access::{Place, Places, Rules};
 use crate::stats::{Refused, Stats};
@@ -16,7 +17,7 @@ use crate::stats::{Refused, Stats};
 pub struct Connection {
     /// Its bytes.
     pub stream: Stream,
-    /// Its address; an IPv4-mapped IPv6 address as the IPv4 address that it is.
+    /// Its address; an IPv4-mapped IPv6 address as the IPv4 address that it is, a link-local one with its zone.
     pub peer: SocketAddr,
     /// The listener that took it, and its part of the log.
     pub listener: Journal,
@@ -51,7 +52,7 @@ impl Door {
 
     /// Lets a client in, or closes its socket.
     pub(super) fn open(&self, stream: TcpStream, peer: SocketAddr, stats: &Stats) {
-        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let peer = canonical(peer);
         match self.admit(peer) {
             Ok(place) => {
                 stats.accepted.one();

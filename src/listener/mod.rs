@@ -4,7 +4,9 @@
 mod acceptor;
 mod door;
 mod exhaustion;
+mod failure;
 mod journal;
+mod keepalive;
 mod socket;
 mod stream;
 
@@ -20,8 +22,9 @@ use crate::stats::Stats;
 use crate::supervisor::{Stop, exit, spawn_on};
 
 pub use door::{Connection, Door, StartSession};
+pub use failure::BindError;
 pub use journal::Journal;
-pub use socket::bind;
+pub use socket::{bind, close};
 pub use stream::Stream;
 
 /// A thread that sessions live on, and what is counted there.
@@ -82,7 +85,8 @@ impl Handler<Stop> for Listener {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Shutdown, SocketAddr, TcpStream};
+    use std::collections::BTreeSet;
+    use std::net::{Shutdown, TcpStream};
     use std::time::Duration;
 
     use actix_rt::Arbiter;
@@ -103,7 +107,7 @@ mod tests {
         door: Arc<Door>,
         workers: Vec<Worker>,
         /// Whom it let in.
-        inside: UnboundedReceiver<SocketAddr>,
+        inside: UnboundedReceiver<Connection>,
     }
 
     impl Place {
@@ -111,7 +115,7 @@ mod tests {
             let config =
                 config::Listener { bind: "127.0.0.1:0".parse().unwrap(), ..config::Listener::default() };
             let (tell, inside) = unbounded_channel();
-            let start_session = Arc::new(move |connection: Connection| tell.send(connection.peer).unwrap());
+            let start_session = Arc::new(move |connection| tell.send(connection).unwrap());
             let door =
                 Door::new("test", Rules::default(), Places::new(Permits::new(1000), 1000), start_session);
             let worker = |_| Worker { arbiter: Arbiter::new().handle(), stats: Arc::default() };
@@ -132,7 +136,7 @@ mod tests {
             TcpStream::connect(self.socket.local_addr().unwrap()).unwrap()
         }
 
-        async fn next(&mut self) -> SocketAddr {
+        async fn next(&mut self) -> Connection {
             timeout(PATIENCE, self.inside.recv()).await.unwrap().unwrap()
         }
 
@@ -152,7 +156,7 @@ mod tests {
         let mut place = Place::new();
         let first = place.listen();
         let client = place.client();
-        assert_eq!(place.next().await, client.local_addr().unwrap());
+        assert_eq!(place.next().await.peer, client.local_addr().unwrap());
         drop(first);
         place.deserted().await;
 
@@ -161,10 +165,26 @@ mod tests {
         let _second = place.listen();
         let mut waiting: Vec<_> = clients.iter().map(|client| client.local_addr().unwrap()).collect();
         while !waiting.is_empty() {
-            let peer = place.next().await;
+            let peer = place.next().await.peer;
             let index = waiting.iter().position(|address| *address == peer).unwrap();
             waiting.swap_remove(index);
         }
+    }
+
+    #[actix::test]
+    async fn accepted_sockets_are_probed_out_of_step() {
+        let mut place = Place::new();
+        let _listener = place.listen();
+        let mut times = BTreeSet::new();
+        // Each acceptor has a sequence of its own, and two of them may be alike.
+        for _ in 0..3 {
+            let _client = place.client();
+            let Connection { stream: Stream::Tcp(stream), .. } = place.next().await else { panic!() };
+            let socket = SockRef::from(&stream);
+            assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(120)));
+            times.insert(socket.tcp_keepalive_time().unwrap().as_secs());
+        }
+        assert!(times.len() > 1 && times.iter().all(|time| (45..=75).contains(time)), "{times:?}");
     }
 
     #[actix::test]

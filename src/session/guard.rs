@@ -227,6 +227,12 @@ impl Drop for Guard {
     fn drop(&mut self) {
         let end = match self.end.take() {
             Some(end) if !std::thread::panicking() => end,
+            // A stop does not wait for it any longer.
+            None if self.host.stopping() && !std::thread::panicking() => Box::new(End {
+                reason: Ended::Shutdown,
+                detail: Detail::Text("cut off".into()),
+                client: None,
+            }),
             _ => Box::new(End { reason: Ended::Crashed, detail: Detail::Crash(Crash::take()), client: None }),
         };
         self.say_goodbye(&end);

@@ -24,8 +24,12 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// A server with an empty database `trap`. `None` where no PostgreSQL is installed, which in CI is a failure.
+    /// A server with an empty database `trap` in UTF8. `None` where no PostgreSQL is installed, which in CI is a failure.
     pub fn start() -> Option<Self> {
+        Self::start_in("UTF8")
+    }
+
+    fn start_in(encoding: &str) -> Option<Self> {
         let Some(programs) = programs() else {
             assert!(std::env::var_os("CI").is_none(), "PostgreSQL is missing; apt-get install postgresql");
             eprintln!("skipped: no PostgreSQL is installed (Debian's package is postgresql)");
@@ -34,13 +38,19 @@ impl Cluster {
         let mut cluster = Self { programs, folder: tempfile::tempdir().unwrap(), server: None };
         cluster.make();
         cluster.resume();
-        cluster.sql_in("postgres", "CREATE DATABASE trap");
+        let create = format!("CREATE DATABASE trap ENCODING '{encoding}' TEMPLATE template0");
+        cluster.sql_in("postgres", &create);
         Some(cluster)
     }
 
     /// The same with the tables, and the role `trap`.
     pub fn with_tables() -> Option<Self> {
-        let cluster = Self::start()?;
+        Self::with_tables_in("UTF8")
+    }
+
+    /// The same in another encoding.
+    pub fn with_tables_in(encoding: &str) -> Option<Self> {
+        let cluster = Self::start_in(encoding)?;
         cluster.apply();
         cluster.sql(&format!("ALTER ROLE trap PASSWORD '{PASSWORD}'"));
         Some(cluster)

@@ -2,7 +2,7 @@
 
 use crate::child::eventually;
 use crate::cluster::{Cluster, PASSWORD};
-use crate::outage::{OLD_AT_ONCE, assert_one_outage};
+use crate::outage::{OLD_AT_ONCE, assert_answers, assert_one_outage};
 use crate::site::{Site, auth, one_shot};
 use crate::unknown::unknown;
 
@@ -60,8 +60,7 @@ fn while_the_database_is_down_only_what_is_remembered_goes_on() {
     assert_eq!(auth(server.address(), "a"), "auth_ok");
     cluster.stop();
     for _ in 0..2 {
-        assert_eq!(auth(server.address(), "b"), "auth_failure");
-        assert_eq!(auth(server.address(), "a"), "auth_ok");
+        assert_answers(&server, [("b", "auth_failure"), ("a", "auth_ok")]);
     }
     assert_eq!(site.refused(&["clients", "list"]).0, 74);
     cluster.resume();
@@ -109,13 +108,24 @@ fn a_database_that_stands_still_is_given_up_and_comes_back() {
     assert_eq!(auth(server.address(), "a"), "auth_ok");
     let frozen = cluster.freeze();
     for _ in 0..2 {
-        assert_eq!(auth(server.address(), "b"), "auth_failure");
-        assert_eq!(auth(server.address(), "a"), "auth_ok");
+        assert_answers(&server, [("b", "auth_failure"), ("a", "auth_ok")]);
     }
-    server.await_line("/trap: no answer within 500ms");
+    server.await_line("/trap: no answer within 5s");
     drop(frozen);
     eventually("it goes on", || auth(server.address(), "b") == "auth_ok");
     assert_one_outage(&server);
+}
+
+#[test]
+fn an_id_that_the_database_cannot_hold_is_not_an_outage() {
+    let Some(cluster) = Cluster::with_tables_in("LATIN1") else { return };
+    let site = two_ids(&cluster);
+    let server = site.start();
+    assert_eq!(auth(server.address(), "a"), "auth_ok");
+    assert_eq!(auth(server.address(), "€0"), "auth_failure");
+    server.await_line("€0: the id could not be looked up: ");
+    assert_eq!(auth(server.address(), "b"), "auth_ok");
+    assert!(server.lines("the look-up of ids").is_empty());
 }
 
 #[test]

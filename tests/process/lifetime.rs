@@ -5,11 +5,12 @@ use std::io::{BufRead, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use rusqlite::Connection;
 use socket2::{Domain, Socket, Type};
 use tokio::task::JoinSet;
 use trap_server::client::Device;
 
-use crate::child::{CONFIG, PATIENCE, Server, command};
+use crate::child::{CONFIG, PATIENCE, Server, command, command_in, eventually};
 
 const MANY: usize = 1000;
 
@@ -35,7 +36,7 @@ async fn sigterm_and_sigint_stop_it_with_a_thousand_sessions_open() {
         let mut server = Server::start(CONFIG);
         let devices = many(server.address(), MANY).await;
         server.signal(signal);
-        server.await_line(&format!("SIG{signal}: stopping; once more stops at once"));
+        server.await_line(&format!("SIG{signal} received: shutting down (send again to force)"));
         for mut device in devices {
             device.closed().await.unwrap();
         }
@@ -57,21 +58,79 @@ async fn sessions_that_do_not_end_are_cut_off_and_counted() {
     server.await_line("stopped cut_off=1 killed=0");
 }
 
+/// A server that takes long to stop, since one session does not end.
+fn stopping_for_long() -> (Server, SocketAddr, TcpStream) {
+    // Longer than the test waits, and the stuck session may stay as long.
+    let config = CONFIG.replace("\"30s\"", "\"1h\"") + "[session]\nwrite_timeout = \"1h\"\n";
+    let server = Server::start(&config);
+    let address = server.address();
+    let stuck = peer_that_does_not_read(address);
+    server.signal("TERM");
+    server.await_line("SIGTERM received: shutting down");
+    (server, address, stuck)
+}
+
 #[tokio::test]
 async fn a_second_signal_stops_it_at_once() {
-    for second in ["TERM", "INT"] {
-        // Longer than the test waits, and the stuck session may stay as long.
-        let config = CONFIG.replace("\"30s\"", "\"1h\"") + "[session]\nwrite_timeout = \"1h\"\n";
-        let mut server = Server::start(&config);
-        let _stuck = peer_that_does_not_read(server.address());
-        server.signal("TERM");
-        server.await_line("SIGTERM: stopping");
+    for second in ["TERM", "INT", "QUIT"] {
+        let (mut server, _, _stuck) = stopping_for_long();
         server.await_line("listener test is asked to stop");
         assert!(server.is_running());
         server.signal(second);
         assert_eq!(server.ended().code(), Some(0));
-        server.await_line(&format!("SIG{second}: stopped at once cut_off=1"));
+        server.await_line(&format!("SIG{second} received: forced shutdown cut_off=1"));
     }
+}
+
+#[test]
+fn a_server_that_stops_refuses_newcomers_at_once() {
+    let (mut server, address, _stuck) = stopping_for_long();
+    let is_refused =
+        || TcpStream::connect(address).is_err_and(|err| err.kind() == ErrorKind::ConnectionRefused);
+    eventually("newcomers are refused", is_refused);
+    assert!(server.is_running());
+}
+
+#[tokio::test]
+async fn signals_without_a_meaning_are_ignored_and_said() {
+    let mut server = Server::start(CONFIG);
+    let mut device = device(server.address(), "device").await;
+    for (signal, why) in [
+        ("HUP", "the config is read at start only; restart to apply changes"),
+        ("USR1", "it has no meaning here"),
+        ("USR2", "it has no meaning here"),
+    ] {
+        server.signal(signal);
+        server.await_line(&format!("SIG{signal} received: ignored, {why}"));
+    }
+    device.ping().await.unwrap();
+    drop(device);
+    server.signal("QUIT");
+    assert_eq!(server.ended().code(), Some(0));
+    server.await_line("SIGQUIT received: shutting down");
+    server.await_line("stopped cut_off=0 killed=0");
+}
+
+#[test]
+fn a_start_that_waits_for_a_lock_can_be_stopped() {
+    // A file as the server makes it.
+    let config = CONFIG.to_owned() + "[uplink]\nlock_timeout = \"20s\"\n";
+    let (command, folder) = command(Some(&config), &[]);
+    let mut first = Server::of(command, folder);
+    first.await_line("listening listener=");
+    first.signal("TERM");
+    assert_eq!(first.ended().code(), Some(0));
+    let lock = Connection::open(first.folder().join("data/trap.db")).unwrap();
+    lock.execute_batch("PRAGMA journal_mode = delete; BEGIN EXCLUSIVE").unwrap();
+
+    let command = command_in(first.folder(), &[]);
+    let mut second = Server::of(command, tempfile::tempdir().unwrap());
+    second.await_line("starts with config.toml");
+    second.signal("TERM");
+    // A start that fails has another code.
+    assert_eq!(second.ended().code(), Some(0));
+    second.await_line("SIGTERM received while starting: stopped");
+    assert!(second.lines("listening").is_empty());
 }
 
 /// A peer that pings until its server does not read any more, since nobody reads the answers.

@@ -6,27 +6,20 @@ mod check;
 mod clients;
 mod command;
 mod messages;
+mod serve;
+mod signals;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use command::{Command, Failure};
-use log::{Level, error, info, log_enabled, warn};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use trap_server::config::{Config, limits};
-use trap_server::logging;
-use trap_server::server::{OpenError, Running, Server};
 
 /// The config that is read when none is named.
 const CONFIG: &str = "config.toml";
-
-/// How long what is still to be logged may delay the exit.
-const FLUSH: Duration = Duration::from_millis(500);
 
 /// Exit codes, after sysexits.h, and grep's for what is not there.
 const NO: u8 = 1;
@@ -76,30 +69,24 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let (config, from) = match load(args.config.as_deref()) {
+    let named = args.config.as_deref();
+    if args.command.is_none() && !args.check {
+        return serve::serve(named);
+    }
+    let (config, from) = match load(named) {
         Ok(loaded) => loaded,
-        Err(message) => {
-            let _ = writeln!(io::stderr(), "{message}");
-            return ExitCode::from(USAGE);
-        }
+        Err(message) => return complain(USAGE, &message),
     };
-    if let Some(command) = args.command {
-        return finish(command::run(command, &config, &from));
+    match args.command {
+        Some(command) => finish(command::run(command, &config, &from)),
+        None => finish(check(config, &from)),
     }
-    if args.check {
-        return finish(check(config, &from));
-    }
-    let logging = match logging::start(config.log.level) {
-        Ok(logging) => logging,
-        Err(err) => {
-            let _ = writeln!(io::stderr(), "trap-server: {err}");
-            return ExitCode::from(SOFTWARE);
-        }
-    };
-    let code = serve(config, &from);
-    logging.flush(FLUSH);
-    // Not a return: a thread that a session blocks must not keep the process.
-    std::process::exit(code.into())
+}
+
+/// Says to the operator why it ends, with this exit code.
+fn complain(code: u8, why: &str) -> ExitCode {
+    let _ = writeln!(io::stderr(), "{why}");
+    ExitCode::from(code)
 }
 
 /// The config, and where it comes from.
@@ -128,47 +115,7 @@ fn check(mut config: Config, from: &str) -> Result<(), Failure> {
 /// How a command ended, for the operator and as the exit code.
 fn finish(ended: Result<(), Failure>) -> ExitCode {
     let Err(Failure { code, message }) = ended else { return ExitCode::SUCCESS };
-    let _ = writeln!(io::stderr(), "trap-server: {message}");
-    ExitCode::from(code)
-}
-
-fn serve(mut config: Config, from: &str) -> u8 {
-    info!("trap-server {} starts with {from}, workers={}", env!("CARGO_PKG_VERSION"), config.server.workers);
-    lower(&mut config).iter().for_each(|warning| warn!("{warning}"));
-    let names: Vec<_> = config.listeners.iter().map(|listener| listener.name.clone()).collect();
-    let server = match Server::bind(config) {
-        Ok(server) => server,
-        Err(err) => {
-            fatal(&err.to_string());
-            return match err {
-                OpenError::Bind(_) => UNAVAILABLE,
-                OpenError::Credentials(err) if err.is_mistake() => USAGE,
-                OpenError::Credentials(_) | OpenError::Database(_) => IO,
-            };
-        }
-    };
-    actix_rt::System::new().block_on(async {
-        let (running, signals) = match server.start().and_then(|running| Ok((running, Signals::new()?))) {
-            Ok(started) => started,
-            Err(err) => {
-                fatal(&format!("the server cannot start: {err}; see `ulimit -n` and `ulimit -u`"));
-                return SOFTWARE;
-            }
-        };
-        for (name, address) in names.iter().zip(running.addresses()) {
-            info!("listening listener={name} address={address}");
-        }
-        run(running, signals).await
-    })
-}
-
-/// Why there is no server, said even where the log is silent.
-fn fatal(why: &str) {
-    if log_enabled!(Level::Error) {
-        error!("{why}");
-    } else {
-        let _ = writeln!(io::stderr(), "trap-server: {why}");
-    }
+    complain(code, &format!("trap-server: {message}"))
 }
 
 /// Raises the limit of open files as far as it goes, and lowers the config to what this machine can do.
@@ -176,45 +123,5 @@ fn lower(config: &mut Config) -> Vec<String> {
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(open_files) => limits::lower(config, open_files).iter().map(ToString::to_string).collect(),
         Err(err) => vec![format!("the limit of open files cannot be raised: {err}")],
-    }
-}
-
-/// Waits for the end, and brings it about.
-async fn run(mut running: Running, mut signals: Signals) -> u8 {
-    let code = tokio::select! {
-        name = signals.next() => {
-            info!("{name}: stopping; once more stops at once");
-            0
-        }
-        reason = running.gave_up() => {
-            error!("stopping, for the supervisor gave up: {reason}");
-            SOFTWARE
-        }
-    };
-    let open = Arc::clone(running.open());
-    tokio::select! {
-        stopped = running.stop() => {
-            info!("stopped cut_off={} killed={}", stopped.cut_off, stopped.killed.len());
-        }
-        name = signals.next() => warn!("{name}: stopped at once cut_off={}", open.count()),
-    }
-    code
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
     }
 }

@@ -24,8 +24,8 @@ fn values_have_a_type_and_a_range() {
         (
             "[[listener]]",
             "bind",
-            "\"0\" \"127.0.0.1:1\" \"[::]:65535\"",
-            "5000 \"localhost:5000\" \"::1\" \"65536\"",
+            "\"0\" \"127.0.0.1:1\" \"[::]:65535\" \"[fe80::1%lo]:1\"",
+            "5000 \"localhost:5000\" \"::1\" \"65536\" \"[fe80::1]:1\" \"224.0.0.1:1\" \"[ff02::1%1]:1\"",
         ),
         ("[[listener]]", "acceptors", "1 1024", "0 1025"),
         ("[[listener]]", "max_connections", "1 1000000000", "0 1000000001"),
@@ -45,6 +45,7 @@ fn values_have_a_type_and_a_range() {
         ("[credentials]", "source", "\"list\" \"sqlite\" \"postgres\"", "\"mysql\" 1"),
         ("[credentials]", "timeout", "\"1ms\" \"1m\"", "\"0s\" \"61s\" 2"),
         ("[credentials]", "cache_time", "\"0s\" \"1ms\" \"1day\"", "\"2days\" 60"),
+        ("[credentials]", "outage_grace", "\"0s\" \"1ms\" \"30days\"", "\"31days\" 60"),
         ("[credentials]", "cache_size", "1 100000000", "0 100000001"),
         ("[credentials]", "max_unknown", "0 1000000", "-1 1000001"),
         ("[uplink]", "store", "\"log\" \"sqlite\"", "\"disk\" 1"),

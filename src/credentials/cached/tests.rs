@@ -1,9 +1,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::directory::Asking;
+use super::super::queue::Turn;
 use super::*;
 
 const HOUR: Option<Duration> = Some(Duration::from_secs(3600));
+const SHORT: Option<Duration> = Some(Duration::from_nanos(1));
 const ALWAYS: Standing = Standing { enabled: true, expires_at: None };
 
 /// Knows what it is told, and counts who is asked for.
@@ -14,13 +16,23 @@ struct Table(Arc<Mutex<Known>>);
 struct Known {
     ids: HashMap<String, Standing>,
     is_down: bool,
+    /// Ids that begin so are never answered.
+    hangs: Option<&'static str>,
     asked: Vec<String>,
 }
 
 impl Directory for Table {
-    fn look_up(&self, client: &ClientId) -> Asking<Option<Standing>> {
+    const AT_ONCE: usize = 4;
+
+    fn look_up(&self, client: &ClientId, turn: Turn) -> Asking<Option<Standing>> {
         let mut known = self.known();
         known.asked.push(client.to_string());
+        if known.hangs.is_some_and(|prefix| client.as_str().starts_with(prefix)) {
+            return Box::pin(async {
+                let _turn = turn;
+                std::future::pending().await
+            });
+        }
         let answer = match known.is_down {
             true => Err(Failed::Unasked("it is away".into())),
             false => Ok(known.ids.get(client.as_str()).copied()),
@@ -45,7 +57,8 @@ impl Table {
     }
 
     fn cached(&self, lifetime: Option<Duration>, size: usize) -> Cached<Self> {
-        Cached::new(self.clone(), lifetime, size)
+        let config = config::Credentials { cache_time: lifetime, cache_size: size, ..Default::default() };
+        Cached::new(self.clone(), &config)
     }
 }
 
@@ -81,7 +94,7 @@ async fn unknown_ids_push_nobody_out_and_of_known_ones_the_least_used_goes() {
 #[tokio::test]
 async fn a_change_is_seen_when_the_lifetime_is_over() {
     let table = Table::knowing(&["a", "b"]);
-    let cached = table.cached(Some(Duration::from_nanos(1)), 10);
+    let cached = table.cached(SHORT, 10);
     assert_eq!((check(&cached, "a").await, check(&cached, "b").await), (Ok(()), Ok(())));
     table.known().ids.insert("a".into(), Standing { enabled: false, ..ALWAYS });
     table.known().ids.remove("b");
@@ -93,7 +106,7 @@ async fn a_change_is_seen_when_the_lifetime_is_over() {
 async fn while_the_database_is_down_only_what_is_remembered_goes_on() {
     let table = Table::knowing(&["a", "b", "off"]);
     table.known().ids.insert("off".into(), Standing { enabled: false, ..ALWAYS });
-    let cached = table.cached(Some(Duration::from_nanos(1)), 10);
+    let cached = table.cached(SHORT, 10);
     for id in ["a", "off"] {
         let _ = check(&cached, id).await;
     }
@@ -143,4 +156,62 @@ async fn an_answer_that_comes_late_replaces_no_newer_one() {
     assert_eq!(check(&cached, "a").await, Ok(()));
     cached.0.remember(&a, None, before);
     assert!(cached.0.fresh(&a).is_some());
+}
+
+#[tokio::test]
+async fn what_is_cached_is_used_in_an_outage_for_the_grace_and_no_longer() {
+    for (outage_grace, is_used) in [(HOUR, true), (SHORT, false), (None, false)] {
+        let table = Table::knowing(&["a"]);
+        let config = config::Credentials { cache_time: SHORT, outage_grace, ..Default::default() };
+        let cached = Cached::new(table.clone(), &config);
+        assert_eq!(check(&cached, "a").await, Ok(()));
+        table.known().is_down = true;
+        assert_eq!(check(&cached, "a").await.is_ok(), is_used, "{outage_grace:?}");
+    }
+}
+
+/// The ids "a" and "off" are cached, and "off" was disabled since. Nothing that begins so is answered any more.
+async fn overloaded(hangs: &'static str) -> (Table, Cached<Table>) {
+    let table = Table::knowing(&["a", "off"]);
+    let cached = table.cached(SHORT, 10);
+    for id in ["a", "off"] {
+        assert_eq!(check(&cached, id).await, Ok(()));
+    }
+    table.known().ids.insert("off".into(), Standing { enabled: false, ..ALWAYS });
+    table.known().hangs = Some(hangs);
+    (table, cached)
+}
+
+fn flood(cached: &Cached<Table>, look_ups: usize) -> Vec<tokio::task::JoinHandle<Result<(), Denied>>> {
+    let stranger = |number| cached.check(&ClientId::try_from(&*format!("x{number}")).unwrap());
+    (0..look_ups).map(|number| tokio::spawn(stranger(number))).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_strangers_costs_the_known_nothing_and_lets_no_disabled_id_in() {
+    let (_table, cached) = overloaded("x").await;
+    let flood = flood(&cached, 100);
+    tokio::task::yield_now().await;
+    assert_eq!(check(&cached, "a").await, Ok(()));
+    assert_eq!(check(&cached, "off").await, Err(Denied::Disabled));
+    let mut rejected = 0;
+    for look_up in flood.into_iter().skip(3) {
+        assert_eq!(look_up.await.unwrap(), Err(Denied::Overloaded));
+        rejected += 1;
+    }
+    assert_eq!(rejected, 97);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_turn_a_cached_id_is_used_in_an_outage_only() {
+    let (table, cached) = overloaded("").await;
+    let off = ClientId::try_from("off").unwrap();
+    // They take all turns, and keep them.
+    let _known: Vec<_> = (0..4).map(|_| tokio::spawn(cached.check(&off))).collect();
+    tokio::task::yield_now().await;
+    assert_eq!(check(&cached, "off").await, Err(Denied::Overloaded));
+    assert_eq!(check(&cached, "a").await, Err(Denied::Overloaded));
+    cached.0.is_down.store(true, Ordering::Relaxed);
+    assert_eq!(check(&cached, "a").await, Ok(()));
+    assert_eq!(table.asked().len(), 6);
 }

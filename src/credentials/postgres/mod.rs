@@ -24,14 +24,15 @@ use tokio_postgres::NoTls;
 use super::Unusable;
 use super::client::Standing;
 use super::directory::{Asking, Directory, Failed, Keeper};
+use super::queue::Turn;
 use super::unknown::Attempt;
 use crate::protocol::ClientId;
 
 pub(super) use address::Address;
 pub(super) use trouble::trouble;
 
-/// Connections, and so look-ups, at once.
-const AT_ONCE: usize = 8;
+/// One is left by the look-ups to those who tried and may not.
+const CONNECTIONS: usize = Postgres::AT_ONCE + 1;
 
 const STANDING: &str = "SELECT enabled, expires_at FROM client WHERE id = $1";
 
@@ -67,7 +68,7 @@ impl Postgres {
         let (thread, end) = start_thread().map_err(|err| Failed::Unasked(err.to_string()))?;
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = deadpool_postgres::Manager::from_config(address.with_limit(timeout), NoTls, recycling);
-        let pool = Pool::builder(manager).max_size(AT_ONCE).build();
+        let pool = Pool::builder(manager).max_size(CONNECTIONS).build();
         let pool = pool.map_err(|err| Failed::Unasked(err.to_string()))?;
         let shared = Arc::new(Shared { pool, database, timeout, thread, _end: end });
         shared.thread.spawn(try_out(Arc::clone(&shared)));
@@ -103,9 +104,14 @@ fn start_thread() -> io::Result<(Handle, oneshot::Sender<()>)> {
 }
 
 impl Directory for Postgres {
-    fn look_up(&self, client: &ClientId) -> Asking<Option<Standing>> {
+    const AT_ONCE: usize = 7;
+
+    fn look_up(&self, client: &ClientId, turn: Turn) -> Asking<Option<Standing>> {
         let (shared, client) = (Arc::clone(&self.0), client.clone());
-        self.ask(async move { shared.standing(client.as_str()).await })
+        self.ask(async move {
+            let _turn = turn;
+            shared.standing(client.as_str()).await
+        })
     }
 }
 
@@ -146,6 +152,9 @@ impl Shared {
     ) -> Result<T, Failed> {
         let failed = match answer {
             Some(Ok(answer)) => return Ok(answer),
+            Some(Err(err)) if trouble::concerns_the_id(&err) => {
+                return Err(Failed::Id { database: self.database.clone(), trouble: trouble(&err) });
+            }
             Some(Err(err)) => self.failed(&err),
             None => self.too_late(),
         };

@@ -14,6 +14,12 @@ pub(in crate::credentials) fn trouble(err: &Error) -> String {
     }
 }
 
+/// Whether the encoding of the database has no such character. The connection is fine.
+pub(super) fn concerns_the_id(err: &Error) -> bool {
+    let codes = [&SqlState::UNTRANSLATABLE_CHARACTER, &SqlState::CHARACTER_NOT_IN_REPERTOIRE];
+    err.code().is_some_and(|code| codes.contains(&code))
+}
+
 fn with_advice(said: &DbError) -> String {
     let message = said.message();
     match advice(said.code()) {

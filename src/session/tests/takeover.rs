@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::registry::Kick;
+use crate::supervisor::spawn;
 
 fn kick() -> Kick {
     Kick { by: ([192, 0, 2, 2], 8).into() }
@@ -54,4 +55,24 @@ async fn a_server_that_stops_answers_what_has_come() {
     assert_eq!(idle.rest().await, "");
     drop((device, idle));
     rig.assert_ended(2, Ended::Shutdown).await;
+}
+
+#[actix::test]
+async fn a_session_that_a_stop_cuts_off_has_not_crashed() {
+    for (stops, reason) in [(true, Ended::Shutdown), (false, Ended::Crashed)] {
+        let rig = Rig::new(|_| {});
+        let (near, far) = duplex(100);
+        let Connection { stream, peer, listener, place } = rig.connection(far);
+        let guard = Guard::new(Host::present().unwrap(), listener, peer, place);
+        let (session, link) = spawn(Session::new(stream, guard));
+        let mut device = Peer(near);
+        device.send(&PING).await;
+        device.expect("pong").await;
+        if stops {
+            stop_all();
+        }
+        // It gets no turn any more.
+        drop((session, link));
+        rig.assert_ended(1, reason).await;
+    }
 }

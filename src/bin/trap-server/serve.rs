@@ -1,0 +1,129 @@
+//! The server from its start to its exit code.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use log::{Level, error, info, log_enabled, warn};
+use tokio::sync::oneshot;
+use trap_server::config::Config;
+use trap_server::logging;
+use trap_server::server::{OpenError, Running, Server};
+
+use crate::signals::Signals;
+use crate::{IO, SOFTWARE, UNAVAILABLE, USAGE, complain, load, lower};
+
+/// How long what is still to be logged may delay the exit.
+const FLUSH: Duration = Duration::from_millis(500);
+
+/// Runs the server with the config that was `named`, and exits.
+pub fn serve(named: Option<&Path>) -> ExitCode {
+    let system = actix_rt::System::new();
+    // Before all else: a signal that comes earlier ends the process, or is lost if that is the first of a container.
+    let signals = system.block_on(async { Signals::handle() });
+    let (config, from) = match load(named) {
+        Ok(loaded) => loaded,
+        Err(message) => return complain(USAGE, &message),
+    };
+    let logging = match logging::start(config.log.level) {
+        Ok(logging) => logging,
+        Err(err) => return complain(SOFTWARE, &format!("trap-server: {err}")),
+    };
+    let code = system.block_on(start(config, &from, signals));
+    logging.flush(FLUSH);
+    // Not a return: a thread that a session blocks, or that still waits for a file, must not keep the process.
+    std::process::exit(code.into())
+}
+
+/// Opens the server and runs it, unless a signal comes first.
+async fn start(mut config: Config, from: &str, signals: io::Result<Signals>) -> u8 {
+    info!("trap-server {} starts with {from}, workers={}", env!("CARGO_PKG_VERSION"), config.server.workers);
+    let mut signals = match signals {
+        Ok(signals) => signals,
+        Err(err) => return cannot_start(&err),
+    };
+    lower(&mut config).iter().for_each(|warning| warn!("{warning}"));
+    let names: Vec<_> = config.listeners.iter().map(|listener| listener.name.clone()).collect();
+    let opened = match open(config) {
+        Ok(opened) => opened,
+        Err(err) => return cannot_start(&err),
+    };
+    tokio::select! {
+        opened = opened => match opened {
+            Ok(Ok(server)) => begin(server, &names, signals).await,
+            Ok(Err(err)) => cannot_open(&err),
+            Err(_) => cannot_start(&"opening the server panicked"),
+        },
+        name = signals.stop() => {
+            info!("{name} received while starting: stopped");
+            0
+        }
+    }
+}
+
+/// Opens the server on a thread of its own: a file that another program has locked must not keep a signal waiting.
+fn open(config: Config) -> io::Result<oneshot::Receiver<Result<Server, OpenError>>> {
+    let (tell, told) = oneshot::channel();
+    let open = move || drop(tell.send(Server::bind(config)));
+    thread::Builder::new().name("start".into()).spawn(open)?;
+    Ok(told)
+}
+
+async fn begin(server: Server, names: &[String], signals: Signals) -> u8 {
+    let running = match server.start() {
+        Ok(running) => running,
+        Err(err) => return cannot_start(&err),
+    };
+    for (name, address) in names.iter().zip(running.addresses()) {
+        info!("listening listener={name} address={address}");
+    }
+    run(running, signals).await
+}
+
+fn cannot_open(err: &OpenError) -> u8 {
+    fatal(&err.to_string());
+    match err {
+        OpenError::Bind(_) => UNAVAILABLE,
+        OpenError::Credentials(err) if err.is_mistake() => USAGE,
+        OpenError::Credentials(_) | OpenError::Database(_) => IO,
+    }
+}
+
+fn cannot_start(why: &dyn std::fmt::Display) -> u8 {
+    fatal(&format!("the server cannot start: {why}; see `ulimit -n` and `ulimit -u`"));
+    SOFTWARE
+}
+
+/// Why there is no server, said even where the log is silent.
+fn fatal(why: &str) {
+    if log_enabled!(Level::Error) {
+        error!("{why}");
+    } else {
+        let _ = writeln!(io::stderr(), "trap-server: {why}");
+    }
+}
+
+/// Waits for the end, and brings it about.
+async fn run(mut running: Running, mut signals: Signals) -> u8 {
+    let code = tokio::select! {
+        name = signals.stop() => {
+            info!("{name} received: shutting down (send again to force)");
+            0
+        }
+        reason = running.gave_up() => {
+            error!("shutting down: the supervisor gave up: {reason}");
+            SOFTWARE
+        }
+    };
+    let open = Arc::clone(running.open());
+    tokio::select! {
+        stopped = running.stop() => {
+            info!("stopped cut_off={} killed={}", stopped.cut_off, stopped.killed.len());
+        }
+        name = signals.stop() => warn!("{name} received: forced shutdown cut_off={}", open.count()),
+    }
+    code
+}
