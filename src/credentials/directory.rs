@@ -4,12 +4,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use humantime::format_duration;
-
 use super::client::Standing;
 use super::unknown::Attempt;
 use crate::database;
 use crate::protocol::ClientId;
+use crate::when;
 
 /// A database that is asked who may authenticate.
 pub(super) trait Directory: Send + Sync + 'static {
@@ -41,7 +40,7 @@ pub enum Failed {
         trouble: String,
     },
     /// There was no answer in time.
-    #[error("{database}: no answer within {}", format_duration(*.within))]
+    #[error("{database}: no answer within {}", when::show(*.within))]
     TooLate {
         /// Which database.
         database: String,

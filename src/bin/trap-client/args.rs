@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use trap_server::protocol::{BadClientId, ClientId};
+use trap_server::when;
 
 use crate::input::Source;
 
@@ -43,7 +44,7 @@ pub struct Args {
     pub id: ClientId,
 
     /// How long to wait for the connection and for each answer
-    #[arg(long, global = true, default_value = "10s", value_parser = humantime::parse_duration)]
+    #[arg(long, global = true, default_value = "10s", value_parser = duration)]
     pub timeout: Duration,
 
     #[command(subcommand)]
@@ -64,7 +65,7 @@ pub struct Ping {
     pub count: Option<u64>,
 
     /// Pause between a pong and the next ping
-    #[arg(long, default_value = "1s", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "1s", value_parser = duration)]
     pub interval: Duration,
 }
 
@@ -98,6 +99,10 @@ impl Send {
             (None, words) => Source::Text(words.join(" ")),
         }
     }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    when::duration(text).map_err(|err| format!("expected {err}"))
 }
 
 fn client_id(text: &str) -> Result<ClientId, BadClientId> {

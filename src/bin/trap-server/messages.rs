@@ -2,7 +2,6 @@
 
 mod follow;
 mod format;
-mod time;
 
 use std::io::{self, BufWriter, ErrorKind};
 use std::ops::Range;
@@ -12,30 +11,28 @@ use trap_server::config::{Config, Store};
 use trap_server::database::{self, Timestamp, look};
 use trap_server::protocol::{BadClientId, ClientId};
 use trap_server::uplink::sqlite::{Message, Reader, Selection};
+use trap_server::when::{self, NotATime};
 
 use self::format::{Format, Printer};
 use crate::command::Failure;
 
 const AFTER_HELP: &str = "\
-TIME is 2026-11-24T18:00:00Z, or 2026-11-24 18:00:00, or 2026-11-24 for its first moment, or so long ago: 10m, 1h 30m. \
-All times are UTC.
-
 table shows the beginning of the data, and what cannot be seen as \\xNN. csv and ndjson have all of it in base64, ndjson \
-also as text if it is UTF-8. raw prints the bytes as they came, with nothing between them.";
+also as text if it is UTF-8. raw prints the bytes as they came, with nothing between them. The times that are printed are UTC.";
 
 #[derive(clap::Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = format!("{}\n\n{AFTER_HELP}", when::HELP))]
 pub(crate) struct Args {
     /// Only what this device sent
     #[arg(long, value_name = "ID", value_parser = client_id)]
     client: Option<ClientId>,
 
-    /// Only what came then or later
-    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    /// Only what came then or later; a duration counts back from now
+    #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<Timestamp>,
 
-    /// Only what came before
-    #[arg(long, value_name = "TIME", value_parser = time::parse, conflicts_with = "follow")]
+    /// Only what came before; a duration counts back from now
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "follow")]
     until: Option<Timestamp>,
 
     /// Only the newest of all that, so many
@@ -60,6 +57,10 @@ impl Args {
 
 fn client_id(text: &str) -> Result<ClientId, BadClientId> {
     text.try_into()
+}
+
+fn time(text: &str) -> Result<Timestamp, NotATime> {
+    when::past(text).map(Timestamp::from)
 }
 
 /// Why the printing ended before its end.

@@ -11,8 +11,9 @@ use bytesize::ByteSize;
 use csv::{Position, ReaderBuilder, StringRecord};
 use trap_server::credentials::roster::Entry;
 use trap_server::protocol::ClientId;
+use trap_server::when;
 
-use super::when;
+use super::note;
 use crate::command::Failure;
 
 /// The most mistakes that are told of one file.
@@ -143,11 +144,10 @@ impl Sheet {
         let Some(id) = self.id(line, values) else { return };
         let enabled =
             self.value(line, values, "enabled", "`true` or `false`", |text| bool::from_str(text).ok());
-        let note =
-            self.value(line, values, "note", "a line of at most 1000 bytes", |text| when::note(text).ok());
-        let expires_at = self.value(line, values, "expires_at", when::RIGHT, |text| match text {
+        let note = self.value(line, values, "note", "a line of at most 1000 bytes", |text| note(text).ok());
+        let expires_at = self.value(line, values, "expires_at", when::FORMS, |text| match text {
             "" => Some(None),
-            text => when::expiry(text).ok().map(Some),
+            text => when::future(text).ok().map(Some),
         });
         self.entries.push(Entry { id, enabled, note, expires_at });
     }
@@ -242,7 +242,7 @@ mod tests {
         let begin = [
             "x.csv:3: an id has 1 to 255 bytes",
             "x.csv:4: `enabled` must be `true` or `false`, not \"yes\"",
-            "x.csv:4: `expires_at` must be a time such as 2026-12-31",
+            "x.csv:4: `expires_at` must be a date (2026-12-31)",
             "x.csv:5: the id \"a\" stands on line 2 already",
             "x.csv:6: there must be 4 values as in the first line, here are 1",
             "x.csv:8: `note` must be a line",

@@ -4,13 +4,11 @@
 //! |---|---|
 //! | `import` | a csv file of ids, and all that is wrong with it |
 //! | `print` | tables, csv and ndjson |
-//! | `when` | when an id expires, and notes: what an operator writes |
 //! | `describe` | what `--check` says |
 
 mod describe;
 mod import;
 mod print;
-mod when;
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -20,6 +18,7 @@ use trap_server::config::{Config, Source};
 use trap_server::credentials::roster::{self, Access, Entry, Imported, Roster};
 use trap_server::credentials::{Failed, Unusable};
 use trap_server::protocol::{BadClientId, ClientId};
+use trap_server::when;
 
 use self::print::{Format, Lines};
 use crate::command::Failure;
@@ -58,14 +57,15 @@ struct Id {
 }
 
 #[derive(clap::Args)]
+#[command(after_help = when::HELP)]
 struct Add {
     #[command(flatten)]
     id: Id,
     /// A line for yourself
-    #[arg(long, value_parser = when::note)]
+    #[arg(long, value_parser = note)]
     note: Option<String>,
-    /// Until when it may: "2026-12-31" (UTC), "2026-12-31 18:00:00", "2026-12-31T18:00:00+02:00", or "in 30days"
-    #[arg(long, value_name = "TIME", value_parser = when::expiry)]
+    /// When it expires; a duration counts from now
+    #[arg(long, value_name = "TIME", value_parser = when::future)]
     expires: Option<SystemTime>,
     /// It may not yet
     #[arg(long)]
@@ -80,13 +80,25 @@ struct List {
 }
 
 #[derive(clap::Args)]
+#[command(after_help = when::HELP)]
 struct Import {
-    /// Its first line names the columns: id, and enabled, note, expires_at as far as they are there; "-" is standard input
+    /// Its first line names the columns: id, and enabled, note, expires_at as far as they are there; "-" is standard input.
+    /// `expires_at` is a TIME, or empty for never
     file: PathBuf,
 }
 
 fn client_id(text: &str) -> Result<ClientId, BadClientId> {
     ClientId::try_from(text)
+}
+
+/// The most bytes of a note.
+const NOTE: usize = 1000;
+
+fn note(text: &str) -> Result<String, String> {
+    if text.len() > NOTE || text.chars().any(char::is_control) {
+        return Err(format!("expected a line of at most {NOTE} bytes without control characters"));
+    }
+    Ok(text.into())
 }
 
 pub(super) fn run(args: &Args, config: &Config) -> Result<(), Failure> {
