@@ -6,6 +6,7 @@ mod check;
 mod clients;
 mod command;
 mod messages;
+mod output;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -127,7 +128,7 @@ fn check(mut config: Config, from: &str) -> Result<(), Failure> {
 
 /// How a command ended, for the operator and as the exit code.
 fn finish(ended: Result<(), Failure>) -> ExitCode {
-    let Err(Failure { code, message }) = ended else { return ExitCode::SUCCESS };
+    let Err(Failure::Told { code, message }) = ended else { return ExitCode::SUCCESS };
     let _ = writeln!(io::stderr(), "trap-server: {message}");
     ExitCode::from(code)
 }

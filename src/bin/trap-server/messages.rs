@@ -3,7 +3,7 @@
 mod follow;
 mod format;
 
-use std::io::{self, BufWriter, ErrorKind};
+use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::path::Path;
 
@@ -13,8 +13,10 @@ use trap_server::protocol::{BadClientId, ClientId};
 use trap_server::uplink::sqlite::{Message, Reader, Selection};
 use trap_server::when::{self, NotATime};
 
-use self::format::{Format, Printer};
+use self::follow::Watch;
+use self::format::Format;
 use crate::command::Failure;
+use crate::output::Printer;
 
 const AFTER_HELP: &str = "\
 table shows the beginning of the data, and what cannot be seen as \\xNN. csv and ndjson have all of it in base64, ndjson \
@@ -87,13 +89,10 @@ pub(super) fn run(args: &Args, config: &Config, from: &str) -> Result<(), Failur
         return Err(Failure::io(missing(path, config.uplink.store, from)));
     }
     let reader = Reader::open(path).map_err(Failure::io)?;
-    match print(&reader, args) {
-        Ok(()) => Ok(()),
-        Err(Stop::Database(err)) => Err(Failure::io(err)),
-        // Whoever reads it has read enough.
-        Err(Stop::Output(err)) if err.kind() == ErrorKind::BrokenPipe => Ok(()),
-        Err(Stop::Output(err)) => Err(Failure::io(format_args!("standard output: {err}"))),
-    }
+    print(&reader, args).map_err(|stop| match stop {
+        Stop::Database(err) => Failure::io(err),
+        Stop::Output(err) => Failure::output(err),
+    })
 }
 
 /// Why there is nothing to be read.
@@ -107,13 +106,17 @@ fn missing(path: &Path, store: Store, from: &str) -> String {
 }
 
 fn print(reader: &Reader, args: &Args) -> Result<(), Stop> {
-    let stdout = follow::Stdout::open()?;
     let selection = args.selection();
+    let format = args.format.of_records();
     let mut messages = Messages {
         reader,
         client: selection.client.as_deref(),
-        printer: Printer::new(args.format, BufWriter::new(stdout.file()?))?,
+        printer: Printer::new(format.unwrap_or_default())?,
+        is_raw: format.is_none(),
     };
+    if !messages.is_raw {
+        messages.printer.header::<Message>()?;
+    }
     // What comes from now on is not part of it, or it might never end.
     let all = reader.ids()?;
     for mut ids in reader.select(&selection, all.clone())? {
@@ -122,7 +125,8 @@ fn print(reader: &Reader, args: &Args) -> Result<(), Stop> {
     // What stands above the messages, if there is none.
     messages.printer.flush()?;
     if args.follow {
-        messages.follow(all.end, &stdout.watch()?)?;
+        let watch = Watch::new(messages.printer.stdout())?;
+        messages.follow(all.end, &watch)?;
     }
     Ok(())
 }
@@ -132,6 +136,7 @@ struct Messages<'a> {
     reader: &'a Reader,
     client: Option<&'a str>,
     printer: Printer,
+    is_raw: bool,
 }
 
 impl Messages<'_> {
@@ -139,7 +144,10 @@ impl Messages<'_> {
     fn print(&mut self, ids: &mut Range<i64>) -> Result<(), Stop> {
         while !ids.is_empty() {
             let messages: Vec<Message> = self.reader.read(ids, self.client)?;
-            messages.iter().try_for_each(|message| self.printer.print(message))?;
+            messages.iter().try_for_each(|message| match self.is_raw {
+                true => self.printer.bytes(&message.data),
+                false => self.printer.record(message),
+            })?;
             self.printer.flush()?;
         }
         Ok(())

@@ -3,25 +3,28 @@
 //! | file | subject |
 //! |---|---|
 //! | `import` | a csv file of ids, and all that is wrong with it |
-//! | `print` | tables, csv and ndjson |
+//! | `print` | how ids are printed |
 //! | `describe` | what `--check` says |
 
 mod describe;
 mod import;
 mod print;
 
+use std::io;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use clap::Subcommand;
-use trap_server::config::{Config, Source};
+use trap_server::config::{ClientPattern, Config, Source};
+use trap_server::credentials::client::Client;
 use trap_server::credentials::roster::{self, Access, Entry, Imported, Roster};
+use trap_server::credentials::unknown::Attempt;
 use trap_server::credentials::{Failed, Unusable};
 use trap_server::protocol::{BadClientId, ClientId};
 use trap_server::when;
 
-use self::print::{Format, Lines};
 use crate::command::Failure;
+use crate::output::{self, Format, Printer, Record};
 
 pub(crate) use self::describe::describe;
 
@@ -139,15 +142,16 @@ fn changed(is_there: bool, id: &ClientId) -> Result<(), Failure> {
 }
 
 fn list(args: &List, config: &Config) -> Result<(), Failure> {
-    let mut lines = Lines::new(args.format);
     if config.credentials.source == Source::List {
-        return lines.all(&config.credentials.clients);
+        let clients = &config.credentials.clients;
+        return printed(|| print(&mut printer::<ClientPattern>(args.format)?, clients));
     }
     let mut roster = open(config, Access::Read)?;
+    let mut printer = printed(|| printer::<Client>(args.format))?;
     let mut last = String::new();
     loop {
         let page = roster.page(&last)?;
-        lines.all(&page)?;
+        printed(|| print(&mut printer, &page))?;
         match page.into_iter().next_back() {
             Some(client) => last = client.id,
             None => return Ok(()),
@@ -160,12 +164,28 @@ fn import(args: &Import, config: &Config) -> Result<(), Failure> {
     let mut roster = writable(config)?;
     let entries = import::read(&args.file)?;
     let Imported { added, updated } = roster.import(&entries)?;
-    print::line(format_args!("{added} added, {updated} updated"))
+    output::line(format_args!("{added} added, {updated} updated"))
 }
 
 fn unknown(args: &List, config: &Config) -> Result<(), Failure> {
     let attempts = open(config, Access::Read)?.unknown()?;
-    Lines::new(args.format).all(&attempts)
+    printed(|| print(&mut printer::<Attempt>(args.format)?, &attempts))
+}
+
+/// A printer that has printed what stands above these records.
+fn printer<R: Record>(format: Format) -> io::Result<Printer> {
+    let mut printer = Printer::new(format)?;
+    printer.header::<R>()?;
+    Ok(printer)
+}
+
+fn print<R: Record>(printer: &mut Printer, records: &[R]) -> io::Result<()> {
+    records.iter().try_for_each(|record| printer.record(record))?;
+    printer.flush()
+}
+
+fn printed<T>(print: impl FnOnce() -> io::Result<T>) -> Result<T, Failure> {
+    print().map_err(Failure::output)
 }
 
 fn writable(config: &Config) -> Result<Box<dyn Roster>, Failure> {

@@ -1,8 +1,6 @@
 //! What comes while one looks on, until nobody looks any more.
 
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use tokio::io::Interest;
@@ -12,32 +10,10 @@ use tokio::time::{sleep, timeout};
 use trap_server::database::Trouble;
 
 use super::{Messages, Stop};
+use crate::output::Stdout;
 
 /// How often it is looked for new messages.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// Standard output, without the buffer that Rust puts before it.
-pub(super) struct Stdout(OwnedFd);
-
-impl Stdout {
-    pub(super) fn open() -> io::Result<Self> {
-        io::stdout().as_fd().try_clone_to_owned().map(Self)
-    }
-
-    /// For writing.
-    pub(super) fn file(&self) -> io::Result<File> {
-        self.0.try_clone().map(File::from)
-    }
-
-    /// For being told when nobody reads it any more.
-    pub(super) fn watch(self) -> io::Result<Watch> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let _inside = runtime.enter();
-        // Unchecked leaves it blocking, as whoever shares it expects. A file has no other end, and cannot be watched.
-        let pipe = pipe::Sender::from_owned_fd_unchecked(self.0).ok();
-        Ok(Watch { pipe, runtime })
-    }
-}
 
 /// The other end of standard output.
 pub(super) struct Watch {
@@ -46,6 +22,14 @@ pub(super) struct Watch {
 }
 
 impl Watch {
+    pub(super) fn new(stdout: &Stdout) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let _inside = runtime.enter();
+        // Unchecked leaves it blocking, as whoever shares it expects. A file has no other end, and cannot be watched.
+        let pipe = pipe::Sender::from_owned_fd_unchecked(stdout.descriptor()?).ok();
+        Ok(Self { pipe, runtime })
+    }
+
     /// Waits a little. Whether somebody still reads then.
     fn pause(&self) -> bool {
         self.runtime.block_on(async {
