@@ -3,12 +3,14 @@
 //! | file | subject |
 //! |---|---|
 //! | `import` | a csv file of ids, and all that is wrong with it |
+//! | `quotes` | whether the quotes of a csv line are right |
 //! | `print` | how ids are printed |
 //! | `describe` | what `--check` says |
 
 mod describe;
 mod import;
 mod print;
+mod quotes;
 
 use std::io;
 use std::path::PathBuf;
@@ -44,11 +46,11 @@ enum Action {
     Enable(Id),
     /// Keep an id from authenticating, and keep what is known of it
     Disable(Id),
-    /// Print the ids that are known
+    /// Print the ids that are known; `clients import` reads this list in csv
     List(List),
     /// Add and change the ids of a csv file: all of them, or none if there is a mistake
     Import(Import),
-    /// Print the ids that tried and may not, the newest first
+    /// Print the ids that tried and may not, the newest first; `clients import` does not read this list
     Unknown(List),
 }
 

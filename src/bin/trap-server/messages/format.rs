@@ -18,7 +18,7 @@ pub(super) enum Format {
     Table,
     /// A JSON object each, on a line of its own
     Ndjson,
-    /// Comma-separated values below a line with their names
+    /// With a header; a text that a spreadsheet would take for a formula has a ' before it
     Csv,
     /// The data alone
     Raw,

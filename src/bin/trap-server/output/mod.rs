@@ -2,7 +2,7 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `csv` | lines of csv |
+//! | `csv` | lines of csv that a spreadsheet does not take for formulas |
 //! | `stdout` | standard output |
 
 mod csv;
@@ -14,7 +14,7 @@ use std::io::{self, BufWriter, Write};
 use serde::Serialize;
 use trap_server::logging::escape;
 
-pub(crate) use self::csv::Field;
+pub(crate) use self::csv::{Field, unguarded};
 pub(crate) use self::stdout::Stdout;
 use crate::command::Failure;
 
@@ -27,7 +27,7 @@ pub(crate) enum Format {
     /// For people
     #[default]
     Table,
-    /// With a header
+    /// With a header; a text that a spreadsheet would take for a formula has a ' before it
     Csv,
     /// One JSON object per line
     Ndjson,
