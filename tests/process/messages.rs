@@ -1,13 +1,16 @@
 //! `messages`: what devices sent, in each format and by each choice, beside a server that runs.
 
+use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::Value;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
 use trap_server::database::Timestamp;
 
-use crate::child::{CONFIG, Server, command_in, run_in};
+use crate::child::{CONFIG, Server, command_in, eventually, run_in};
 use crate::lifetime::device;
 use crate::store::{database, folder};
 use crate::usage::assert_ends;
@@ -136,6 +139,35 @@ fn a_time_without_an_offset_is_in_the_time_zone_of_the_machine() {
     let mut command =
         command_in(folder.path(), &["messages", "--format", "raw", "--since", "2026-11-24 20:00"]);
     assert_eq!(command.env("TZ", "EET-2").output().unwrap().stdout, b"bcd");
+}
+
+/// Whether a process is in poll(2), or ppoll(2), by their numbers on x86-64 and aarch64. Where nobody may know, it is.
+fn polls(pid: u32) -> bool {
+    let call = fs::read_to_string(format!("/proc/{pid}/syscall"));
+    call.map_or(true, |call| ["7 ", "271 ", "73 "].iter().any(|number| call.starts_with(number)))
+}
+
+#[tokio::test]
+async fn a_pipe_that_does_not_block_is_waited_for() {
+    let folder = folder(CONFIG);
+    database(folder.path()).execute_batch(&HOURS.replace("column4", "CAST(column4 AS BLOB)")).unwrap();
+    let (stdout, mut reader) = pipe::pipe().unwrap();
+    let mut filled = 0;
+    stdout.writable().await.unwrap();
+    while let Ok(written) = stdout.try_write(b" ") {
+        filled += written;
+    }
+    let mut command = command_in(folder.path(), &["messages", "--format", "raw"]);
+    let mut child = command.stdout(stdout.into_nonblocking_fd().unwrap()).spawn().unwrap();
+    // It holds the pipe open, too.
+    drop(command);
+    eventually("it waits for room, or has ended", || {
+        polls(child.id()) || child.try_wait().unwrap().is_some()
+    });
+    let mut printed = String::new();
+    reader.read_to_string(&mut printed).await.unwrap();
+    assert_eq!(&printed[filled..], "abcd");
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

@@ -13,7 +13,6 @@ use trap_server::protocol::{BadClientId, ClientId};
 use trap_server::uplink::sqlite::{Message, Reader, Selection};
 use trap_server::when::{self, NotATime};
 
-use self::follow::Watch;
 use self::format::Format;
 use crate::command::Failure;
 use crate::output::Printer;
@@ -125,8 +124,7 @@ fn print(reader: &Reader, args: &Args) -> Result<(), Stop> {
     // What stands above the messages, if there is none.
     messages.printer.flush()?;
     if args.follow {
-        let watch = Watch::new(messages.printer.stdout())?;
-        messages.follow(all.end, &watch)?;
+        messages.follow(all.end)?;
     }
     Ok(())
 }
