@@ -105,9 +105,14 @@ impl Printer {
     }
 }
 
-/// Prints a text that stands alone.
+/// Prints a line that stands alone.
 pub(crate) fn line(line: impl Display) -> Result<(), Failure> {
-    let text = format!("{line}\n");
+    text(format_args!("{line}\n"))
+}
+
+/// Prints a text that stands alone.
+pub(crate) fn text(text: impl Display) -> Result<(), Failure> {
+    let text = text.to_string();
     Stdout::open().and_then(|mut out| out.write_all(text.as_bytes())).map_err(Failure::output)
 }
 
