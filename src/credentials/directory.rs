@@ -39,6 +39,17 @@ pub enum Failed {
         /// What is wrong, and what to do.
         trouble: String,
     },
+    /// PostgreSQL keeps no UTF-8.
+    #[error(
+        "{database}: its encoding is {encoding}, and ids are UTF-8; make a database with `createdb --template=template0 \
+         --encoding=UTF8`, and apply packaging/postgres.sql to it"
+    )]
+    Encoding {
+        /// Which database.
+        database: String,
+        /// What it keeps, as PostgreSQL calls it.
+        encoding: String,
+    },
     /// There was no answer in time.
     #[error("{database}: no answer within {}", when::show(*.within))]
     TooLate {
