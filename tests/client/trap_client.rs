@@ -277,6 +277,54 @@ fn bad_usage_is_64_and_help_is_none() {
     assert!(String::from_utf8_lossy(&help.get_output().stdout).contains("Exit codes:"));
 }
 
+#[test]
+fn the_server_is_named_by_options_and_by_the_environment() {
+    for (arguments, host, port) in [
+        (&["-h", "127.0.0.1:PORT"][..], "nowhere.invalid", "1"),
+        (&["-p", "PORT"], "127.0.0.1:1", "1"),
+        (&["-h", "127.0.0.1", "-p", "PORT"], "nowhere.invalid:1", "1"),
+        (&[], "127.0.0.1:PORT", "1"),
+        (&[], "127.0.0.1", "PORT"),
+    ] {
+        let server = Server::with(|mut peer| peer.answer(b"\x44\x00\x05pump7", b"auth_failure"));
+        let port_of = |text: &str| text.replace("PORT", &server.addr.port().to_string());
+        let mut command = program();
+        command.envs([
+            ("TRAP_HOST", port_of(host)),
+            ("TRAP_PORT", port_of(port)),
+            ("TRAP_ID", "pump7".into()),
+        ]);
+        command.arg("send").args(arguments.iter().map(|argument| port_of(argument))).arg("hello");
+        command.assert().code(1).stdout("auth_failure\n");
+        server.finish();
+    }
+    let told = "the host has the port 1, and `--port` is 2";
+    let assert = program().args(["-h", "127.0.0.1:1", "ping", "-p", "2"]).assert().code(64);
+    assert!(String::from_utf8_lossy(&assert.get_output().stderr).contains(told));
+}
+
+#[test]
+fn help_that_cannot_be_printed_is_74_and_help_that_nobody_reads_is_none() {
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for help in [&["--help"][..], &["send", "--help"], &["--version"]] {
+        let command = || {
+            let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("trap-client"));
+            command.args(help).stderr(std::process::Stdio::piped());
+            command
+        };
+        let output = command().stdout(full()).output().unwrap();
+        assert_eq!(output.status.code(), Some(74), "{help:?}");
+        assert!(
+            String::from_utf8_lossy(&output.stderr)
+                .starts_with("trap-client: cannot write to standard output")
+        );
+        let (unread, stdout) = std::io::pipe().unwrap();
+        drop(unread);
+        let output = command().stdout(stdout).output().unwrap();
+        assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()), "{help:?}");
+    }
+}
+
 /// The program, told where the server is.
 fn client(server: &Server) -> Command {
     with_port(server.addr.port())
@@ -288,7 +336,16 @@ fn nowhere() -> Command {
 }
 
 fn with_port(port: u16) -> Command {
+    let mut command = program();
+    command.args(["--port", &port.to_string()]);
+    command
+}
+
+fn program() -> Command {
     let mut command = assert_cmd::cargo::cargo_bin_cmd!("trap-client");
-    command.args(["--port", &port.to_string()]).timeout(Duration::from_secs(20));
+    for name in ["TRAP_HOST", "TRAP_PORT", "TRAP_ID", "TRAP_TIMEOUT"] {
+        command.env_remove(name);
+    }
+    command.timeout(Duration::from_secs(20));
     command
 }

@@ -49,12 +49,8 @@ impl Failure {
         }
     }
 
-    /// A failure among the printed replies speaks for itself, and a closed pipe (`| head`) wants to hear no more.
-    pub fn is_news(&self) -> bool {
-        match self {
-            Self::Answered => false,
-            Self::Output(err) => err.kind() != io::ErrorKind::BrokenPipe,
-            _ => true,
-        }
+    /// A failure among the printed replies speaks for itself.
+    pub const fn is_news(&self) -> bool {
+        !matches!(self, Self::Answered)
     }
 }

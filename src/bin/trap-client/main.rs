@@ -10,9 +10,9 @@ mod input;
 mod output;
 mod ping;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use tokio::runtime::Builder;
 use trap_server::client::Device;
 
@@ -21,19 +21,28 @@ use failure::{Failure, USAGE};
 use input::{Input, Source};
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args = match Args::read() {
         Ok(args) => args,
         Err(err) => {
+            if !err.use_stderr() {
+                return finish(output::text(err.render()));
+            }
             // Nobody is left to tell if even this cannot be printed.
             let _ = err.print();
-            return if err.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+            return ExitCode::from(USAGE);
         }
     };
-    match run(args) {
+    finish(run(args))
+}
+
+/// How it ended, for its user and as the exit code.
+fn finish(ended: Result<(), Failure>) -> ExitCode {
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Output(err)) if err.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => {
             if failure.is_news() {
-                eprintln!("trap-client: {failure}");
+                let _ = writeln!(io::stderr(), "trap-client: {failure}");
             }
             ExitCode::from(failure.exit_code())
         }
@@ -77,7 +86,10 @@ fn input_of(send: &Send) -> Result<Input, Failure> {
 }
 
 async fn connect(args: &Args) -> Result<Device, Failure> {
-    Device::connect_within(args.timeout, (args.host.as_str(), args.port))
-        .await
-        .map_err(|err| Failure::Connect { host: args.host.clone(), port: args.port, err })
+    let (host, port) = args.server();
+    Device::connect_within(args.timeout, (host, port)).await.map_err(|err| Failure::Connect {
+        host: host.into(),
+        port,
+        err,
+    })
 }

@@ -7,9 +7,15 @@ use trap_server::client::Event;
 
 use crate::failure::Failure;
 
-/// Prints a line; unlike `println!` it survives a closed pipe.
-pub fn line(text: impl Display) -> Result<(), Failure> {
-    writeln!(io::stdout(), "{text}").map_err(Failure::Output)
+/// Prints a text; unlike `print!` it survives a closed pipe.
+pub fn text(text: impl Display) -> Result<(), Failure> {
+    let mut out = io::stdout();
+    write!(out, "{text}").and_then(|()| out.flush()).map_err(Failure::Output)
+}
+
+/// Prints a line.
+pub fn line(line: impl Display) -> Result<(), Failure> {
+    text(format_args!("{line}\n"))
 }
 
 /// Prints an event with its data, escaped so that it stays one harmless line.
