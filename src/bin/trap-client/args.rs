@@ -11,12 +11,14 @@ use trap_server::protocol::{BadClientId, ClientId};
 use trap_server::when;
 
 use crate::input::Source;
+use crate::output::Style;
 
 const AFTER_HELP: &str = "\
 Without a command, each line of standard input is one SEND, and what the server answers or sends is printed as it comes, \
 until the input ends and the last answer is there, or Ctrl-C.
 
-Replies and what the server sends go to standard output, one per line; data is printed as ASCII, other bytes as \\xNN.
+Replies and what the server sends go to standard output, one per line; data is printed as ASCII, other bytes as \\xNN. \
+Errors, the prompt for a person who types, and the progress of a long input go to standard error.
 
 Exit codes:
   0   all is well
@@ -50,6 +52,14 @@ pub struct Args {
     #[arg(long, global = true, env = "TRAP_TIMEOUT", default_value = "10s", value_parser = duration)]
     pub timeout: Duration,
 
+    /// Print nothing but errors
+    #[arg(short, long, global = true, conflicts_with = "json")]
+    quiet: bool,
+
+    /// Print one JSON object per line; data in base64, and as text if it is UTF-8
+    #[arg(long, global = true)]
+    json: bool,
+
     /// Print this help
     #[arg(long, global = true, action = ArgAction::Help)]
     help: Option<bool>,
@@ -74,6 +84,15 @@ impl Args {
             _ => {}
         }
         Ok(args)
+    }
+
+    /// How to print.
+    pub const fn style(&self) -> Style {
+        match (self.quiet, self.json) {
+            (true, _) => Style::Quiet,
+            (false, true) => Style::Json,
+            (false, false) => Style::Text,
+        }
     }
 
     /// Where the server is.
@@ -144,9 +163,13 @@ pub struct Send {
     /// ending; empty lines are skipped
     text: Vec<String>,
 
-    /// One SEND of the whole file, at most 65535 bytes
+    /// One SEND of the whole file, at most 65535 bytes; a longer one is refused unless --split is there
     #[arg(long, conflicts_with = "text")]
-    file: Option<PathBuf>,
+    pub file: Option<PathBuf>,
+
+    /// As many SENDs as the file takes, of 65535 bytes each but the last
+    #[arg(long, requires = "file", conflicts_with_all = ["once", "text"])]
+    pub split: bool,
 
     /// One SEND without AUTH, on a connection of its own; standard input is sent as a whole
     #[arg(long)]
