@@ -73,7 +73,8 @@ mod switch {
             let listed = std::env::var("TRAP_FAULTS").unwrap_or_default();
             for fault in listed.split(',') {
                 let (name, time) = fault.split_once('=').unwrap_or((fault, ""));
-                let fault = humantime::parse_duration(time).map_or(Fault::Panic, Fault::Block);
+                let time = time.parse::<jiff::SignedDuration>().ok().and_then(|time| time.try_into().ok());
+                let fault = time.map_or(Fault::Panic, Fault::Block);
                 let point = Point::ALL.into_iter().find(|point| format!("{point:?}") == name);
                 point.inspect(|point| faults.set(*point, fault));
             }

@@ -48,6 +48,7 @@
 //! | | [`stats`] | counters, and the two closed lists of reasons | |
 //! | | [`faults`] | faults on demand for tests; empty without the feature of this name | |
 //! | | [`logging`] | logs that never hold up a worker | |
+//! | | [`when`] | times and durations as people write them | |
 //! | 2 | [`config`] | `config.toml`, typed and valid | |
 //! | | [`database`] | the SQLite file: made, migrated, opened | |
 //! | | [`supervisor`] | restarts what ends, whatever ended it; uses nothing of the crate | yes |
@@ -83,6 +84,7 @@ pub mod session;
 pub mod stats;
 pub mod supervisor;
 pub mod uplink;
+pub mod when;
 
 /// The examples of the README, so that they compile.
 #[cfg(doctest)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// From the top down. The binaries are the last row; they see the crate from outside.
 const ROWS: [&[&str]; 5] = [
-    &["protocol", "access", "stats", "faults", "logging"],
+    &["protocol", "access", "stats", "faults", "logging", "when"],
     &["config", "database", "supervisor"],
     &["listener", "credentials", "registry", "uplink"],
     &["session"],

@@ -4,20 +4,20 @@ use std::fmt::{self, Display};
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use humantime::format_duration;
 
 use super::{
     ClientPattern, Config, Credentials, Duplicate, Listener, Session, Source, Store, Synchronous, Uplink,
 };
+use crate::when::show;
 
 impl Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "server")?;
         line(f, "workers", self.server.workers)?;
-        line(f, "shutdown", format_duration(self.server.shutdown))?;
+        line(f, "shutdown", show(self.server.shutdown))?;
         writeln!(f, "supervisor")?;
         line(f, "max_restarts", self.supervisor.max_restarts)?;
-        line(f, "within", format_duration(self.supervisor.within))?;
+        line(f, "within", show(self.supervisor.within))?;
         for listener in &self.listeners {
             write!(f, "{listener}")?;
         }
@@ -45,9 +45,9 @@ impl Display for Listener {
 impl Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "session")?;
-        line(f, "auth_timeout", format_duration(self.auth_timeout))?;
-        line(f, "frame_timeout", format_duration(self.frame_timeout))?;
-        line(f, "write_timeout", format_duration(self.write_timeout))?;
+        line(f, "auth_timeout", show(self.auth_timeout))?;
+        line(f, "frame_timeout", show(self.frame_timeout))?;
+        line(f, "write_timeout", show(self.write_timeout))?;
         line(f, "idle_timeout", OrOff(self.idle_timeout))?;
         line(f, "max_frame", format_args!("{} bytes", self.max_frame))?;
         line(f, "max_unanswered", ByteSize(self.max_unanswered as u64))?;
@@ -64,7 +64,7 @@ impl Display for Credentials {
             let clients: Vec<String> = self.clients.iter().map(ClientPattern::to_string).collect();
             line(f, "clients", if clients.is_empty() { "nobody".into() } else { clients.join(", ") })?;
         } else {
-            line(f, "timeout", format_duration(self.timeout))?;
+            line(f, "timeout", show(self.timeout))?;
             line(f, "cache_time", OrOff(self.cache_time))?;
             line(f, "outage_grace", OrOff(self.outage_grace))?;
             line(f, "cache_size", self.cache_size)?;
@@ -86,8 +86,8 @@ impl Display for Uplink {
             line(f, "synchronous", self.synchronous)?;
             line(f, "batch_records", self.batch_records)?;
             line(f, "batch_bytes", ByteSize(self.batch_bytes as u64))?;
-            line(f, "batch_time", format_duration(self.batch_time))?;
-            line(f, "lock_timeout", format_duration(self.lock_timeout))?;
+            line(f, "batch_time", show(self.batch_time))?;
+            line(f, "lock_timeout", show(self.lock_timeout))?;
             line(f, "max_age", OrOff(self.max_age))?;
             match self.max_size {
                 Some(size) => line(f, "max_size", ByteSize(size))?,
@@ -154,7 +154,7 @@ struct OrOff(Option<Duration>);
 impl Display for OrOff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(time) => write!(f, "{}", format_duration(time)),
+            Some(time) => write!(f, "{}", show(time)),
             None => f.write_str("off"),
         }
     }

@@ -28,7 +28,6 @@ use toml::de::DeTable;
 
 use self::mistake::Fault;
 pub use self::mistake::{LoadError, Mistake, Mistakes};
-pub use self::value::parse_time;
 use crate::access::Rules;
 use crate::protocol::{BadClientId, ClientId, MAX_DATA};
 

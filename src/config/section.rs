@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use strsim::levenshtein;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -157,21 +158,8 @@ fn shown(text: &str, at: &Range<usize>) -> String {
 
 /// The known key that `key` is a slip of: at most every third character differs.
 fn near<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
-    let nearest = known.iter().min_by_key(|known| distance(key, known))?;
-    (distance(key, nearest) <= nearest.len() / 3).then_some(nearest)
-}
-
-/// How many characters must be changed, added or left out to make `a` of `b` (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (1..=b.chars().count()).collect();
-    for (above, x) in a.chars().enumerate() {
-        let (mut diagonal, mut left) = (above, above + 1);
-        for (cell, y) in row.iter_mut().zip(b.chars()) {
-            left = (diagonal + usize::from(x != y)).min(*cell + 1).min(left + 1);
-            diagonal = std::mem::replace(cell, left);
-        }
-    }
-    row.last().copied().unwrap_or_else(|| a.chars().count())
+    let nearest = known.iter().min_by_key(|known| levenshtein(key, known))?;
+    (levenshtein(key, nearest) <= nearest.len() / 3).then_some(nearest)
 }
 
 #[cfg(test)]
@@ -180,16 +168,6 @@ mod tests {
 
     #[test]
     fn a_slip_is_near_and_another_word_is_not() {
-        for (a, b, expected) in [
-            ("", "", 0),
-            ("ab", "", 2),
-            ("", "ab", 2),
-            ("abc", "abc", 0),
-            ("abc", "axc", 1),
-            ("bc", "abcd", 2),
-        ] {
-            assert_eq!(distance(a, b), expected, "{a} {b}");
-        }
         let known = ["workers", "shutdown", "log"];
         assert_eq!(near("worker", &known), Some("workers"));
         assert_eq!(near("Shut-down", &known), Some("shutdown"));

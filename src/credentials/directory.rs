@@ -4,13 +4,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use humantime::format_duration;
-
 use super::client::Standing;
 use super::queue::Turn;
 use super::unknown::Attempt;
 use crate::database;
 use crate::protocol::ClientId;
+use crate::when;
 
 /// A database that is asked who may authenticate.
 pub(super) trait Directory: Send + Sync + 'static {
@@ -45,8 +44,19 @@ pub enum Failed {
         /// What is wrong, and what to do.
         trouble: String,
     },
+    /// PostgreSQL keeps no UTF-8.
+    #[error(
+        "{database}: its encoding is {encoding}, and ids are UTF-8; make a database with `createdb --template=template0 \
+         --encoding=UTF8`, and apply packaging/postgres.sql to it"
+    )]
+    Encoding {
+        /// Which database.
+        database: String,
+        /// What it keeps, as PostgreSQL calls it.
+        encoding: String,
+    },
     /// There was no answer in time.
-    #[error("{database}: no answer within {}", format_duration(*.within))]
+    #[error("{database}: no answer within {}", when::show(*.within))]
     TooLate {
         /// Which database.
         database: String,

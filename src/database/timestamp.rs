@@ -10,8 +10,8 @@ use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The last moment that RFC 3339 can write: the end of the year 9999.
-    const LAST: i64 = 253_402_300_799_999_999;
+    /// The last moment that is shown: the end of the year 9999 in the time zone that is furthest behind.
+    const LAST: i64 = 253_402_207_200_999_999;
 }
 
 /// Before 1970 there is nothing, so that is 1970.
@@ -37,12 +37,12 @@ impl Timestamp {
 
     /// Shows it to the second.
     pub fn seconds(self) -> impl fmt::Display {
-        humantime::format_rfc3339_seconds(self.writable())
+        format!("{:.0}", self.writable())
     }
 
     /// A row that somebody has changed may say anything: what cannot be written is shown as the nearest that can.
-    fn writable(self) -> SystemTime {
-        Self(self.0.min(Self::LAST)).into()
+    fn writable(self) -> jiff::Timestamp {
+        jiff::Timestamp::from_microsecond(self.0.clamp(0, Self::LAST)).unwrap_or(jiff::Timestamp::MAX)
     }
 }
 
@@ -60,7 +60,7 @@ impl FromSql for Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        humantime::format_rfc3339_micros(self.writable()).fmt(f)
+        write!(f, "{:.6}", self.writable())
     }
 }
 
@@ -72,10 +72,10 @@ mod tests {
     fn every_number_is_shown_as_a_time() {
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000000Z");
         assert_eq!(Timestamp(1_795_543_200_000_001).to_string(), "2026-11-24T18:00:00.000001Z");
-        assert_eq!(Timestamp(Timestamp::LAST).to_string(), "9999-12-31T23:59:59.999999Z");
+        assert_eq!(Timestamp(Timestamp::LAST).to_string(), "9999-12-30T22:00:00.999999Z");
         assert_eq!(Timestamp(i64::MAX).to_string(), Timestamp(Timestamp::LAST).to_string());
         assert_eq!(Timestamp(i64::MIN).to_string(), Timestamp(0).to_string());
-        assert_eq!(Timestamp(i64::MAX).seconds().to_string(), "9999-12-31T23:59:59Z");
+        assert_eq!(Timestamp(i64::MAX).seconds().to_string(), "9999-12-30T22:00:00Z");
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::cell::Cell;
 use std::fmt;
 use std::io::{self, Write as _};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
 use log::Level;
 
 use super::escape::Visible;
@@ -55,21 +56,23 @@ impl Line {
 }
 
 /// RFC 3339 with milliseconds.
-type Timestamp = [u8; 24];
+type Text = [u8; 24];
 
-const NO_TIME: Timestamp = *b"0000-00-00T00:00:00.000Z";
+const NO_TIME: Text = *b"0000-00-00T00:00:00.000Z";
+
+const LAST: Timestamp = Timestamp::constant(253_402_207_200, 0);
 
 /// The present time. Date and second are formatted once in a second per thread: doing so for each line would cost as
 /// much as all the rest of the line.
-fn timestamp() -> Timestamp {
+fn timestamp() -> Text {
     thread_local! {
-        static LAST: Cell<(u64, Timestamp)> = const { Cell::new((u64::MAX, NO_TIME)) };
+        static SECOND: Cell<(u64, Text)> = const { Cell::new((u64::MAX, NO_TIME)) };
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (second, mut text) = LAST.get();
+    let (second, mut text) = SECOND.get();
     if second != now.as_secs() {
         text = whole_second(now.as_secs());
-        LAST.set((now.as_secs(), text));
+        SECOND.set((now.as_secs(), text));
     }
     let [.., hundreds, tens, ones, _] = &mut text;
     let millis = now.subsec_millis();
@@ -77,12 +80,11 @@ fn timestamp() -> Timestamp {
     text
 }
 
-/// `second` counts from 1970 to the end of the year 9999, where the format ends and time stands still.
-fn whole_second(second: u64) -> Timestamp {
-    const LAST: u64 = 253_402_300_799;
+/// `second` counts from 1970 to the end of the year 9999, where the format ends. After that it stays at its last time.
+fn whole_second(second: u64) -> Text {
     let mut text = NO_TIME;
-    let time = humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_secs(second.min(LAST)));
-    write!(text.as_mut_slice(), "{time}").expect("this time has 24 characters");
+    let time = i64::try_from(second).ok().and_then(|second| Timestamp::from_second(second).ok());
+    write!(text.as_mut_slice(), "{:.3}", time.unwrap_or(LAST)).expect("this time has 24 characters");
     text
 }
 
@@ -102,6 +104,7 @@ impl<W: io::Write> fmt::Write for OneLine<'_, W> {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
+    use std::time::Duration;
 
     use env_logger::{Builder, Target, WriteStyle};
     use log::{LevelFilter, Log, Record};
@@ -168,19 +171,19 @@ mod tests {
 
     #[test]
     fn the_time_is_the_present() {
-        let before = SystemTime::now() - Duration::from_millis(1);
+        let before = Timestamp::now() - Duration::from_millis(1);
         for _ in 0..3 {
             let text = timestamp();
-            let time = humantime::parse_rfc3339(std::str::from_utf8(&text).unwrap()).unwrap();
-            assert!(before <= time && time <= SystemTime::now());
+            let time: Timestamp = std::str::from_utf8(&text).unwrap().parse().unwrap();
+            assert!(before <= time && time <= Timestamp::now());
         }
     }
 
     #[test]
     fn a_second_is_formatted_until_the_year_9999() {
         assert_eq!(&whole_second(1_795_412_412), b"2026-11-23T05:40:12.000Z");
-        assert_eq!(&whole_second(253_402_300_799), b"9999-12-31T23:59:59.000Z");
-        assert_eq!(whole_second(u64::MAX), whole_second(253_402_300_799));
+        assert_eq!(&whole_second(253_402_207_200), b"9999-12-30T22:00:00.000Z");
+        assert_eq!(whole_second(u64::MAX), whole_second(253_402_207_200));
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use jiff::fmt::friendly::SpanPrinter;
+
 /// OTP's restart intensity: more than `max_restarts` within the window are a failure of the supervisor.
 #[derive(Debug)]
 pub struct Intensity {
@@ -33,13 +35,18 @@ impl Intensity {
 
 impl fmt::Display for Intensity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} within {}", self.max_restarts, humantime::format_duration(self.within))
+        write!(
+            f,
+            "{} within {}",
+            self.max_restarts,
+            SpanPrinter::new().unsigned_duration_to_string(&self.within)
+        )
     }
 }
 
 /// The restarts exceeded the intensity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("more than {max_restarts} restarts within {}", humantime::format_duration(*within))]
+#[error("more than {max_restarts} restarts within {}", SpanPrinter::new().unsigned_duration_to_string(within))]
 pub struct TooMany {
     max_restarts: usize,
     within: Duration,

@@ -43,6 +43,13 @@ impl Cluster {
         Some(cluster)
     }
 
+    /// The database made again in this encoding, and empty.
+    pub fn set_encoding(&self, encoding: &str) {
+        self.sql_in("postgres", "DROP DATABASE trap");
+        let locale = "TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'";
+        self.sql_in("postgres", &format!("CREATE DATABASE trap ENCODING '{encoding}' {locale}"));
+    }
+
     /// The same with the tables, and the role `trap`.
     pub fn with_tables() -> Option<Self> {
         Self::with_tables_in("UTF8")

@@ -44,6 +44,43 @@ fn what_a_list_prints_can_be_imported_elsewhere() {
 }
 
 #[test]
+fn a_formula_is_no_formula_in_csv_and_comes_back() {
+    let (site, other) = (Site::new(SQLITE), Site::new(SQLITE));
+    site.done(&["clients", "add", "=HYPERLINK(\"http://x\")", "--note", "@SUM(A1)"]);
+    site.done(&["clients", "add", "'=1", "--note=-1"]);
+    let csv = site.done(&["clients", "list", "--format", "csv"]);
+    assert!(csv.contains("\n\"'=HYPERLINK(\"\"http://x\"\")\",true,'@SUM(A1),"), "{csv}");
+    assert!(csv.contains("\n''=1,true,'-1,"), "{csv}");
+    fs::write(other.path("ids.csv"), csv).unwrap();
+    other.done(&["clients", "import", "ids.csv"]);
+    let ndjson = |site: &Site| {
+        let printed = site.done(&["clients", "list", "--format", "ndjson"]);
+        printed.lines().map(|line| line.split_once("\"enabled\"").unwrap().1.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(ndjson(&other), ndjson(&site));
+}
+
+#[test]
+fn a_quote_that_is_not_closed_swallows_nothing() {
+    let site = Site::new(SQLITE);
+    for (text, lines) in [
+        ("id,created_at\na,\"2026-01-01\nb,2026-01-01\nc,2026-01-01\n", &[2][..]),
+        ("id,note\na,\"north\nb,\"south\"\nc,\"west", &[2, 4]),
+        ("id,note\na,\"north\" or so\nb,south\"\n \"c\",\n\"d\",\"e\"\n", &[2, 3, 4]),
+    ] {
+        fs::write(site.path("ids.csv"), text).unwrap();
+        let (code, why) = site.refused(&["clients", "import", "ids.csv"]);
+        let told: Vec<u64> = why
+            .lines()
+            .filter(|line| line.contains("quote"))
+            .filter_map(|line| line.strip_prefix("ids.csv:")?.split(':').next()?.parse().ok())
+            .collect();
+        assert_eq!((code, &*told), (64, lines), "{why}");
+    }
+    assert!(!site.done(&["clients", "list"]).contains('a'));
+}
+
+#[test]
 fn with_a_mistake_nothing_is_imported_and_all_of_them_are_told() {
     let site = Site::new(SQLITE);
     site.done(&["clients", "add", "a"]);
@@ -54,7 +91,7 @@ fn with_a_mistake_nothing_is_imported_and_all_of_them_are_told() {
     for told in [
         "nothing was imported",
         "ids.csv:3: `enabled` must be `true` or `false`, not \"maybe\"",
-        "ids.csv:4: `expires_at` must be a time",
+        "ids.csv:4: `expires_at` must be a date",
         "ids.csv:5: the id \"b\" stands on line 3 already",
     ] {
         assert!(why.contains(told), "{told} is not in: {why}");

@@ -82,6 +82,21 @@ fn a_server_starts_although_the_database_is_down() {
 }
 
 #[test]
+fn a_database_in_another_encoding_is_refused() {
+    let Some(cluster) = Cluster::with_tables() else { return };
+    let site = two_ids(&cluster);
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        cluster.set_encoding(encoding);
+        cluster.apply();
+        for arguments in [&[][..], &["--check"], &["clients", "list"], &["clients", "add", "c"]] {
+            let (code, why) = site.refused(arguments);
+            let told = format!("/trap: its encoding is {encoding}, and ids are UTF-8; make a database with");
+            assert_eq!((code, why.contains(&told)), (74, true), "{arguments:?}: {why}");
+        }
+    }
+}
+
+#[test]
 fn a_query_that_hangs_ends_by_its_deadline_and_leaves_nothing_behind() {
     let Some(cluster) = Cluster::with_tables() else { return };
     let site = two_ids(&cluster);

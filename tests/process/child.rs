@@ -40,7 +40,7 @@ pub fn command_in(folder: &Path, arguments: &[&str]) -> Command {
     for name in ["RUST_LOG", "RUST_LOG_STYLE", "NO_COLOR"] {
         command.env_remove(name);
     }
-    command.args(arguments).current_dir(folder).stdin(Stdio::null());
+    command.args(arguments).current_dir(folder).env("TZ", "UTC").stdin(Stdio::null());
     command
 }
 

@@ -1,12 +1,16 @@
 //! `messages`: what devices sent, in each format and by each choice, beside a server that runs.
 
+use std::fs;
 use std::path::Path;
+use std::time::SystemTime;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::Value;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
 use trap_server::database::Timestamp;
 
-use crate::child::{CONFIG, Server, run_in};
+use crate::child::{CONFIG, Server, command_in, eventually, run_in};
 use crate::lifetime::device;
 use crate::store::{database, folder};
 use crate::usage::assert_ends;
@@ -68,8 +72,9 @@ async fn ndjson_has_an_object_on_each_line() {
     assert_eq!(told, expected);
     assert_eq!(BASE64_STANDARD.decode(objects[1]["data"].as_str().unwrap()).unwrap(), BYTES);
     assert_eq!(objects[1]["bytes"], BYTES.len());
-    let received_at = humantime::parse_rfc3339(objects[1]["received_at"].as_str().unwrap()).unwrap();
-    assert_eq!(Timestamp::from(received_at).to_string(), objects[1]["received_at"].as_str().unwrap());
+    let received_at = objects[1]["received_at"].as_str().unwrap();
+    let time: jiff::Timestamp = received_at.parse().unwrap();
+    assert_eq!(Timestamp::from(SystemTime::from(time)).to_string(), received_at);
 }
 
 #[tokio::test]
@@ -119,22 +124,67 @@ fn what_is_printed_can_be_chosen() {
         (&["--limit", "3", "--client", "one"], "ac"),
         (&["--limit", "0"], ""),
         (&["--client", "nobody"], ""),
+        (&["--since", "2026-11-24T20:00:00+02:00", "--until", "2026-11-24 19:00"], "bd"),
         (&["--since", "1000y"], "abcd"),
+        (&["--until", "1000y"], ""),
     ] {
         assert_eq!(text(folder.path(), &[&["--format", "raw"], arguments].concat()), data, "{arguments:?}");
     }
 }
 
 #[test]
+fn a_time_without_an_offset_is_in_the_time_zone_of_the_machine() {
+    let folder = folder(CONFIG);
+    database(folder.path()).execute_batch(&HOURS.replace("column4", "CAST(column4 AS BLOB)")).unwrap();
+    let mut command =
+        command_in(folder.path(), &["messages", "--format", "raw", "--since", "2026-11-24 20:00"]);
+    assert_eq!(command.env("TZ", "EET-2").output().unwrap().stdout, b"bcd");
+}
+
+/// Whether a process is in poll(2), or ppoll(2), by their numbers on x86-64 and aarch64. Where nobody may know, it is.
+fn polls(pid: u32) -> bool {
+    let call = fs::read_to_string(format!("/proc/{pid}/syscall"));
+    call.map_or(true, |call| ["7 ", "271 ", "73 "].iter().any(|number| call.starts_with(number)))
+}
+
+#[tokio::test]
+async fn a_pipe_that_does_not_block_is_waited_for() {
+    let folder = folder(CONFIG);
+    database(folder.path()).execute_batch(&HOURS.replace("column4", "CAST(column4 AS BLOB)")).unwrap();
+    let (stdout, mut reader) = pipe::pipe().unwrap();
+    let mut filled = 0;
+    stdout.writable().await.unwrap();
+    while let Ok(written) = stdout.try_write(b" ") {
+        filled += written;
+    }
+    let mut command = command_in(folder.path(), &["messages", "--format", "raw"]);
+    let mut child = command.stdout(stdout.into_nonblocking_fd().unwrap()).spawn().unwrap();
+    // It holds the pipe open, too.
+    drop(command);
+    eventually("it waits for room, or has ended", || {
+        polls(child.id()) || child.try_wait().unwrap().is_some()
+    });
+    let mut printed = String::new();
+    reader.read_to_string(&mut printed).await.unwrap();
+    assert_eq!(&printed[filled..], "abcd");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
 fn what_cannot_be_meant_is_told() {
     let folder = folder(CONFIG);
     for (arguments, told) in [
-        (&["messages", "--since", "yesterday"][..], "2026-11-24T18:00:00Z"),
+        (&["messages", "--since", "soon"][..], "2026-12-31T18:00:00Z"),
         (&["messages", "--follow", "--until", "2026-11-24"], "--until"),
         (&["messages", "--client", ""], "--client"),
         (&["messages", "--format", "xml"], "ndjson"),
     ] {
         assert_ends(&run_in(folder.path(), arguments), 64, &[], &[told]);
     }
-    assert_ends(&run_in(folder.path(), &["messages", "--help"]), 0, &["UTC", "1h 30m", "--follow"], &[]);
+    assert_ends(
+        &run_in(folder.path(), &["messages", "--help"]),
+        0,
+        &["time zone of this machine", "1h 30m", "--follow"],
+        &[],
+    );
 }

@@ -1,9 +1,13 @@
 //! Arguments and configs: what is said, and the exit code.
 
+use std::fs;
 use std::net::TcpListener;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
-use crate::child::{CONFIG, PATIENCE, Server, command, run};
+use tempfile::TempDir;
+
+use crate::child::{CONFIG, PATIENCE, Server, command, command_in, run};
+use crate::store::{database, folder};
 
 pub fn assert_ends(output: &Output, code: i32, stdout: &[&str], stderr: &[&str]) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
@@ -106,13 +110,58 @@ fn a_config_that_leads_nowhere_is_not_taken_for_none() {
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("cannot read config.toml: "));
 }
 
+/// All that prints to standard output.
+const PRINTERS: [&[&str]; 8] = [
+    &["--help"],
+    &["--version"],
+    &["--check"],
+    &["messages"],
+    &["messages", "--format", "raw"],
+    &["clients", "list"],
+    &["clients", "unknown", "--format", "csv"],
+    &["clients", "import", "ids.csv"],
+];
+
+/// A folder in which each of them has something to print.
+fn printers() -> TempDir {
+    let folder = folder("[credentials]\nsource = \"sqlite\"\n");
+    let sql = "INSERT INTO message VALUES (7, 0, 'one', '127.0.0.1:1', 'test', 'session', x'6869')";
+    database(folder.path()).execute_batch(sql).unwrap();
+    fs::write(folder.path().join("ids.csv"), "id\none\n").unwrap();
+    folder
+}
+
 #[test]
-fn an_output_that_takes_nothing_does_not_change_the_exit_code() {
-    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    for (arguments, code) in [(&["--check"][..], 0), (&["--config", "missing"], 64)] {
-        let (mut command, _folder) = command(None, arguments);
-        let status = command.stdout(full()).stderr(full()).status().unwrap();
-        assert_eq!(status.code(), Some(code), "{arguments:?}");
+fn an_output_that_cannot_be_written_is_74() {
+    let folder = printers();
+    for arguments in PRINTERS {
+        let mut command = command_in(folder.path(), arguments);
+        let output =
+            command.stdout(full()).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(74), "{arguments:?}: {told}");
+        assert!(told.starts_with("trap-server: cannot write to standard output: No space left"), "{told}");
+        let status = command_in(folder.path(), arguments).stdout(full()).stderr(full()).status().unwrap();
+        assert_eq!(status.code(), Some(74), "{arguments:?}");
+    }
+    let missing = command_in(folder.path(), &["--config", "missing"]).stderr(full()).status().unwrap();
+    assert_eq!(missing.code(), Some(64));
+}
+
+fn full() -> fs::File {
+    fs::OpenOptions::new().write(true).open("/dev/full").unwrap()
+}
+
+#[test]
+fn an_output_that_nobody_reads_is_a_quiet_success() {
+    let folder = printers();
+    for arguments in PRINTERS {
+        let (unread, stdout) = std::io::pipe().unwrap();
+        drop(unread);
+        let mut command = command_in(folder.path(), arguments);
+        let output =
+            command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+        assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()), "{arguments:?}");
     }
 }
 

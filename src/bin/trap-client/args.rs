@@ -1,18 +1,24 @@
 //! What may stand on the command line.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 use trap_server::protocol::{BadClientId, ClientId};
+use trap_server::when;
 
 use crate::input::Source;
+use crate::output::Style;
 
 const AFTER_HELP: &str = "\
 Without a command, each line of standard input is one SEND, and what the server answers or sends is printed as it comes, \
 until the input ends and the last answer is there, or Ctrl-C.
 
-Replies and what the server sends go to standard output, one per line; data is printed as ASCII, other bytes as \\xNN.
+Replies and what the server sends go to standard output, one per line; data is printed as ASCII, other bytes as \\xNN. \
+Errors, the prompt for a person who types, and the progress of a long input go to standard error.
 
 Exit codes:
   0   all is well
@@ -28,26 +34,106 @@ Exit codes:
 
 /// Speaks the trap protocol as a device does
 #[derive(Debug, Parser)]
-#[command(name = "trap-client", after_help = AFTER_HELP)]
+#[command(name = "trap-client", version, after_help = AFTER_HELP, disable_help_flag = true)]
 pub struct Args {
-    /// Name or address of the server
-    #[arg(long, global = true, default_value = "127.0.0.1")]
-    pub host: String,
+    /// Name or address of the server, also with its port: HOST:PORT, [IPV6]:PORT
+    #[arg(short, long, global = true, env = "TRAP_HOST", default_value = "127.0.0.1")]
+    host: Host,
 
     /// Port of the server
-    #[arg(long, global = true, default_value_t = 5000)]
-    pub port: u16,
+    #[arg(short, long, global = true, env = "TRAP_PORT", default_value_t = 5000)]
+    port: u16,
 
     /// Client id to authenticate with
-    #[arg(long, global = true, default_value = "client0012", value_parser = client_id)]
+    #[arg(long, global = true, env = "TRAP_ID", default_value = "client0012", value_parser = client_id)]
     pub id: ClientId,
 
     /// How long to wait for the connection and for each answer
-    #[arg(long, global = true, default_value = "10s", value_parser = humantime::parse_duration)]
+    #[arg(long, global = true, env = "TRAP_TIMEOUT", default_value = "10s", value_parser = duration)]
     pub timeout: Duration,
+
+    /// Print nothing but errors
+    #[arg(short, long, global = true, conflicts_with = "json")]
+    quiet: bool,
+
+    /// Print one JSON object per line; data in base64, and as text if it is UTF-8
+    #[arg(long, global = true)]
+    json: bool,
+
+    /// Print this help
+    #[arg(long, global = true, action = ArgAction::Help)]
+    help: Option<bool>,
 
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+impl Args {
+    /// The arguments of the command line and of the environment.
+    pub fn read() -> Result<Self, clap::Error> {
+        let matches = Self::command().try_get_matches()?;
+        let mut args = Self::from_arg_matches(&matches)?;
+        let is_typed = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
+        match args.host.port {
+            Some(port) if is_typed("host") && is_typed("port") && port != args.port => {
+                let message = format!("the host has the port {port}, and `--port` is {}", args.port);
+                return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
+            }
+            // What is typed counts more than what the environment says.
+            Some(port) if !is_typed("port") => args.port = port,
+            _ => {}
+        }
+        Ok(args)
+    }
+
+    /// How to print.
+    pub const fn style(&self) -> Style {
+        match (self.quiet, self.json) {
+            (true, _) => Style::Quiet,
+            (false, true) => Style::Json,
+            (false, false) => Style::Text,
+        }
+    }
+
+    /// Where the server is.
+    pub fn server(&self) -> (&str, u16) {
+        (&self.host.name, self.port)
+    }
+}
+
+/// A server as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Host {
+    name: String,
+    port: Option<u16>,
+}
+
+impl FromStr for Host {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (name, behind) = rest.split_once(']').ok_or("expected [IPV6] or [IPV6]:PORT")?;
+                let port =
+                    if behind.is_empty() { None } else { Some(behind.strip_prefix(':').unwrap_or("")) };
+                (name, port)
+            }
+            // An IPv6 address without brackets has several colons.
+            None => match text.split_once(':').filter(|(_, port)| !port.contains(':')) {
+                Some((name, port)) => (name, Some(port)),
+                None => (text, None),
+            },
+        };
+        if name.is_empty() {
+            return Err("expected HOST or HOST:PORT");
+        }
+        let port = port
+            .map(str::parse)
+            .transpose()
+            .map_err(|_| "expected a port from 0 to 65535 behind the colon")?;
+        Ok(Self { name: name.into(), port })
+    }
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -58,26 +144,32 @@ pub enum Command {
 
 /// Authenticates, then pings until Ctrl-C and prints the round-trip times
 #[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true)]
 pub struct Ping {
     /// Ends after so many pings
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
 
     /// Pause between a pong and the next ping
-    #[arg(long, default_value = "1s", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "1s", value_parser = duration)]
     pub interval: Duration,
 }
 
 /// Authenticates, then sends a text, a file or standard input
 #[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true)]
 pub struct Send {
     /// One SEND of these words, joined by a space. None, or `-`: standard input, one SEND per line without its line
     /// ending; empty lines are skipped
     text: Vec<String>,
 
-    /// One SEND of the whole file, at most 65535 bytes
+    /// One SEND of the whole file, at most 65535 bytes; a longer one is refused unless --split is there
     #[arg(long, conflicts_with = "text")]
-    file: Option<PathBuf>,
+    pub file: Option<PathBuf>,
+
+    /// As many SENDs as the file takes, of 65535 bytes each but the last
+    #[arg(long, requires = "file", conflicts_with_all = ["once", "text"])]
+    pub split: bool,
 
     /// One SEND without AUTH, on a connection of its own; standard input is sent as a whole
     #[arg(long)]
@@ -100,6 +192,33 @@ impl Send {
     }
 }
 
+fn duration(text: &str) -> Result<Duration, String> {
+    when::duration(text).map_err(|err| format!("expected {err}"))
+}
+
 fn client_id(text: &str) -> Result<ClientId, BadClientId> {
     text.try_into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_may_have_a_port() {
+        for (text, name, port) in [
+            ("localhost", "localhost", None),
+            ("localhost:5001", "localhost", Some(5001)),
+            ("127.0.0.1:0", "127.0.0.1", Some(0)),
+            ("::1", "::1", None),
+            ("[::1]", "::1", None),
+            ("[::1]:5001", "::1", Some(5001)),
+        ] {
+            assert_eq!(text.parse(), Ok(Host { name: name.into(), port }), "{text}");
+        }
+        for text in ["", ":5000", "localhost:", "localhost:x", "localhost:65536", "[::1", "[::1]5000", "[]:1"]
+        {
+            assert!(text.parse::<Host>().is_err(), "{text}");
+        }
+    }
 }

@@ -9,41 +9,40 @@ use trap_server::protocol::{Frame, Id, Mode, Reply};
 
 use crate::failure::Failure;
 use crate::input::Input;
-use crate::output;
+use crate::output::Output;
 
 /// SENDs on their way without an answer: enough to hide the round trip, and few to be in doubt when the server goes away.
 const WINDOW: usize = 64;
 
 /// One SEND without AUTH.
-pub async fn once(mut device: Device, id: Id<'_>, data: &[u8]) -> Result<(), Failure> {
-    printed(device.send_once(id.as_str(), data).await, Reply::SendOk)
+pub async fn once(mut device: Device, id: Id<'_>, data: &[u8], output: &Output) -> Result<(), Failure> {
+    device.send_once(id.as_str(), data).await.map_err(|err| output.failed(err))?;
+    output.reply(Reply::SendOk)
 }
 
 /// AUTH, then one SEND for each `input`; until all are answered, or with `wait` until the server closes or Ctrl-C.
-pub async fn hold(mut device: Device, id: Id<'_>, input: Input, wait: bool) -> Result<(), Failure> {
-    printed(device.auth(id.as_str()).await, Reply::AuthOk)?;
-    let mut talk = Talk { device, id, unanswered: 0, failed: false };
+pub async fn hold(
+    mut device: Device,
+    id: Id<'_>,
+    input: Input,
+    wait: bool,
+    output: &Output,
+) -> Result<(), Failure> {
+    device.auth(id.as_str()).await.map_err(|err| output.failed(err))?;
+    output.reply(Reply::AuthOk)?;
+    output.greet(device.peer_addr().map_err(Error::Io)?, id.as_str());
+    let mut talk = Talk { device, id, output, unanswered: 0, refused: None };
     talk.run(input, wait).await?;
-    if talk.failed { Err(Failure::Answered) } else { Ok(()) }
-}
-
-/// Prints the word that a call has ended with.
-fn printed(called: Result<(), Error>, ok: Reply) -> Result<(), Failure> {
-    match called {
-        Ok(()) => output::line(ok),
-        Err(Error::Refused(reply)) => {
-            output::line(reply)?;
-            Err(Failure::Answered)
-        }
-        Err(err) => Err(err.into()),
-    }
+    talk.refused.map_or(Ok(()), |reply| Err(Failure::Refused(reply)))
 }
 
 struct Talk<'a> {
     device: Device,
     id: Id<'a>,
+    output: &'a Output,
     unanswered: usize,
-    failed: bool,
+    /// The last SEND that failed.
+    refused: Option<Reply>,
 }
 
 impl Talk<'_> {
@@ -52,10 +51,20 @@ impl Talk<'_> {
         let mut ended = Ok(());
         let mut more = true;
         while more || wait || self.unanswered > 0 {
+            if more && self.unanswered == 0 {
+                self.output.prompt();
+            }
             select! {
                 data = input.next(), if more && self.unanswered < WINDOW => match data {
-                    Ok(Some(data)) => self.say(&data).await?,
-                    Ok(None) => more = false,
+                    Ok(Some(data)) => {
+                        self.output.typed();
+                        self.say(&data).await?;
+                        self.output.progress.sent(&data);
+                    }
+                    Ok(None) => {
+                        self.output.ended();
+                        more = false;
+                    }
                     Err(err) => (more, wait, ended) = (false, false, Err(err)),
                 },
                 incoming = self.device.next() => match incoming {
@@ -98,9 +107,9 @@ impl Talk<'_> {
         match incoming {
             None if self.unanswered > 0 => Err(Error::Closed { awaited: Reply::SendOk.word() }.into()),
             None => Err(Error::Closed { awaited: "the end of the input" }.into()),
-            Some(Incoming::Event(event)) => output::event(&event),
+            Some(Incoming::Event(event)) => self.output.event(&event),
             Some(Incoming::Reply(reply)) => {
-                output::line(reply)?;
+                self.output.reply(reply)?;
                 self.count(reply)
             }
         }
@@ -110,10 +119,10 @@ impl Talk<'_> {
         match reply {
             Reply::SendOk | Reply::SendFailure if self.unanswered > 0 => {
                 self.unanswered -= 1;
-                self.failed |= reply == Reply::SendFailure;
+                self.refused = Some(reply).filter(|reply| *reply == Reply::SendFailure).or(self.refused);
                 Ok(())
             }
-            Reply::AuthFailure | Reply::ProtocolError => Err(Failure::Answered),
+            Reply::AuthFailure | Reply::ProtocolError => Err(Failure::Refused(reply)),
             _ => {
                 Err(Error::Unexpected { expected: "send_ok for each SEND", got: Incoming::Reply(reply) }
                     .into())

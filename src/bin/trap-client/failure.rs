@@ -4,7 +4,9 @@ use std::io;
 use std::path::PathBuf;
 
 use trap_server::client::Error;
-use trap_server::protocol::MAX_DATA;
+use trap_server::protocol::{MAX_DATA, Reply};
+
+use crate::output::Style;
 
 /// EX_USAGE: the command line is not understood.
 pub const USAGE: u8 = 64;
@@ -15,16 +17,19 @@ pub enum Failure {
     Connect { host: String, port: u16, err: Error },
     #[error(transparent)]
     Device(#[from] Error),
-    #[error("the server answered with a failure")]
-    Answered,
+    /// It was printed as a reply, too.
+    #[error("the server refused: {0}")]
+    Refused(Reply),
     #[error("stopped while {unanswered} SENDs had no answer yet")]
     Interrupted { unanswered: usize },
     #[error("cannot read {}: {err}", .path.display())]
     File { path: PathBuf, err: io::Error },
     #[error("cannot read standard input: {0}")]
     Stdin(io::Error),
-    #[error("{} has {got} bytes, a SEND carries at most {MAX_DATA}", .path.display())]
-    FileTooLong { path: PathBuf, got: u64 },
+    #[error(
+        "{} has more than the {MAX_DATA} bytes that a SEND carries at most; --split sends it as several SENDs", .path.display()
+    )]
+    FileTooLong { path: PathBuf },
     #[error(
         "line {number} of standard input is longer than the {MAX_DATA} bytes that a SEND carries at most"
     )]
@@ -38,7 +43,7 @@ pub enum Failure {
 impl Failure {
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Answered | Self::Device(Error::Refused(_)) => 1,
+            Self::Refused(_) | Self::Device(Error::Refused(_)) => 1,
             Self::FileTooLong { .. } | Self::LineTooLong { .. } | Self::Device(Error::DataTooLong(_)) => 65,
             Self::File { .. } | Self::Stdin(_) => 66,
             Self::Runtime(_) => 71,
@@ -49,12 +54,8 @@ impl Failure {
         }
     }
 
-    /// A failure among the printed replies speaks for itself, and a closed pipe (`| head`) wants to hear no more.
-    pub fn is_news(&self) -> bool {
-        match self {
-            Self::Answered => false,
-            Self::Output(err) => err.kind() != io::ErrorKind::BrokenPipe,
-            _ => true,
-        }
+    /// A refusal speaks for itself among the printed replies, unless none is printed.
+    pub fn is_news(&self, style: Style) -> bool {
+        !matches!(self, Self::Refused(_)) || style == Style::Quiet
     }
 }

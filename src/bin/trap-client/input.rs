@@ -31,11 +31,8 @@ impl Source {
 fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
     let unreadable = |err| Failure::File { path: path.into(), err };
     let file = File::open(path).map_err(unreadable)?;
-    let got = file.metadata().map_err(unreadable)?.len();
-    if got > MAX_DATA as u64 {
-        return Err(Failure::FileTooLong { path: path.into(), got });
-    }
-    bounded(file).map_err(unreadable)
+    let data = bounded(file).map_err(unreadable)?;
+    if data.len() > MAX_DATA { Err(Failure::FileTooLong { path: path.into() }) } else { Ok(data) }
 }
 
 fn bounded(source: impl Read) -> io::Result<Vec<u8>> {
@@ -48,33 +45,69 @@ fn bounded(source: impl Read) -> io::Result<Vec<u8>> {
 pub enum Input {
     /// One SEND.
     Whole(Option<Vec<u8>>),
-    /// One SEND per line.
-    Lines(mpsc::Receiver<Result<Vec<u8>, Failure>>),
+    /// One SEND for each that comes.
+    Each(mpsc::Receiver<Result<Vec<u8>, Failure>>),
 }
 
 impl Input {
-    /// The lines of standard input that are not empty. They are read on a thread of their own, which does not hold up the end of the
-    /// program, and no faster than they are taken.
+    /// The lines of standard input that are not empty.
     pub fn lines() -> Self {
-        let (lines, taken) = mpsc::channel(1);
-        thread::spawn(move || {
-            let mut stdin = io::stdin().lock();
-            let mut read = (1..).map_while(|number| read_line(&mut stdin, number).transpose());
-            let _ = read.try_for_each(|line| match line {
-                Ok(line) if line.is_empty() => Ok(()),
-                line => lines.blocking_send(line),
-            });
+        let mut numbers = 1..;
+        Self::read(move || {
+            loop {
+                match read_line(&mut io::stdin().lock(), numbers.next()?).transpose()? {
+                    Ok(line) if line.is_empty() => {}
+                    line => return Some(line),
+                }
+            }
+        })
+    }
+
+    /// The file at `path` in pieces that fit into a SEND each, and how many bytes it has. Of an empty file it is one.
+    pub fn pieces(path: PathBuf) -> Result<(Self, u64), Failure> {
+        let unreadable = |err| Failure::File { path: path.clone(), err };
+        let mut file = File::open(&path).map_err(unreadable)?;
+        let size = file.metadata().map_err(unreadable)?.len();
+        let mut is_first = true;
+        let pieces = Self::read(move || match piece(&mut file) {
+            Ok(data) => (!data.is_empty() || std::mem::take(&mut is_first)).then(|| {
+                is_first = false;
+                Ok(data)
+            }),
+            Err(err) => Some(Err(Failure::File { path: path.clone(), err })),
         });
-        Self::Lines(taken)
+        Ok((pieces, size))
+    }
+
+    /// What `next` reads, until there is none. It is read on a thread of its own, which does not hold up the end of the
+    /// program, and no faster than it is taken.
+    fn read(mut next: impl FnMut() -> Option<Result<Vec<u8>, Failure>> + Send + 'static) -> Self {
+        let (read, taken) = mpsc::channel(1);
+        thread::spawn(move || {
+            while let Some(data) = next() {
+                let is_failure = data.is_err();
+                if read.blocking_send(data).is_err() || is_failure {
+                    return;
+                }
+            }
+        });
+        Self::Each(taken)
     }
 
     /// The next data to send, or none at the end. Cancel safe.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         match self {
             Self::Whole(data) => Ok(data.take()),
-            Self::Lines(lines) => lines.recv().await.transpose(),
+            Self::Each(data) => data.recv().await.transpose(),
         }
     }
+}
+
+/// The next bytes of a file, as many as a SEND carries; none at its end.
+fn piece(file: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut data = Vec::new();
+    file.take(MAX_DATA as u64).read_to_end(&mut data)?;
+    Ok(data)
 }
 
 /// Line `number` without its ending, or none at the end of the input.

@@ -9,31 +9,44 @@ mod failure;
 mod input;
 mod output;
 mod ping;
+mod progress;
 
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use tokio::runtime::Builder;
 use trap_server::client::Device;
 
 use args::{Args, Command, Send};
 use failure::{Failure, USAGE};
 use input::{Input, Source};
+use output::{Output, Style};
+use progress::Progress;
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args = match Args::read() {
         Ok(args) => args,
         Err(err) => {
+            if !err.use_stderr() {
+                return finish(output::text(err.render()), Style::Text);
+            }
             // Nobody is left to tell if even this cannot be printed.
             let _ = err.print();
-            return if err.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+            return ExitCode::from(USAGE);
         }
     };
-    match run(args) {
+    let style = args.style();
+    finish(run(args), style)
+}
+
+/// How it ended, for its user and as the exit code.
+fn finish(ended: Result<(), Failure>, style: Style) -> ExitCode {
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Output(err)) if err.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => {
-            if failure.is_news() {
-                eprintln!("trap-client: {failure}");
+            if failure.is_news(style) {
+                let _ = writeln!(io::stderr(), "trap-client: {failure}");
             }
             ExitCode::from(failure.exit_code())
         }
@@ -50,34 +63,58 @@ fn run(args: Args) -> Result<(), Failure> {
 
 async fn dispatch(args: Args) -> Result<(), Failure> {
     let id = args.id.as_id();
+    let plain = |progress| Output::new(args.style(), progress);
     match &args.command {
         Some(Command::Ping(ping)) => {
+            let output = plain(Progress::hidden());
             let mut device = connect(&args).await?;
-            device.auth(id.as_str()).await?;
-            ping::ping(device, ping).await
+            device.auth(id.as_str()).await.map_err(|err| output.failed(err))?;
+            ping::ping(device, ping, &output).await
         }
         Some(Command::Send(send)) if send.once => {
             let data = send.source().whole()?;
-            conversation::once(connect(&args).await?, id, &data).await
+            conversation::once(connect(&args).await?, id, &data, &plain(Progress::hidden())).await
         }
         Some(Command::Send(send)) => {
-            let input = input_of(send)?;
-            conversation::hold(connect(&args).await?, id, input, send.wait).await
+            let (input, output) = input_of(send, args.style())?;
+            conversation::hold(connect(&args).await?, id, input, send.wait, &output).await
         }
-        None => conversation::hold(connect(&args).await?, id, Input::lines(), false).await,
+        None => {
+            let (input, output) = typed(args.style());
+            conversation::hold(connect(&args).await?, id, input, false, &output).await
+        }
     }
 }
 
-/// A file that cannot be read is found out before the server is bothered.
-fn input_of(send: &Send) -> Result<Input, Failure> {
-    Ok(match send.source() {
-        Source::Stdin => Input::lines(),
-        whole => Input::Whole(Some(whole.whole()?)),
-    })
+/// What is sent, and where it is printed how far that is. A file that cannot be read is found out before the server is
+/// bothered.
+fn input_of(send: &Send, style: Style) -> Result<(Input, Output), Failure> {
+    match (&send.file, send.source()) {
+        (Some(path), _) if send.split => {
+            let (input, size) = Input::pieces(path.clone())?;
+            let progress = if style == Style::Quiet { Progress::hidden() } else { Progress::bytes(size) };
+            Ok((input, Output::new(style, progress)))
+        }
+        (_, Source::Stdin) => Ok(typed(style)),
+        (_, whole) => {
+            let input = Input::Whole(Some(whole.whole()?));
+            Ok((input, Output::new(style, Progress::hidden())))
+        }
+    }
+}
+
+/// The lines of standard input, which a person types or another program writes.
+fn typed(style: Style) -> (Input, Output) {
+    let is_typed = io::stdin().is_terminal();
+    let progress = if is_typed || style == Style::Quiet { Progress::hidden() } else { Progress::lines() };
+    (Input::lines(), Output::new(style, progress).with_prompt())
 }
 
 async fn connect(args: &Args) -> Result<Device, Failure> {
-    Device::connect_within(args.timeout, (args.host.as_str(), args.port))
-        .await
-        .map_err(|err| Failure::Connect { host: args.host.clone(), port: args.port, err })
+    let (host, port) = args.server();
+    Device::connect_within(args.timeout, (host, port)).await.map_err(|err| Failure::Connect {
+        host: host.into(),
+        port,
+        err,
+    })
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use tokio::select;
 use tokio::signal::ctrl_c;
 use tokio::time::sleep;
@@ -12,15 +13,15 @@ use trap_server::client::{Device, Error, Incoming};
 
 use crate::args::Ping;
 use crate::failure::Failure;
-use crate::output;
+use crate::output::Output;
 
 /// Pings until `args.count` or Ctrl-C, and prints a summary. The first ping that is lost ends it: on a stream, what one
 /// ping waits for holds up the next as well.
-pub async fn ping(mut device: Device, args: &Ping) -> Result<(), Failure> {
+pub async fn ping(mut device: Device, args: &Ping, output: &Output) -> Result<(), Failure> {
     let peer = device.peer_addr().map_err(Error::Io)?;
     let mut tally = Tally::default();
-    let ended = rounds(&mut device, peer, args, &mut tally).await;
-    output::line(format_args!("--- {peer} ping statistics ---\n{tally}"))?;
+    let ended = rounds(&mut device, peer, args, &mut tally, output).await;
+    output.tally(peer, &tally)?;
     ended
 }
 
@@ -29,12 +30,13 @@ async fn rounds(
     peer: SocketAddr,
     args: &Ping,
     tally: &mut Tally,
+    output: &Output,
 ) -> Result<(), Failure> {
     let mut interrupt = pin!(ctrl_c());
     for round in 0..args.count.unwrap_or(u64::MAX) {
         if round > 0 {
             select! {
-                paused = pause(device, args.interval) => paused?,
+                paused = pause(device, args.interval, output) => paused?,
                 _ = &mut interrupt => return Ok(()),
             }
         }
@@ -45,20 +47,20 @@ async fn rounds(
         };
         let time = start.elapsed();
         tally.add(pong.is_ok().then_some(time));
-        pong?;
-        output::line(format_args!("pong from {peer}: time={:.2} ms", ms(time)))?;
+        pong.map_err(|err| output.failed(err))?;
+        output.pong(peer, time)?;
     }
     Ok(())
 }
 
 /// Prints what the server sends meanwhile, and notices at once when it closes.
-async fn pause(device: &mut Device, interval: Duration) -> Result<(), Failure> {
+async fn pause(device: &mut Device, interval: Duration, output: &Output) -> Result<(), Failure> {
     let mut over = pin!(sleep(interval));
     loop {
         select! {
             () = &mut over => return Ok(()),
             incoming = device.next() => match incoming {
-                Ok(Some(Incoming::Event(event))) => output::event(&event)?,
+                Ok(Some(Incoming::Event(event))) => output.event(&event)?,
                 Ok(Some(got)) => return Err(Error::Unexpected { expected: "nothing without a ping", got }.into()),
                 Ok(None) => return Err(Error::Closed { awaited: "the next ping" }.into()),
                 Err(Error::Deadline { .. }) => {}
@@ -70,7 +72,7 @@ async fn pause(device: &mut Device, interval: Duration) -> Result<(), Failure> {
 
 /// The round-trip times so far.
 #[derive(Debug, Default)]
-struct Tally {
+pub struct Tally {
     answered: u32,
     lost: u32,
     sum: Duration,
@@ -79,6 +81,19 @@ struct Tally {
 }
 
 impl Tally {
+    /// As an object.
+    pub fn json(&self) -> Value {
+        let Self { answered, lost, sum, min, max } = self;
+        json!({
+            "sent": answered + lost,
+            "answered": answered,
+            "lost": lost,
+            "min_ms": min.map(ms),
+            "avg_ms": sum.checked_div(*answered).map(ms),
+            "max_ms": min.map(|_| ms(*max)),
+        })
+    }
+
     /// Adds a ping, with its time if it was answered.
     fn add(&mut self, time: Option<Duration>) {
         let Some(time) = time else {
@@ -103,7 +118,7 @@ impl fmt::Display for Tally {
     }
 }
 
-fn ms(time: Duration) -> f64 {
+pub fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 

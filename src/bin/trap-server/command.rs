@@ -1,6 +1,7 @@
 //! What the binary does beside serving: each command is a file here, and works beside a server that runs.
 
 use std::fmt::Display;
+use std::io::{self, ErrorKind};
 
 use clap::Subcommand;
 use trap_server::config::Config;
@@ -17,25 +18,38 @@ pub(crate) enum Command {
 }
 
 /// Why a command did not do what it was to do.
-pub(crate) struct Failure {
-    /// The exit code.
-    pub(crate) code: u8,
-    /// For the operator.
-    pub(crate) message: String,
+pub(crate) enum Failure {
+    /// Nobody reads what it prints any more, as with `| head`. That is no failure.
+    Unread,
+    /// Anything else.
+    Told {
+        /// The exit code.
+        code: u8,
+        /// For the operator.
+        message: String,
+    },
 }
 
 impl Failure {
     pub(crate) fn usage(message: impl Display) -> Self {
-        Self { code: crate::USAGE, message: message.to_string() }
+        Self::Told { code: crate::USAGE, message: message.to_string() }
     }
 
     /// What was asked for cannot be done, and there is nothing wrong but that.
     pub(crate) fn no(message: impl Display) -> Self {
-        Self { code: crate::NO, message: message.to_string() }
+        Self::Told { code: crate::NO, message: message.to_string() }
     }
 
     pub(crate) fn io(message: impl Display) -> Self {
-        Self { code: crate::IO, message: message.to_string() }
+        Self::Told { code: crate::IO, message: message.to_string() }
+    }
+
+    /// Standard output failed.
+    pub(crate) fn output(err: io::Error) -> Self {
+        match err.kind() {
+            ErrorKind::BrokenPipe => Self::Unread,
+            _ => Self::io(format_args!("cannot write to standard output: {err}")),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod check;
 mod clients;
 mod command;
 mod messages;
+mod output;
 mod serve;
 mod signals;
 
@@ -32,7 +33,7 @@ const IO: u8 = 74;
 ///
 /// RUST_LOG overrides the level of the log. Exit codes: 0 stopped on request, 1 there is no such id, or there is already,
 /// 64 bad usage or bad config, 69 could not bind, 70 the supervisor gave up, or the system refused what a start needs,
-/// 74 a database cannot be used.
+/// 74 a database cannot be used, or the output cannot be written.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
@@ -64,9 +65,11 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(err) => {
             // Help and version are no errors.
-            let code = if err.use_stderr() { USAGE } else { 0 };
+            if !err.use_stderr() {
+                return finish(output::text(err.render()));
+            }
             let _ = err.print();
-            return ExitCode::from(code);
+            return ExitCode::from(USAGE);
         }
     };
     let named = args.config.as_deref();
@@ -107,14 +110,14 @@ fn check(mut config: Config, from: &str) -> Result<(), Failure> {
     let shown = stores.as_deref().unwrap_or_default();
     let parts = [&text, shown, &warnings].map(str::trim_end);
     let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-    // Whoever reads it may have read enough.
-    let _ = writeln!(io::stdout(), "{from} is right. It means:\n\n{}", parts.join("\n\n"));
-    stores.map(drop)
+    let verdict = if stores.is_ok() { "is right. It means:" } else { "means:" };
+    let printed = output::line(format_args!("{from} {verdict}\n\n{}", parts.join("\n\n")));
+    stores.and(printed)
 }
 
 /// How a command ended, for the operator and as the exit code.
 fn finish(ended: Result<(), Failure>) -> ExitCode {
-    let Err(Failure { code, message }) = ended else { return ExitCode::SUCCESS };
+    let Err(Failure::Told { code, message }) = ended else { return ExitCode::SUCCESS };
     complain(code, &format!("trap-server: {message}"))
 }
 

@@ -2,9 +2,8 @@
 
 mod follow;
 mod format;
-mod time;
 
-use std::io::{self, BufWriter, ErrorKind};
+use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::path::Path;
 
@@ -12,30 +11,29 @@ use trap_server::config::{Config, Store};
 use trap_server::database::{self, Timestamp, look};
 use trap_server::protocol::{BadClientId, ClientId};
 use trap_server::uplink::sqlite::{Message, Reader, Selection};
+use trap_server::when::{self, NotATime};
 
-use self::format::{Format, Printer};
+use self::format::Format;
 use crate::command::Failure;
+use crate::output::Printer;
 
 const AFTER_HELP: &str = "\
-TIME is 2026-11-24T18:00:00Z, or 2026-11-24 18:00:00, or 2026-11-24 for its first moment, or so long ago: 10m, 1h 30m. \
-All times are UTC.
-
 table shows the beginning of the data, and what cannot be seen as \\xNN. csv and ndjson have all of it in base64, ndjson \
-also as text if it is UTF-8. raw prints the bytes as they came, with nothing between them.";
+also as text if it is UTF-8. raw prints the bytes as they came, with nothing between them. The times that are printed are UTC.";
 
 #[derive(clap::Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = format!("{}\n\n{AFTER_HELP}", when::HELP))]
 pub(crate) struct Args {
     /// Only what this device sent
     #[arg(long, value_name = "ID", value_parser = client_id)]
     client: Option<ClientId>,
 
-    /// Only what came then or later
-    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    /// Only what came then or later; a duration counts back from now
+    #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<Timestamp>,
 
-    /// Only what came before
-    #[arg(long, value_name = "TIME", value_parser = time::parse, conflicts_with = "follow")]
+    /// Only what came before; a duration counts back from now
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "follow")]
     until: Option<Timestamp>,
 
     /// Only the newest of all that, so many
@@ -62,6 +60,10 @@ fn client_id(text: &str) -> Result<ClientId, BadClientId> {
     text.try_into()
 }
 
+fn time(text: &str) -> Result<Timestamp, NotATime> {
+    when::past(text).map(Timestamp::from)
+}
+
 /// Why the printing ended before its end.
 enum Stop {
     Database(database::Error),
@@ -86,13 +88,10 @@ pub(super) fn run(args: &Args, config: &Config, from: &str) -> Result<(), Failur
         return Err(Failure::io(missing(path, config.uplink.store, from)));
     }
     let reader = Reader::open(path).map_err(Failure::io)?;
-    match print(&reader, args) {
-        Ok(()) => Ok(()),
-        Err(Stop::Database(err)) => Err(Failure::io(err)),
-        // Whoever reads it has read enough.
-        Err(Stop::Output(err)) if err.kind() == ErrorKind::BrokenPipe => Ok(()),
-        Err(Stop::Output(err)) => Err(Failure::io(format_args!("standard output: {err}"))),
-    }
+    print(&reader, args).map_err(|stop| match stop {
+        Stop::Database(err) => Failure::io(err),
+        Stop::Output(err) => Failure::output(err),
+    })
 }
 
 /// Why there is nothing to be read.
@@ -106,13 +105,17 @@ fn missing(path: &Path, store: Store, from: &str) -> String {
 }
 
 fn print(reader: &Reader, args: &Args) -> Result<(), Stop> {
-    let stdout = follow::Stdout::open()?;
     let selection = args.selection();
+    let format = args.format.of_records();
     let mut messages = Messages {
         reader,
         client: selection.client.as_deref(),
-        printer: Printer::new(args.format, BufWriter::new(stdout.file()?))?,
+        printer: Printer::new(format.unwrap_or_default())?,
+        is_raw: format.is_none(),
     };
+    if !messages.is_raw {
+        messages.printer.header::<Message>()?;
+    }
     // What comes from now on is not part of it, or it might never end.
     let all = reader.ids()?;
     for mut ids in reader.select(&selection, all.clone())? {
@@ -121,7 +124,7 @@ fn print(reader: &Reader, args: &Args) -> Result<(), Stop> {
     // What stands above the messages, if there is none.
     messages.printer.flush()?;
     if args.follow {
-        messages.follow(all.end, &stdout.watch()?)?;
+        messages.follow(all.end)?;
     }
     Ok(())
 }
@@ -131,6 +134,7 @@ struct Messages<'a> {
     reader: &'a Reader,
     client: Option<&'a str>,
     printer: Printer,
+    is_raw: bool,
 }
 
 impl Messages<'_> {
@@ -138,7 +142,10 @@ impl Messages<'_> {
     fn print(&mut self, ids: &mut Range<i64>) -> Result<(), Stop> {
         while !ids.is_empty() {
             let messages: Vec<Message> = self.reader.read(ids, self.client)?;
-            messages.iter().try_for_each(|message| self.printer.print(message))?;
+            messages.iter().try_for_each(|message| match self.is_raw {
+                true => self.printer.bytes(&message.data),
+                false => self.printer.record(message),
+            })?;
             self.printer.flush()?;
         }
         Ok(())

@@ -4,17 +4,22 @@
 //! | file | subject |
 //! |---|---|
 //! | `address` | from the config's `url` to a connection |
+//! | `encoding` | the encoding of a database |
 //! | `trouble` | what can be wrong with a database, and what to do |
 
 mod address;
+mod encoding;
 mod trouble;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use deadpool_postgres::{Client as Connection, ManagerConfig, Object, Pool, PoolError, RecyclingMethod};
+use deadpool_postgres::{
+    Client as Connection, ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError,
+    RecyclingMethod,
+};
 use log::warn;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -29,6 +34,7 @@ use super::unknown::Attempt;
 use crate::protocol::ClientId;
 
 pub(super) use address::Address;
+pub(super) use encoding::foreign;
 pub(super) use trouble::trouble;
 
 /// One is left by the look-ups to those who tried and may not.
@@ -60,18 +66,19 @@ struct Shared {
 }
 
 impl Postgres {
-    /// The database of `url`, which has so long for an answer. It is waited for by nobody, and tried at once: what is wrong
-    /// is to be in the log before the first device comes.
+    /// The database of `url`, which has this long for an answer. It is tried at once: what is wrong is in the log before the
+    /// first device comes. One that is down is for later; one in another encoding will never do.
     pub(super) fn new(url: &str, timeout: Duration) -> Result<Self, Unusable> {
         let address = Address::parse(url, timeout)?;
         let database = address.to_string();
         let (thread, end) = start_thread().map_err(|err| Failed::Unasked(err.to_string()))?;
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = deadpool_postgres::Manager::from_config(address.with_limit(timeout), NoTls, recycling);
-        let pool = Pool::builder(manager).max_size(CONNECTIONS).build();
+        let manager = Manager::from_config(address.with_limit(timeout), NoTls, recycling);
+        let check = Hook::async_fn(|connection, _| Box::pin(check_encoding(connection)));
+        let pool = Pool::builder(manager).max_size(CONNECTIONS).post_create(check).build();
         let pool = pool.map_err(|err| Failed::Unasked(err.to_string()))?;
         let shared = Arc::new(Shared { pool, database, timeout, thread, _end: end });
-        shared.thread.spawn(try_out(Arc::clone(&shared)));
+        shared.try_out()?;
         Ok(Self(shared))
     }
 
@@ -86,10 +93,10 @@ impl Postgres {
     }
 }
 
-async fn try_out(shared: Arc<Shared>) {
-    // Nobody's id.
-    if let Err(err) = shared.standing("").await {
-        warn!("{err}. It is tried again with each look-up");
+async fn check_encoding(connection: &ClientWrapper) -> Result<(), HookError> {
+    match foreign(connection).await.map_err(HookError::Backend)? {
+        Some(encoding) => Err(HookError::Message(encoding.into())),
+        None => Ok(()),
     }
 }
 
@@ -128,6 +135,19 @@ impl Keeper for Postgres {
 }
 
 impl Shared {
+    /// Asks for nobody's id, and waits for the answer, which comes within the timeout.
+    fn try_out(self: &Arc<Self>) -> Result<(), Failed> {
+        let (answer, answered) = mpsc::channel();
+        let shared = Arc::clone(self);
+        self.thread.spawn(async move { answer.send(shared.standing("").await) });
+        match answered.recv() {
+            Ok(Err(err @ Failed::Encoding { .. })) => return Err(err),
+            Ok(Err(err)) => warn!("{err}. It is tried again with each look-up"),
+            Ok(Ok(_)) | Err(_) => {}
+        }
+        Ok(())
+    }
+
     async fn standing(&self, client: &str) -> Result<Option<Standing>, Failed> {
         let deadline = Instant::now() + self.timeout;
         let connection = self.connection(deadline).await?;
@@ -138,7 +158,13 @@ impl Shared {
     async fn connection(&self, deadline: Instant) -> Result<Connection, Failed> {
         match timeout_at(deadline, self.pool.get()).await {
             Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(PoolError::Backend(err))) => Err(self.failed(&err)),
+            Ok(Err(PoolError::Backend(err) | PoolError::PostCreateHook(HookError::Backend(err)))) => {
+                Err(self.failed(&err))
+            }
+            Ok(Err(PoolError::PostCreateHook(HookError::Message(encoding)))) => {
+                let database = self.database.clone();
+                Err(Failed::Encoding { database, encoding: encoding.into_owned() })
+            }
             Ok(Err(err)) => Err(Failed::Unasked(err.to_string())),
             Err(_) => Err(self.too_late()),
         }

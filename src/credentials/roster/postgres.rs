@@ -8,7 +8,7 @@ use tokio_postgres::{Client as Connection, Error, NoTls, Row, Transaction};
 
 use super::{Count, Entry, Imported, PAGE, Roster};
 use crate::credentials::client::{Client, Standing};
-use crate::credentials::postgres::{Address, trouble};
+use crate::credentials::postgres::{Address, foreign, trouble};
 use crate::credentials::unknown::Attempt;
 use crate::credentials::{Failed, Unusable};
 use crate::protocol::ClientId;
@@ -60,7 +60,10 @@ impl Postgres {
             .map_err(|err| failed(&database, &err))?;
         // How it ends is told by the questions.
         drop(runtime.spawn(task));
-        Ok(Self { runtime, connection, database })
+        match runtime.block_on(foreign(&connection)).map_err(|err| failed(&database, &err))? {
+            Some(encoding) => Err(Failed::Encoding { database, encoding }.into()),
+            None => Ok(Self { runtime, connection, database }),
+        }
     }
 
     /// Does all of `work` or, when it fails, nothing.

@@ -1,9 +1,11 @@
 //! What `--check` says of the credentials.
 
+use std::io::ErrorKind;
+
 use trap_server::config::{Config, Source};
 use trap_server::credentials::roster::{self, Access, Count};
 use trap_server::credentials::{Failed, Unusable};
-use trap_server::database::Trouble;
+use trap_server::database::{Trouble, look};
 
 use crate::command::Failure;
 
@@ -12,7 +14,7 @@ pub(crate) fn describe(config: &Config) -> Result<String, Failure> {
     let (credentials, path) = (&config.credentials, &config.uplink.path);
     match credentials.source {
         Source::List => return Ok(format!("list: {} in the config", clients(credentials.clients.len()))),
-        Source::Sqlite if !path.exists() => {
+        Source::Sqlite if look(path).is_err_and(|err| err.kind() == ErrorKind::NotFound) => {
             return Ok(format!(
                 "sqlite {}: not there yet; the server makes it when it starts",
                 path.display()

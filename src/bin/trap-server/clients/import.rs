@@ -11,9 +11,11 @@ use bytesize::ByteSize;
 use csv::{Position, ReaderBuilder, StringRecord};
 use trap_server::credentials::roster::Entry;
 use trap_server::protocol::ClientId;
+use trap_server::when;
 
-use super::when;
+use super::{note, quotes};
 use crate::command::Failure;
+use crate::output::unguarded;
 
 /// The most mistakes that are told of one file.
 const TOLD: usize = 100;
@@ -46,8 +48,10 @@ fn read_all(input: impl io::Read) -> io::Result<Vec<u8>> {
 }
 
 fn parse(input: &[u8], name: String) -> Result<Vec<Entry>, String> {
-    let mut records = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(input);
-    let (mut sheet, mut lines) = (Sheet { name, ..Sheet::default() }, Lines::new(input));
+    let mut sheet = Sheet { name, ..Sheet::default() };
+    let input = &without_broken_quotes(input, &mut sheet);
+    let mut records = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&**input);
+    let mut lines = Lines::new(input);
     for record in records.byte_records() {
         // What is in memory can be read.
         let Ok(record) = record else { break };
@@ -68,6 +72,26 @@ fn parse(input: &[u8], name: String) -> Result<Vec<Entry>, String> {
         );
     }
     sheet.finish()
+}
+
+/// The input, in which each line whose quotes are wrong is empty: the reader of csv would take all that follows for a
+/// part of it.
+fn without_broken_quotes(input: &[u8], sheet: &mut Sheet) -> Vec<u8> {
+    let mut whole = Vec::with_capacity(input.len());
+    for (line, number) in input.split_inclusive(|byte| *byte == b'\n').zip(1..) {
+        match quotes::check(line) {
+            Ok(()) => whole.extend(line),
+            Err(err) => {
+                sheet.mistake(number, err);
+                if whole.trim_ascii().is_empty() {
+                    // It was to name the columns.
+                    return whole;
+                }
+                whole.push(b'\n');
+            }
+        }
+    }
+    whole
 }
 
 /// Tells the lines of records, which are asked for in their order.
@@ -105,12 +129,14 @@ struct Sheet {
     entries: Vec<Entry>,
     /// The line of each id.
     lines: HashMap<ClientId, u64>,
-    told: Vec<String>,
+    /// The mistakes, each behind its line.
+    told: Vec<(u64, String)>,
     untold: usize,
 }
 
 impl Sheet {
     fn header(&mut self, line: u64, names: &StringRecord) {
+        let before = self.told.len();
         let mut columns = HashMap::new();
         for (index, name) in names.iter().enumerate() {
             match COLUMNS.into_iter().find(|known| *known == name.trim()) {
@@ -126,7 +152,7 @@ impl Sheet {
             self.mistake(line, "there is no column `id`; the first line names the columns, as in `id,note`");
         }
         // With a wrong header nothing is right that follows.
-        if self.told.is_empty() {
+        if self.told.len() == before {
             (self.columns, self.width) = (columns, names.len());
         }
     }
@@ -143,11 +169,10 @@ impl Sheet {
         let Some(id) = self.id(line, values) else { return };
         let enabled =
             self.value(line, values, "enabled", "`true` or `false`", |text| bool::from_str(text).ok());
-        let note =
-            self.value(line, values, "note", "a line of at most 1000 bytes", |text| when::note(text).ok());
-        let expires_at = self.value(line, values, "expires_at", when::RIGHT, |text| match text {
+        let note = self.value(line, values, "note", "a line of at most 1000 bytes", |text| note(text).ok());
+        let expires_at = self.value(line, values, "expires_at", when::FORMS, |text| match text {
             "" => Some(None),
-            text => when::expiry(text).ok().map(Some),
+            text => when::future(text).ok().map(Some),
         });
         self.entries.push(Entry { id, enabled, note, expires_at });
     }
@@ -188,23 +213,26 @@ impl Sheet {
     }
 
     fn cell<'a>(&self, values: &'a StringRecord, column: &str) -> Option<&'a str> {
-        self.columns.get(column).and_then(|index| values.get(*index))
+        self.columns.get(column).and_then(|index| values.get(*index)).map(unguarded)
     }
 
     fn mistake(&mut self, line: u64, what: impl Display) {
         if self.told.len() < TOLD {
-            self.told.push(format!("{}:{line}: {what}", self.name));
+            self.told.push((line, what.to_string()));
         } else {
             self.untold += 1;
         }
     }
 
-    fn finish(self) -> Result<Vec<Entry>, String> {
+    fn finish(mut self) -> Result<Vec<Entry>, String> {
         if self.told.is_empty() {
             return Ok(self.entries);
         }
         let more = if self.untold > 0 { format!("\nand {} more", self.untold) } else { String::new() };
-        Err(format!("nothing was imported:\n{}{more}", self.told.join("\n")))
+        self.told.sort_by_key(|(line, _)| *line);
+        let told: Vec<_> =
+            self.told.iter().map(|(line, what)| format!("{}:{line}: {what}", self.name)).collect();
+        Err(format!("nothing was imported:\n{}{more}", told.join("\n")))
     }
 }
 
@@ -236,16 +264,16 @@ mod tests {
 
     #[test]
     fn every_mistake_is_told_with_its_line() {
-        let text =
-            "id,enabled,note,expires_at\na,true,,\n,true,,\nb,yes,,soon\na,true,,\nc\n\nd,true,\"a\nb\",\n";
+        let text = "id,enabled,note,expires_at\na,true,,\n,true,,\nb,yes,,soon\na,true,,\nc\n\nd,true,\"a\ne,maybe,,\n";
         let told = mistakes(text);
         let begin = [
             "x.csv:3: an id has 1 to 255 bytes",
             "x.csv:4: `enabled` must be `true` or `false`, not \"yes\"",
-            "x.csv:4: `expires_at` must be a time such as 2026-12-31",
+            "x.csv:4: `expires_at` must be a date (2026-12-31)",
             "x.csv:5: the id \"a\" stands on line 2 already",
             "x.csv:6: there must be 4 values as in the first line, here are 1",
-            "x.csv:8: `note` must be a line",
+            "x.csv:8: a quote is not closed",
+            "x.csv:9: `enabled` must be `true` or `false`, not \"maybe\"",
         ];
         assert_eq!(told.len(), begin.len(), "{told:#?}");
         assert!(told.iter().zip(begin).all(|(told, begin)| told.starts_with(begin)), "{told:#?}");
@@ -257,6 +285,7 @@ mod tests {
     #[test]
     fn a_wrong_header_is_all_that_is_told() {
         assert_eq!(mistakes("name\na\n").len(), 2);
+        assert_eq!(mistakes("\n\"id\na\n\"b\n").len(), 1);
         assert!(mistakes("id,id\na,a\n")[0].contains("twice"));
         assert!(mistakes("")[0].starts_with("x.csv:1: it is empty"));
         assert!(mistakes(b"id\xff\na\n")[0].contains("UTF-8"));

@@ -3,26 +3,30 @@
 //! | file | subject |
 //! |---|---|
 //! | `import` | a csv file of ids, and all that is wrong with it |
-//! | `print` | tables, csv and ndjson |
-//! | `when` | when an id expires, and notes: what an operator writes |
+//! | `quotes` | whether the quotes of a csv line are right |
+//! | `print` | how ids are printed |
 //! | `describe` | what `--check` says |
 
 mod describe;
 mod import;
 mod print;
-mod when;
+mod quotes;
 
+use std::io;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use clap::Subcommand;
-use trap_server::config::{Config, Source};
+use trap_server::config::{ClientPattern, Config, Source};
+use trap_server::credentials::client::Client;
 use trap_server::credentials::roster::{self, Access, Entry, Imported, Roster};
+use trap_server::credentials::unknown::Attempt;
 use trap_server::credentials::{Failed, Unusable};
 use trap_server::protocol::{BadClientId, ClientId};
+use trap_server::when;
 
-use self::print::{Format, Lines};
 use crate::command::Failure;
+use crate::output::{self, Format, Printer, Record};
 
 pub(crate) use self::describe::describe;
 
@@ -42,11 +46,11 @@ enum Action {
     Enable(Id),
     /// Keep an id from authenticating, and keep what is known of it
     Disable(Id),
-    /// Print the ids that are known
+    /// Print the ids that are known; `clients import` reads this list in csv
     List(List),
     /// Add and change the ids of a csv file: all of them, or none if there is a mistake
     Import(Import),
-    /// Print the ids that tried and may not, the newest first
+    /// Print the ids that tried and may not, the newest first; `clients import` does not read this list
     Unknown(List),
 }
 
@@ -58,14 +62,15 @@ struct Id {
 }
 
 #[derive(clap::Args)]
+#[command(after_help = when::HELP)]
 struct Add {
     #[command(flatten)]
     id: Id,
     /// A line for yourself
-    #[arg(long, value_parser = when::note)]
+    #[arg(long, value_parser = note)]
     note: Option<String>,
-    /// Until when it may: "2026-12-31" (UTC), "2026-12-31 18:00:00", "2026-12-31T18:00:00+02:00", or "in 30days"
-    #[arg(long, value_name = "TIME", value_parser = when::expiry)]
+    /// When it expires; a duration counts from now
+    #[arg(long, value_name = "TIME", value_parser = when::future)]
     expires: Option<SystemTime>,
     /// It may not yet
     #[arg(long)]
@@ -80,13 +85,25 @@ struct List {
 }
 
 #[derive(clap::Args)]
+#[command(after_help = when::HELP)]
 struct Import {
-    /// Its first line names the columns: id, and enabled, note, expires_at as far as they are there; "-" is standard input
+    /// Its first line names the columns: id, and enabled, note, expires_at as far as they are there; "-" is standard input.
+    /// `expires_at` is a TIME, or empty for never
     file: PathBuf,
 }
 
 fn client_id(text: &str) -> Result<ClientId, BadClientId> {
     ClientId::try_from(text)
+}
+
+/// The most bytes of a note.
+const NOTE: usize = 1000;
+
+fn note(text: &str) -> Result<String, String> {
+    if text.len() > NOTE || text.chars().any(char::is_control) {
+        return Err(format!("expected a line of at most {NOTE} bytes without control characters"));
+    }
+    Ok(text.into())
 }
 
 pub(super) fn run(args: &Args, config: &Config) -> Result<(), Failure> {
@@ -127,15 +144,16 @@ fn changed(is_there: bool, id: &ClientId) -> Result<(), Failure> {
 }
 
 fn list(args: &List, config: &Config) -> Result<(), Failure> {
-    let mut lines = Lines::new(args.format);
     if config.credentials.source == Source::List {
-        return lines.all(&config.credentials.clients);
+        let clients = &config.credentials.clients;
+        return printed(|| print(&mut printer::<ClientPattern>(args.format)?, clients));
     }
     let mut roster = open(config, Access::Read)?;
+    let mut printer = printed(|| printer::<Client>(args.format))?;
     let mut last = String::new();
     loop {
         let page = roster.page(&last)?;
-        lines.all(&page)?;
+        printed(|| print(&mut printer, &page))?;
         match page.into_iter().next_back() {
             Some(client) => last = client.id,
             None => return Ok(()),
@@ -148,12 +166,28 @@ fn import(args: &Import, config: &Config) -> Result<(), Failure> {
     let mut roster = writable(config)?;
     let entries = import::read(&args.file)?;
     let Imported { added, updated } = roster.import(&entries)?;
-    print::line(format_args!("{added} added, {updated} updated"))
+    output::line(format_args!("{added} added, {updated} updated"))
 }
 
 fn unknown(args: &List, config: &Config) -> Result<(), Failure> {
     let attempts = open(config, Access::Read)?.unknown()?;
-    Lines::new(args.format).all(&attempts)
+    printed(|| print(&mut printer::<Attempt>(args.format)?, &attempts))
+}
+
+/// A printer that has printed what stands above these records.
+fn printer<R: Record>(format: Format) -> io::Result<Printer> {
+    let mut printer = Printer::new(format)?;
+    printer.header::<R>()?;
+    Ok(printer)
+}
+
+fn print<R: Record>(printer: &mut Printer, records: &[R]) -> io::Result<()> {
+    records.iter().try_for_each(|record| printer.record(record))?;
+    printer.flush()
+}
+
+fn printed<T>(print: impl FnOnce() -> io::Result<T>) -> Result<T, Failure> {
+    print().map_err(Failure::output)
 }
 
 fn writable(config: &Config) -> Result<Box<dyn Roster>, Failure> {

@@ -1,14 +1,7 @@
 //! What comes while one looks on, until nobody looks any more.
 
-use std::fs::File;
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use tokio::io::Interest;
-use tokio::net::unix::pipe;
-use tokio::runtime::{Builder, Runtime};
-use tokio::time::{sleep, timeout};
 use trap_server::database::Trouble;
 
 use super::{Messages, Stop};
@@ -16,54 +9,10 @@ use super::{Messages, Stop};
 /// How often it is looked for new messages.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Standard output, without the buffer that Rust puts before it.
-pub(super) struct Stdout(OwnedFd);
-
-impl Stdout {
-    pub(super) fn open() -> io::Result<Self> {
-        io::stdout().as_fd().try_clone_to_owned().map(Self)
-    }
-
-    /// For writing.
-    pub(super) fn file(&self) -> io::Result<File> {
-        self.0.try_clone().map(File::from)
-    }
-
-    /// For being told when nobody reads it any more.
-    pub(super) fn watch(self) -> io::Result<Watch> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let _inside = runtime.enter();
-        // Unchecked leaves it blocking, as whoever shares it expects. A file has no other end, and cannot be watched.
-        let pipe = pipe::Sender::from_owned_fd_unchecked(self.0).ok();
-        Ok(Watch { pipe, runtime })
-    }
-}
-
-/// The other end of standard output.
-pub(super) struct Watch {
-    pipe: Option<pipe::Sender>,
-    runtime: Runtime,
-}
-
-impl Watch {
-    /// Waits a little. Whether somebody still reads then.
-    fn pause(&self) -> bool {
-        self.runtime.block_on(async {
-            match &self.pipe {
-                Some(pipe) => timeout(PAUSE, pipe.ready(Interest::ERROR)).await.is_err(),
-                None => {
-                    sleep(PAUSE).await;
-                    true
-                }
-            }
-        })
-    }
-}
-
 impl Messages<'_> {
     /// Prints messages with the id `next` or a greater one as they come.
-    pub(super) fn follow(&mut self, mut next: i64, watch: &Watch) -> Result<(), Stop> {
-        while watch.pause() {
+    pub(super) fn follow(&mut self, mut next: i64) -> Result<(), Stop> {
+        while self.printer.stdout().is_read_after(PAUSE)? {
             match self.print_new(&mut next) {
                 // That passes.
                 Err(Stop::Database(err)) if *err.trouble() == Trouble::Locked => {}

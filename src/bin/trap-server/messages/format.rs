@@ -1,41 +1,39 @@
 //! How a message is printed.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::Serialize;
 use trap_server::logging::escape;
 use trap_server::uplink::sqlite::Message;
 
+use crate::output::Column::{Left, Right};
+use crate::output::{self, Column, Field, Record, visible};
+
 /// How many bytes of the data a table shows.
 const SHOWN: usize = 64;
 
-/// The columns of `csv`. It has no text: what a device sends must not be taken for a formula.
-const COLUMNS: [&str; 8] = ["id", "received_at", "client", "peer", "listener", "mode", "bytes", "data"];
-
-/// The columns of `table`.
-const HEADINGS: [&str; 8] = ["ID", "RECEIVED AT", "CLIENT", "PEER", "LISTENER", "MODE", "BYTES", "DATA"];
-
 /// How messages are printed.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Format {
     /// A line each, with the beginning of the data
     Table,
     /// A JSON object each, on a line of its own
     Ndjson,
-    /// Comma-separated values below a line with their names
+    /// With a header; a text that a spreadsheet would take for a formula has a ' before it
     Csv,
     /// The data alone
     Raw,
 }
 
-/// Prints messages in a format.
-pub(super) enum Printer {
-    Table(BufWriter<File>),
-    Ndjson(BufWriter<File>),
-    Csv(Box<csv::Writer<BufWriter<File>>>),
-    Raw(BufWriter<File>),
+impl Format {
+    /// The format of a record. With `raw` there are none.
+    pub(super) fn of_records(self) -> Option<output::Format> {
+        match self {
+            Self::Table => Some(output::Format::Table),
+            Self::Ndjson => Some(output::Format::Ndjson),
+            Self::Csv => Some(output::Format::Csv),
+            Self::Raw => None,
+        }
+    }
 }
 
 /// A message as `ndjson` has it.
@@ -52,106 +50,57 @@ struct Object<'a> {
     text: Option<&'a str>,
 }
 
-impl Printer {
-    /// A printer that has printed what stands above the messages.
-    pub(super) fn new(format: Format, mut out: BufWriter<File>) -> io::Result<Self> {
-        Ok(match format {
-            Format::Table => {
-                line(&mut out, HEADINGS)?;
-                Self::Table(out)
-            }
-            Format::Ndjson => Self::Ndjson(out),
-            Format::Csv => {
-                let mut out = Box::new(csv::Writer::from_writer(out));
-                out.write_record(COLUMNS).map_err(cause)?;
-                Self::Csv(out)
-            }
-            Format::Raw => Self::Raw(out),
-        })
+impl Record for Message {
+    const TABLE: &'static [Column] = &[
+        Right("ID", 8),
+        Left("RECEIVED AT", 27),
+        Left("CLIENT", 16),
+        Left("PEER", 21),
+        Left("LISTENER", 10),
+        Left("MODE", 8),
+        Right("BYTES", 5),
+        Left("DATA", 0),
+    ];
+    const CSV: &'static [&'static str] =
+        &["id", "received_at", "client", "peer", "listener", "mode", "bytes", "data"];
+
+    fn table(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            self.received_at.to_string(),
+            visible(&self.client),
+            visible(&self.peer),
+            visible(&self.listener),
+            visible(&self.mode),
+            self.data.len().to_string(),
+            format!("\"{}\"", escape(&self.data, SHOWN)),
+        ]
     }
 
-    /// Prints a message.
-    pub(super) fn print(&mut self, message: &Message) -> io::Result<()> {
-        match self {
-            Self::Table(out) => row(out, message),
-            Self::Ndjson(out) => {
-                serde_json::to_writer(&mut *out, &Object::from(message))?;
-                out.write_all(b"\n")
-            }
-            Self::Csv(out) => record(out, message).map_err(cause),
-            Self::Raw(out) => out.write_all(&message.data),
-        }
+    fn csv(&self) -> Vec<Field> {
+        vec![
+            Field::Plain(self.id.to_string()),
+            Field::Plain(self.received_at.to_string()),
+            Field::Text(self.client.clone()),
+            Field::Text(self.peer.clone()),
+            Field::Text(self.listener.clone()),
+            Field::Text(self.mode.clone()),
+            Field::Plain(self.data.len().to_string()),
+            Field::Plain(BASE64_STANDARD.encode(&self.data)),
+        ]
     }
 
-    /// Hands on what is printed.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Table(out) | Self::Ndjson(out) | Self::Raw(out) => out.flush(),
-            Self::Csv(out) => out.flush(),
-        }
-    }
-}
-
-/// A line of a table. Nothing is known of the lines below, so the widths are what is usual.
-fn line(out: &mut impl Write, columns: [&str; 8]) -> io::Result<()> {
-    let [id, received_at, client, peer, listener, mode, bytes, data] = columns;
-    writeln!(
-        out,
-        "{id:>8}  {received_at:<27}  {client:<16}  {peer:<21}  {listener:<10}  {mode:<8}  {bytes:>5}  {data}"
-    )
-}
-
-/// A message as a line that cannot do anything to a terminal.
-fn row(out: &mut impl Write, message: &Message) -> io::Result<()> {
-    let visible = |text: &str| escape(text.as_bytes(), usize::MAX).to_string();
-    line(
-        out,
-        [
-            &message.id.to_string(),
-            &message.received_at.to_string(),
-            &visible(&message.client),
-            &visible(&message.peer),
-            &visible(&message.listener),
-            &visible(&message.mode),
-            &message.data.len().to_string(),
-            &format!("\"{}\"", escape(&message.data, SHOWN)),
-        ],
-    )
-}
-
-fn record(out: &mut csv::Writer<impl Write>, message: &Message) -> csv::Result<()> {
-    out.write_record([
-        &message.id.to_string(),
-        &message.received_at.to_string(),
-        &message.client,
-        &message.peer,
-        &message.listener,
-        &message.mode,
-        &message.data.len().to_string(),
-        &BASE64_STANDARD.encode(&message.data),
-    ])
-}
-
-/// What the output said, from below what `csv` says.
-fn cause(err: csv::Error) -> io::Error {
-    match err.into_kind() {
-        csv::ErrorKind::Io(err) => err,
-        other => io::Error::other(format!("{other:?}")),
-    }
-}
-
-impl<'a> From<&'a Message> for Object<'a> {
-    fn from(message: &'a Message) -> Self {
-        Self {
-            id: message.id,
-            received_at: message.received_at.to_string(),
-            client: &message.client,
-            peer: &message.peer,
-            listener: &message.listener,
-            mode: &message.mode,
-            bytes: message.data.len(),
-            data: BASE64_STANDARD.encode(&message.data),
-            text: std::str::from_utf8(&message.data).ok(),
+    fn json(&self) -> impl Serialize {
+        Object {
+            id: self.id,
+            received_at: self.received_at.to_string(),
+            client: &self.client,
+            peer: &self.peer,
+            listener: &self.listener,
+            mode: &self.mode,
+            bytes: self.data.len(),
+            data: BASE64_STANDARD.encode(&self.data),
+            text: std::str::from_utf8(&self.data).ok(),
         }
     }
 }
