@@ -22,7 +22,7 @@ use trap_server::stats::Ended;
 const ID: &str = "client0012";
 
 /// Soon, but not so soon that a slow machine is late with what should come before.
-const SOON: Duration = Duration::from_millis(300);
+const SOON: Duration = Duration::from_secs(1);
 
 async fn authenticated(server: &TestServer) -> Raw {
     let mut raw = server.raw().await;
