@@ -1,10 +1,10 @@
-//! How many restarts in how long are too many. Pure: the time comes in as an argument.
+//! The restart limit. Pure: the time is an argument.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// OTP's restart intensity: more than `max_restarts` within the window are a failure of the supervisor.
+/// OTP's restart intensity: the supervisor fails on more than `max_restarts` within the window.
 #[derive(Debug)]
 pub struct Intensity {
     max_restarts: usize,
@@ -13,12 +13,12 @@ pub struct Intensity {
 }
 
 impl Intensity {
-    /// An intensity under which nothing has been restarted yet.
+    /// An intensity without restarts so far.
     pub const fn new(max_restarts: usize, within: Duration) -> Self {
         Self { max_restarts, within, restarts: VecDeque::new() }
     }
 
-    /// Notes a restart at `now` and says how many fell into the window with it, or that they are too many.
+    /// Records a restart at `now`. Returns the number of restarts in the window, or an error if they exceed the limit.
     pub fn note(&mut self, now: Instant) -> Result<usize, TooMany> {
         while self.restarts.front().is_some_and(|&then| now.duration_since(then) > self.within) {
             self.restarts.pop_front();
@@ -33,13 +33,13 @@ impl Intensity {
 
 impl fmt::Display for Intensity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} within {}", self.max_restarts, humantime::format_duration(self.within))
+        write!(f, "{} in {}", self.max_restarts, humantime::format_duration(self.within))
     }
 }
 
 /// The restarts exceeded the intensity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("more than {max_restarts} restarts within {}", humantime::format_duration(*within))]
+#[error("restart limit exceeded ({max_restarts} in {})", humantime::format_duration(*within))]
 pub struct TooMany {
     max_restarts: usize,
     within: Duration,
