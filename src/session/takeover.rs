@@ -1,4 +1,4 @@
-//! A newer session has the id of this one.
+//! Takeover: a newer session owns the id of this one.
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ impl Handler<Kick> for Session {
 }
 
 impl Session {
-    /// Ends the session without a word. What the store does not hold yet is dropped.
+    /// Ends the session without a word. Records that are not in the store yet are dropped.
     pub(super) fn taken_over(&mut self, by: SocketAddr) {
         self.work().batch.clear();
         self.close(Closing::Now, Ended::Takeover, format_args!("by {by}"));

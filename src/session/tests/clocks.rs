@@ -11,7 +11,7 @@ const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// The last answers come after so long, and not before.
+/// The last answers arrive after this time, not before.
 async fn last_words(since: Instant, device: &mut Peer, answers: &str, after: Duration) {
     device.expect(answers).await;
     assert_eq!(device.rest().await, "");
@@ -252,7 +252,7 @@ async fn a_peer_that_does_not_read_has_so_long() {
     let mut device = rig.authenticated(10).await;
     let since = Instant::now();
     device.send(&PING.repeat(10)).await;
-    // Whoever reads a little has time again.
+    // A peer that reads a little gets more time.
     sleep(secs(9)).await;
     device.expect("pong").await;
     rig.assert_ended(1, Ended::WriteTimeout).await;

@@ -136,10 +136,10 @@ async fn while_all_together_have_too_much_unanswered_only_who_sent_nothing_is_re
     at_rest().await;
     assert!(!rig.budget.has_room());
 
-    // Whoever waits for an answer is not read.
+    // A session that awaits an answer is not read.
     busy.send(&PING).await;
     busy.send(&send(b"later")).await;
-    // Whoever does not is, up to a SEND; what is behind it waits with it.
+    // Other sessions are read up to a SEND; later frames wait behind it.
     quiet.send(&[&PING[..], &PING, &send_as("known 2", b"first"), &PING].concat()).await;
     quiet.expect("pongpong").await;
     quiet.send(&send_as("known 2", &[2; 600])).await;
