@@ -175,7 +175,7 @@ fn a_session_that_crashes_is_one_line_with_the_place() {
 
 #[test]
 fn a_level_at_which_the_store_log_is_silent_is_warned_of() {
-    let warning = "the store \"log\" shows nothing at this level of the log";
+    let warning = "the store \"log\" writes nothing at this log level";
     let config = CONFIG.to_owned() + "[uplink]\nstore = \"log\"\n";
     assert!(Server::start(&config).lines(warning).is_empty());
     let (mut command, folder) = command(Some(&config), &[]);

@@ -163,7 +163,7 @@ async fn a_file_that_is_moved_away_keeps_what_it_has_and_a_new_one_is_made() {
     let connection = Connection::open(moved).unwrap();
     let data: Vec<u8> = connection.query_row("SELECT data FROM message", [], |row| row.get(0)).unwrap();
     assert_eq!(data, b"before");
-    assert!(logs::has(&[folder.path().to_str().unwrap(), "was moved, removed or cut short"]));
+    assert!(logs::has(&[folder.path().to_str().unwrap(), "was moved, removed or truncated"]));
 }
 
 #[tokio::test]
