@@ -2,9 +2,9 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`frame`] | what travels as a binary frame |
+//! | [`frame`] | binary frames |
 //! | [`id`] | the client and command ids in it |
-//! | [`reply`] | the words with which the server answers |
+//! | [`reply`] | the words of the server's answers |
 //! | [`codec`] | decoding and encoding of both |
 //!
 #![doc = include_str!("PROTOCOL.md")]
@@ -19,8 +19,8 @@ pub use frame::{Frame, Kind, Mode};
 pub use id::{BadClientId, ClientId, Id};
 pub use reply::Reply;
 
-/// The most data bytes a frame can carry: `data_len` has 16 bits.
+/// Maximum data bytes of a frame: `data_len` has 16 bits.
 pub const MAX_DATA: usize = u16::MAX as usize;
 
-/// The most bytes of a client or command id: `id_len` has 8 bits.
+/// Maximum bytes of a client or command id: `id_len` has 8 bits.
 pub const MAX_ID: usize = u8::MAX as usize;

@@ -13,7 +13,7 @@ fn data() -> impl Strategy<Value = Vec<u8>> {
     vec(any::<u8>(), 0..300)
 }
 
-/// A frame that a device may send, as it travels.
+/// A frame that a device may send, in wire form.
 fn encoded() -> impl Strategy<Value = Vec<u8>> {
     (0..8u8, id(), data()).prop_map(|(which, id, data)| {
         let (id, data) = (Id::try_from(id.as_str()).unwrap(), data.as_slice());
@@ -162,6 +162,6 @@ fn data_that_does_not_fit_is_not_encoded() {
 #[test]
 fn a_client_that_speaks_tls_is_told_apart() {
     let told = |byte| decode(&[byte], MAX_DATA).unwrap_err().to_string();
-    assert_eq!(told(0x16), "first byte 0x16 has mode 0, expected 1 or 2 (TLS begins so)");
+    assert_eq!(told(0x16), "first byte 0x16 has mode 0, expected 1 or 2 (looks like TLS)");
     assert_eq!(told(0x17), "first byte 0x17 has mode 0, expected 1 or 2");
 }
