@@ -1,8 +1,8 @@
-//! What a session holds, and when it stops reading.
+//! The memory of a session, and when it stops reading.
 
 use super::*;
 
-/// Bytes of memory that a session holds beside its own.
+/// Bytes of memory that a session holds, without the size of the struct itself.
 #[derive(Message)]
 #[rtype(result = "usize")]
 struct Held;
@@ -15,7 +15,7 @@ impl Handler<Held> for Session {
     }
 }
 
-/// What may be unanswered, and a read or two; memory grows by doubling.
+/// Maximum unanswered data, plus a read or two; memory grows by doubling.
 const BOUND: usize = 2 * (256 + 2 * 64) * 1024;
 
 #[actix::test]
