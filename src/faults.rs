@@ -1,10 +1,11 @@
-//! Faults on demand, for tests: any actor can be made to panic or to block its thread.
+//! Fault injection for tests: any actor can be made to panic or to block its thread.
 //!
-//! Only the cargo feature `faults` can set one; without it every call here is empty. Neither the wire nor the config
-//! reaches it. A binary that was built with it panics or blocks at the points that the environment's `TRAP_FAULTS` lists:
-//! `TRAP_FAULTS=Registry,Registry,Writer=10s` is two panics of the registry, and a writer that blocks for ten seconds.
+//! Only the cargo feature `faults` can set a fault; without it every call here is empty. Neither the wire nor the
+//! config can set one. A binary with this feature panics or blocks at the points in the environment variable
+//! `TRAP_FAULTS`: `TRAP_FAULTS=Registry,Registry,Writer=10s` means two panics of the registry, and a writer that blocks
+//! for ten seconds.
 
-/// Where a fault strikes.
+/// The point at which a fault strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Point {
     /// The next session that wakes up.
@@ -15,7 +16,7 @@ pub enum Point {
     Listener,
     /// The registry.
     Registry,
-    /// The registry, over the next question that it is asked.
+    /// The registry, at the next request.
     RegistryQuestion,
     /// The uplink.
     Uplink,
@@ -50,16 +51,16 @@ mod switch {
 
     use super::Point;
 
-    /// What happens at a point, once.
+    /// The effect at a point, once.
     #[derive(Clone, Copy, Debug)]
     pub enum Fault {
         /// The actor panics.
         Panic,
-        /// The actor blocks its thread for so long.
+        /// The actor blocks its thread for this long.
         Block(Duration),
     }
 
-    /// The faults that are set on one server.
+    /// The faults set on one server.
     #[derive(Clone, Default)]
     pub struct Faults {
         set: Arc<Mutex<HashMap<Point, Vec<Fault>>>>,
@@ -81,7 +82,7 @@ mod switch {
             faults
         }
 
-        /// Sets a fault; it strikes once. Several on one point strike one after the other.
+        /// Sets a fault. It strikes once; several faults on one point strike one after the other.
         pub fn set(&self, point: Point, fault: Fault) {
             let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
             set.entry(point).or_default().push(fault);
@@ -89,7 +90,7 @@ mod switch {
             self.news.send_replace(());
         }
 
-        /// Strikes here and now if a fault is set on `point`.
+        /// Strikes now if a fault is set on `point`.
         #[allow(clippy::panic, reason = "this is what it is for")]
         pub fn trip(&self, point: Point) {
             let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,7 +103,7 @@ mod switch {
             }
         }
 
-        /// Strikes whenever a fault is set on `point`.
+        /// Waits, and strikes each time that a fault is set on `point`.
         pub fn strike(&self, point: Point) -> impl Future<Output = ()> + use<> {
             let faults = self.clone();
             async move {

@@ -1,73 +1,73 @@
 //! The trap server: an OTP-style TCP device server on actix.
 //!
-//! The binary is `bin/trap-server`: arguments, config, log, exit code, commands. Everything else is here, for the binary, for tests, and for
-//! whoever embeds the server ([`server::Server`]), talks to one ([`client::Device`]) or puts a protocol of their own on
-//! [`listener`] and [`supervisor`], as `examples/echo.rs` does.
+//! The binary is `bin/trap-server`: arguments, config, log, exit code, commands. All other parts are in this library:
+//! for the binary, for tests, and for programs that embed the server ([`server::Server`]), talk to one
+//! ([`client::Device`]) or run another protocol on [`listener`] and [`supervisor`], as `examples/echo.rs` does.
 //!
 //! # The tree
 //!
 //! ```text
 //! Server
 //! └─ Supervisor              one_for_one · permanent children · max_restarts in a window
-//!    ├─ Uplink               watches over the thread that writes; the store outlives it
-//!    ├─ Registry             decides who has an id; the table belongs to the start function and outlives the actor
+//!    ├─ Uplink               supervises the writer thread; the store outlives it
+//!    ├─ Registry             decides on ids in use; the table belongs to the start function and outlives the actor
 //!    └─ Listener × n         one per [[listener]]; its socket, permits and counters outlive it too
 //!       └─ Acceptor × m      one per worker, linked to the listener
 //! Session × many             temporary: one per connection, on its acceptor's thread; never restarted
 //! ```
 //!
-//! Children start in this order and stop in the reverse one, the sessions after the listeners. Everything but acceptors and
-//! sessions lives on the thread that calls [`server::Server::start`]; each worker is an arbiter, one thread. On the way of a
-//! frame nothing crosses threads but what goes to the file: one batch for each read there, one answer for it back.
+//! Children start in this order and stop in reverse; the sessions stop after the listeners. Acceptors and sessions live
+//! on worker threads, everything else on the thread that calls [`server::Server::start`]. Each worker is an arbiter
+//! with one thread. Frames cross threads only on their way to the file: one batch per read, and one answer back.
 //!
 //! # From OTP to here
 //!
 //! | OTP | here |
 //! |---|---|
 //! | `supervisor`, one_for_one, intensity and period | [`supervisor::Supervisor`], [`supervisor::Intensity`] |
-//! | link and monitor | [`supervisor::Link`]: the child's task, held by whoever must know of its end |
-//! | a registered name | [`supervisor::Name`]: resolves to the present incarnation |
+//! | link and monitor | [`supervisor::Link`]: the child's task; its owner learns of its end |
+//! | a registered name | [`supervisor::Name`]: resolves to the current incarnation |
 //! | `exit(Reason)` | [`supervisor::exit`] |
 //! | `supervisor:terminate_child` | [`supervisor::Terminate`] |
 //! | a listener and its acceptor pool | [`listener::Listener`] |
-//! | the `{M, F, A}` that a listener starts a connection with | [`listener::StartSession`] |
+//! | the `{M, F, A}` with which a listener starts a connection | [`listener::StartSession`] |
 //! | a gen_server per connection; `cast(self(), ping)` and `handle_cast` | [`session::Session`]; one message and one `Handler` for each frame, called by the session itself |
 //! | `erlang:send_after(…, wait_for_auth)` and `handle_info` | the message `WaitForAuth`, from the session's one timer |
-//! | `{active, once}` | a session is read only while it has room for what is unanswered |
-//! | a public ETS table, owned by the supervisor's process | [`registry::Table`], with [`registry::Registry`] to decide of ids that are held |
+//! | `{active, once}` | a session is read only while it has room for unanswered data |
+//! | a public ETS table, owned by the supervisor's process | [`registry::Table`]; [`registry::Registry`] decides on ids that are in use |
 //!
 //! # The modules
 //!
-//! A module may use those of the rows above its own and its own children, nothing else of the crate. So the protocol knows
-//! no socket, a listener knows no session, and what is no actor does not know actix.
+//! A module may use the modules of the rows above its own, and its own children, nothing else of the crate. So the
+//! protocol has no sockets, a listener has no sessions, and modules without an actor do not use actix.
 //!
 //! | row | module | subject | actix |
 //! |---|---|---|---|
-//! | 1 | [`protocol`] | frames and words, from bytes and into bytes; pure | |
-//! | | [`access`] | who may connect, and how many at once; pure | |
+//! | 1 | [`protocol`] | frames and words, decoded and encoded; pure | |
+//! | | [`access`] | limits on connections: addresses, numbers, memory; pure | |
 //! | | [`stats`] | counters, and the two closed lists of reasons | |
 //! | | [`faults`] | faults on demand for tests; empty without the feature of this name | |
 //! | | [`logging`] | logs that never hold up a worker | |
 //! | | [`when`] | times and durations as people write them | |
 //! | 2 | [`config`] | `config.toml`, typed and valid | |
-//! | | [`database`] | the SQLite file: made, migrated, opened | |
-//! | | [`supervisor`] | restarts what ends, whatever ended it; uses nothing of the crate | yes |
+//! | | [`database`] | the SQLite file: creation, migration, opening | |
+//! | | [`supervisor`] | restarts children after any kind of end; uses nothing of the crate | yes |
 //! | 3 | [`listener`] | sockets, acceptors, admission | yes |
-//! | | [`credentials`] | who may authenticate | |
-//! | | [`registry`] | who is connected | yes |
-//! | | [`uplink`] | where data goes | yes |
+//! | | [`credentials`] | the ids that may authenticate | |
+//! | | [`registry`] | the connected ids | yes |
+//! | | [`uplink`] | the destination of data | yes |
 //! | 4 | [`session`] | an actor per connection, which speaks the protocol | yes |
-//! | 5 | [`server`] | the tree from a config, and its orderly stop | yes |
+//! | 5 | [`server`] | the tree from a config, and its graceful shutdown | yes |
 //! | | [`client`] | the device's side; uses [`protocol`] alone | |
 //!
-//! A panic must unwind, or there is nothing to supervise: under `panic = "abort"` this does not compile.
+//! Panics must unwind, otherwise supervision is impossible: this does not compile under `panic = "abort"`.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing))]
 
 #[cfg(panic = "abort")]
-compile_error!("supervision needs panics that unwind: remove `panic = \"abort\"` from the profile");
+compile_error!("supervision needs unwinding panics: remove `panic = \"abort\"` from the profile");
 
 pub mod access;
 pub mod client;

@@ -1,13 +1,14 @@
-//! Who is connected: client id to session.
+//! Connected clients: from client id to session.
 //!
-//! As in the original the table is public and outlives its process: the supervisor's start function owns it and lends it to
-//! the actor. A session makes the row of an id that has none itself, which costs no message. Of an id that is held the actor
-//! decides, one newcomer after the other. A row is taken down by whoever drops its [`Registration`], directly too, for a
-//! goodbye sent to an actor that is being restarted would be lost.
+//! As in the original, the table is public and outlives its process: the supervisor's start function owns it and lends
+//! it to the actor. A session inserts the row of a free id itself, without a message. If the id is in use, the actor
+//! decides, one request at a time. Dropping a [`Registration`] removes its row directly, without a message: a message
+//! to an actor that is being restarted would be lost.
 //!
-//! Whether a session still has its id is state, its [`Standing`], and not the message [`Kick`], which only makes it end sooner.
-//! A session hands data over under the lock of its standing ([`Registration::while_current`]), and a takeover changes the
-//! standing under the same lock before the newer session is answered: nothing of the older one takes effect from then on.
+//! The state [`Standing`] decides whether a session still owns its id. The message [`Kick`] only ends the session
+//! sooner. A session hands data over under the lock of its standing ([`Registration::while_current`]). A takeover
+//! changes the standing under the same lock before the newer session gets its answer: from then on, nothing of the
+//! older session takes effect.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -24,7 +25,7 @@ use crate::faults::{Faults, Point};
 use crate::protocol::ClientId;
 use crate::supervisor::Stop;
 
-/// Tells a session that a newer one has its id.
+/// Notifies a session that a newer session owns its id.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub struct Kick {
@@ -32,7 +33,7 @@ pub struct Kick {
     pub by: SocketAddr,
 }
 
-/// The rows. A clone is the same table.
+/// The rows. A clone is a handle to the same table.
 #[derive(Clone, Default)]
 pub struct Table(Arc<Mutex<Rows>>);
 
@@ -41,9 +42,9 @@ type Rows = HashMap<ClientId, Row>;
 /// How a session stands to its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
-    /// It has the id.
+    /// The session owns the id.
     Current,
-    /// It has the id, but its peer has closed: a newer session takes the id over even where duplicates are rejected.
+    /// The session owns the id, but its peer has closed: a newer session takes over, even if duplicates are rejected.
     Leaving,
     /// A newer session has the id.
     Replaced,
@@ -70,12 +71,12 @@ struct Row {
 }
 
 impl Table {
-    /// How many ids are connected.
+    /// Number of connected ids.
     pub fn len(&self) -> usize {
         self.rows().len()
     }
 
-    /// Whether nobody is.
+    /// Whether no id is connected.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -86,11 +87,11 @@ impl Table {
     }
 
     fn rows(&self) -> MutexGuard<'_, Rows> {
-        // A panic between two statements leaves rows, not nonsense.
+        // After a panic between two statements the rows are still valid.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a row for an id that has none, like `ets:insert_new`. Otherwise the request comes back, for the registry to
+    /// Inserts a row for a free id, like `ets:insert_new`. If the id is in use, returns the request for the registry to
     /// decide.
     pub fn insert_new(&self, new: Register) -> Result<Registration, Register> {
         let mut rows = self.rows();
@@ -100,7 +101,7 @@ impl Table {
         Ok(self.insert(&mut rows, new))
     }
 
-    /// Decides who has the id from now on. An older session is told if it is not the one.
+    /// Decides which session owns the id from now on. Notifies the older session if it loses the id.
     fn decide(&self, new: Register) -> Result<Registration, Taken> {
         let mut rows = self.rows();
         if let Some(older) = rows.get(&new.client) {
@@ -123,7 +124,7 @@ impl Table {
     }
 }
 
-/// A row of the table: dropped, it takes the row down, unless a newer session has it by then.
+/// A row of the table. Dropping it removes the row, unless a newer session owns it by then.
 pub struct Registration {
     table: Table,
     client: ClientId,
@@ -131,7 +132,7 @@ pub struct Registration {
 }
 
 impl Registration {
-    /// Whose row it is.
+    /// The id of this row.
     pub const fn client(&self) -> &ClientId {
         &self.client
     }
@@ -143,7 +144,7 @@ impl Registration {
         (*standing != Standing::Replaced).then(effect)
     }
 
-    /// The peer has closed: the id is free for its next session, however long the last answers take.
+    /// The peer has closed: the next session may take the id over, even while the last answers are pending.
     pub fn leaves(&self) {
         let mut standing = self.claim.standing();
         if *standing == Standing::Current {
@@ -151,7 +152,7 @@ impl Registration {
         }
     }
 
-    /// Takes the row down before the registration is dropped. Whether that was still to be done.
+    /// Removes the row before the registration is dropped. Returns whether it was still there.
     pub fn take_down(&mut self) -> bool {
         if self.claim.taken_down.swap(true, Ordering::Relaxed) {
             return false;
@@ -178,36 +179,36 @@ impl Drop for Registration {
     }
 }
 
-/// Asks for a row.
+/// Requests a row.
 #[derive(Clone, Message)]
 #[rtype(result = "Result<Registration, Taken>")]
 pub struct Register {
-    /// The id, known and not yet registered by this session.
+    /// The id: known, and not yet registered by this session.
     pub client: ClientId,
-    /// The session's peer.
+    /// The peer of the session.
     pub peer: SocketAddr,
-    /// Where the session is told that it was taken over.
+    /// The address for the message that a newer session has taken over.
     pub session: WeakRecipient<Kick>,
-    /// What happens to an older session of the same id.
+    /// The policy for an older session of the same id.
     pub duplicate: Duplicate,
 }
 
-/// Another session has the id, and keeps it.
+/// Another session owns the id, and keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the id is connected from {by}")]
+#[error("id already connected from {by}")]
 pub struct Taken {
     /// The peer of that session.
     pub by: SocketAddr,
 }
 
-/// The registry's actor: decides of the ids that several sessions want.
+/// The registry's actor: decides which session owns an id that several sessions request.
 pub struct Registry {
     table: Table,
     faults: Faults,
 }
 
 impl Registry {
-    /// A registry over `table`.
+    /// Makes a registry over `table`.
     pub const fn new(table: Table, faults: Faults) -> Self {
         Self { table, faults }
     }

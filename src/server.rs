@@ -19,7 +19,7 @@ use crate::database;
 use crate::faults::Faults;
 use crate::listener::{self, BindError, Door, Journal, Listener, Worker};
 use crate::registry::{Registry, Table};
-use crate::session::{self, Authority, Open, Setup};
+use crate::session::{self, Authority, OpenSessions, Setup};
 use crate::stats::{Stats, Totals};
 use crate::supervisor::{GaveUp, Intensity, Link, Name, Started, Supervisor, Terminate, spawn};
 use crate::uplink::store::Store;
@@ -226,7 +226,7 @@ pub struct Running {
     permits: Vec<Permits>,
     journals: Vec<Journal>,
     stats: Vec<Arc<Stats>>,
-    open: Arc<Open>,
+    open: Arc<OpenSessions>,
     budget: Budget,
     strangers: Budget,
     table: Table,
@@ -267,7 +267,7 @@ impl Running {
     }
 
     /// All sessions.
-    pub const fn open(&self) -> &Arc<Open> {
+    pub const fn open(&self) -> &Arc<OpenSessions> {
         &self.open
     }
 

@@ -1,11 +1,11 @@
-//! Counters, and the two closed lists of reasons: why a listener refused a client, and why a session ended. The same names
-//! stand in logs, counters and tests.
+//! Counters, and the two closed lists of reasons: why a listener rejected a client, and why a session ended. Logs,
+//! counters and tests use the same names.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A number that only grows.
+/// A counter that only increases.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -50,11 +50,11 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// Why a listener turned a client away before it became a session.
+    /// Why a listener rejected a client before a session started.
     Refused {
-        /// An access rule denies its address.
+        /// An access rule denies the address.
         Denied = "denied",
-        /// `max_connections` are open.
+        /// `max_connections` is reached.
         Full = "full",
     }
 }
@@ -72,23 +72,23 @@ reasons! {
         Vanished = "vanished",
         /// Another error of the socket.
         SocketError = "socket_error",
-        /// The id is unknown or taken, or could not be looked up.
+        /// The id is unknown, in use, or could not be looked up.
         AuthFailure = "auth_failure",
-        /// No complete AUTH in time.
+        /// No complete AUTH within the timeout.
         AuthTimeout = "auth_timeout",
-        /// It had said nothing yet, and another connection needed its place.
+        /// The connection was silent, and another one needed its place.
         CrowdedOut = "crowded_out",
-        /// A frame was begun and not finished in time.
+        /// A frame was not complete within the timeout.
         FrameTimeout = "frame_timeout",
-        /// Nothing came for longer than allowed.
+        /// The idle timeout expired.
         IdleTimeout = "idle_timeout",
         /// The peer did not read its answers.
         WriteTimeout = "write_timeout",
-        /// What the peer sent is no frame.
+        /// The peer sent an invalid frame.
         ProtocolError = "protocol_error",
         /// A one-shot SEND was answered.
         OneShot = "one_shot",
-        /// A newer session has the id.
+        /// A newer session owns the id.
         Takeover = "takeover",
         /// The server stops.
         Shutdown = "shutdown",
@@ -97,22 +97,22 @@ reasons! {
     }
 }
 
-/// What one worker counted since the server started; nobody else writes to it, so that counting costs next to nothing.
+/// The counters of one worker since the server started. Only this worker writes to them, so counting is cheap.
 #[derive(Debug, Default)]
 pub struct Stats {
     /// Connections that became sessions.
     pub accepted: Counter,
-    /// Accept errors that concern a single connection and were skipped.
+    /// Accept errors that affected a single connection and were skipped.
     pub accept_errors: Counter,
-    /// Times that accepting paused because descriptors ran out.
+    /// Pauses of accepting because file descriptors ran out.
     pub accept_pauses: Counter,
-    /// Connections that their peer closed without a mistake, and without authenticating: health checks, mostly.
+    /// Connections that their peer closed without a mistake and without authenticating, mostly health checks.
     pub probes: Counter,
-    /// AUTHs that were answered `auth_ok` and made a new row of the registry.
+    /// AUTHs that were answered `auth_ok` and added a row to the registry.
     pub authenticated: Counter,
-    /// Rows of the registry that were taken down again.
+    /// Rows removed from the registry.
     pub signed_off: Counter,
-    /// Whole frames.
+    /// Complete frames.
     pub frames: Counter,
     /// SENDs answered `send_ok`.
     pub stored: Counter,
@@ -125,23 +125,23 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Counts a client that was turned away.
+    /// Counts a rejected client.
     pub fn refuse(&self, reason: Refused) {
         self.refused.get(reason as usize).inspect(|counter| counter.one());
     }
 
-    /// Counts a session that ended.
+    /// Counts an ended session.
     pub fn end(&self, reason: Ended) {
         self.ended.get(reason as usize).inspect(|counter| counter.one());
     }
 }
 
-/// The counters of all workers at one moment.
+/// The counters of all workers at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Sessions open now.
+    /// Open sessions.
     pub sessions: u64,
-    /// Of them, authenticated.
+    /// Authenticated sessions among them.
     pub authenticated: u64,
     /// See [`Stats::accepted`].
     pub accepted: u64,
@@ -164,7 +164,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Adds up what the workers counted.
+    /// Adds up the counters of the workers.
     pub fn of(workers: &[Arc<Stats>]) -> Self {
         let mut totals = Self::default();
         workers.iter().for_each(|stats| totals.add(stats));
@@ -174,7 +174,7 @@ impl Totals {
     }
 
     fn add(&mut self, stats: &Stats) {
-        // What ends is read before what begins, so that a gauge never falls below zero.
+        // Ends are read before beginnings, so that a gauge is never negative.
         for (total, counter) in self.ended.iter_mut().zip(&stats.ended) {
             *total += counter.value();
         }
@@ -193,18 +193,18 @@ impl Totals {
         self.ignored_answers += stats.ignored_answers.value();
     }
 
-    /// How many clients were turned away for `reason`.
+    /// The number of clients rejected for `reason`.
     pub fn refused(&self, reason: Refused) -> u64 {
         self.refused.get(reason as usize).copied().unwrap_or_default()
     }
 
-    /// How many sessions ended for `reason`.
+    /// The number of sessions that ended for `reason`.
     pub fn ended(&self, reason: Ended) -> u64 {
         self.ended.get(reason as usize).copied().unwrap_or_default()
     }
 }
 
-/// One line for the log; what is zero and seldom is left out.
+/// One line for the log. Rare counters are left out while they are zero.
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

@@ -1,5 +1,5 @@
-//! A bound on the memory that many share. Whoever keeps bytes holds a part of it; whoever finds none left waits in line, and is
-//! given a part in the order of asking.
+//! A shared memory budget. Each user of memory holds a part of it. If none is left, requests wait in a queue and are
+//! granted in order.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -7,62 +7,63 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-/// The bound, and how much of it is in use. A clone is the same.
+/// The budget: its limit, and the bytes in use. A clone is a handle to the same budget.
 #[derive(Clone)]
 pub struct Budget(Arc<Shared>);
 
 struct Shared {
     limit: usize,
     used: AtomicUsize,
-    /// The length of `line`, to be read without its lock.
+    /// The length of `line`, readable without its lock.
     waiting: AtomicUsize,
-    /// How much of what is in use is held by those in the line themselves.
+    /// Bytes in use that are held by the waiting requests themselves.
     kept: AtomicUsize,
     line: Mutex<VecDeque<Arc<Place>>>,
 }
 
-/// A place in the line.
+/// A request in the queue.
 struct Place {
     bytes: usize,
-    /// What whoever waits here holds.
+    /// Bytes that the waiting party holds.
     kept: AtomicUsize,
     state: Mutex<State>,
 }
 
 enum State {
     Waiting(Waker),
-    /// The bytes are in use for it.
+    /// The bytes are counted as in use for this request.
     Granted,
-    /// They belong to a [`Held`].
+    /// The bytes belong to a [`Held`].
     Redeemed,
 }
 
 impl Budget {
-    /// A bound of so many bytes. It holds for what is granted; what was taken in before it was used up goes beyond it.
+    /// A budget of this many bytes. The limit applies to grants; memory that was taken before it was used up may exceed
+    /// it.
     pub fn new(limit: usize) -> Self {
         let [used, waiting, kept] = [const { AtomicUsize::new(0) }; 3];
         Self(Arc::new(Shared { limit, used, waiting, kept, line: Mutex::default() }))
     }
 
-    /// Bytes that are held.
+    /// Bytes held.
     pub fn used(&self) -> usize {
         self.0.used.load(Ordering::SeqCst)
     }
 
-    /// Whether there is room, and nobody who has waited for it.
+    /// Whether there is room and no request waits for it.
     pub fn has_room(&self) -> bool {
         self.used() < self.0.limit && self.0.waiting.load(Ordering::SeqCst) == 0
     }
 
-    /// Asks for `bytes`, in line behind those who asked before. Pending, `ticket` is the place, and the task is woken when its
-    /// turn has come. More than the bound itself is granted when nothing else is held.
+    /// Requests `bytes`, behind all earlier requests. While pending, `ticket` is the place in the queue, and the task
+    /// is woken when the request is granted. A request above the limit is granted when nothing else is held.
     pub fn poll_room(&self, bytes: usize, ticket: &mut Option<Ticket>, cx: &Context<'_>) -> Poll<Held> {
         if ticket.is_none() {
             if self.has_room() {
                 return Poll::Ready(self.hold(bytes));
             }
             *ticket = Some(self.queue(bytes, cx.waker().clone()));
-            // What was given back before the place was there granted nothing.
+            // Bytes released before the request was queued have granted nothing.
             self.grant();
         }
         match ticket.as_ref().is_some_and(|ticket| ticket.renew(cx.waker())) {
@@ -71,7 +72,7 @@ impl Budget {
         }
     }
 
-    /// Holds `bytes` at once, whether or not there is room.
+    /// Holds `bytes` immediately, even above the limit.
     pub fn hold(&self, bytes: usize) -> Held {
         self.0.used.fetch_add(bytes, Ordering::SeqCst);
         Held { budget: self.clone(), bytes }
@@ -86,7 +87,7 @@ impl Budget {
         Ticket { budget: self.clone(), place }
     }
 
-    /// Grants what there is to those who have waited longest.
+    /// Grants free bytes to the oldest requests.
     fn grant(&self) {
         if self.0.waiting.load(Ordering::SeqCst) == 0 {
             return;
@@ -104,7 +105,8 @@ impl Budget {
         }
     }
 
-    /// Whether so much can be granted. If all that is in use is held by those who wait, nothing else would ever come free.
+    /// Whether this many bytes can be granted. If the waiting parties hold all bytes in use, nothing else could be
+    /// released, so the request is granted.
     fn is_there(&self, bytes: usize) -> bool {
         let used = self.used();
         used <= self.0.kept.load(Ordering::SeqCst) || used.saturating_add(bytes) <= self.0.limit
@@ -134,14 +136,14 @@ impl Place {
     }
 }
 
-/// A place among those who wait for room: dropped, it is given up.
+/// A place in the queue for room. Dropping it cancels the request.
 pub struct Ticket {
     budget: Budget,
     place: Arc<Place>,
 }
 
 impl Ticket {
-    /// Whether the wait goes on; then it is `waker` that is woken.
+    /// Whether the request still waits; if so, `waker` replaces the earlier one.
     fn renew(&self, waker: &Waker) -> bool {
         match &mut *self.place.state() {
             State::Waiting(old) => {
@@ -152,7 +154,7 @@ impl Ticket {
         }
     }
 
-    /// Says how much whoever waits holds of the budget.
+    /// Sets the bytes of the budget that the waiting party holds.
     pub fn keeps(&self, bytes: usize) {
         let line = self.budget.line();
         if !matches!(*self.place.state(), State::Waiting(_)) {
@@ -185,15 +187,15 @@ impl Drop for Ticket {
             self.budget.0.kept.fetch_sub(self.place.kept.swap(0, Ordering::SeqCst), Ordering::SeqCst);
             self.budget.0.waiting.store(line.len(), Ordering::SeqCst);
             drop(line);
-            // Somebody who asks for less may have stood behind it.
+            // A smaller request may have waited behind it.
             self.budget.grant();
         }
     }
 }
 
-/// A part of the budget: dropped, it is given back.
+/// A part of the budget. Dropping it releases the bytes.
 #[derive(Debug)]
-#[must_use = "what is dropped is given back"]
+#[must_use = "dropping it releases the bytes"]
 pub struct Held {
     budget: Budget,
     bytes: usize,
@@ -205,7 +207,7 @@ impl Held {
         self.bytes
     }
 
-    /// Holds so much from now on, whether or not there is room.
+    /// Sets the held bytes, even above the limit.
     pub fn set(&mut self, bytes: usize) {
         let before = std::mem::replace(&mut self.bytes, bytes);
         if bytes > before {
@@ -244,7 +246,7 @@ mod tests {
         }
     }
 
-    /// Somebody who asks.
+    /// A requesting party.
     #[derive(Default)]
     struct Asker {
         ticket: Option<Ticket>,
@@ -288,7 +290,7 @@ mod tests {
         assert!(first.ask(&budget, 60).is_none() && second.ask(&budget, 60).is_none());
         drop(all);
         assert_eq!((first.woken(), second.woken(), budget.used()), (1, 0, 60));
-        // There would be room for it, but somebody waits.
+        // There would be room for it, but a request waits.
         assert!(!budget.has_room() && late.ask(&budget, 10).is_none());
         let held = first.ask(&budget, 60).unwrap();
         assert!(second.ask(&budget, 60).is_none());
@@ -360,7 +362,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever they do, nothing is lost, the bound is kept but for the last one asked at once, and nobody waits in vain.
+        /// In any order of steps, no bytes are lost, only the last immediate hold exceeds the limit, and every request
+        /// is granted.
         #[test]
         fn nothing_is_lost_and_nobody_is_forgotten(steps in prop::collection::vec(step(), 0..80)) {
             let budget = Budget::new(100);

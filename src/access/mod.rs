@@ -1,12 +1,12 @@
-//! Who may connect, and how many at once. Plain values: no socket, no clock, no actor.
+//! Limits on connections: addresses, numbers and memory. Plain values: no socket, no clock, no actor.
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`budget`] | a bound on the memory that many share, granted in the order of asking |
-//! | [`rules`] | lists of `allow` and `deny`, of which the first match decides |
-//! | [`permit`] | a bound on what is out at once, given back by `Drop` |
-//! | [`places`] | the places of a listener, and how many of them strangers may take |
-//! | [`source`] | an address, or the network that stands for it |
+//! | [`budget`] | a shared memory budget, granted in the order of requests |
+//! | [`rules`] | lists of `allow` and `deny`; the first match decides |
+//! | [`permit`] | a counting limit; `Drop` releases a permit |
+//! | [`places`] | the places of a listener, and the limit on strangers among them |
+//! | [`source`] | an address, or the network that it belongs to |
 
 pub mod budget;
 pub mod permit;

@@ -1,9 +1,9 @@
-//! A bound on how many of something are out at once. A permit is a value: whoever drops it has given it back.
+//! A counting limit. A permit is a value: dropping it releases it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A bound, and what of it is in use. A clone is another handle to the same bound.
+/// A limit and its current use. A clone is a handle to the same limit.
 #[derive(Clone, Debug)]
 pub struct Permits(Arc<Count>);
 
@@ -14,33 +14,33 @@ struct Count {
 }
 
 impl Permits {
-    /// At most `max` permits out at once; with 0, none ever.
+    /// At most `max` permits in use; with 0, no permits are available.
     pub fn new(max: usize) -> Self {
         Self(Arc::new(Count { max, in_use: AtomicUsize::new(0) }))
     }
 
-    /// A permit, unless all of them are out.
+    /// Acquires a permit, if one is free.
     pub fn try_acquire(&self) -> Option<Permit> {
-        // Acquire here and Release in `drop`: what was done under a permit has happened before it is given out again.
+        // Acquire here, Release in `drop`: all work under a permit happens before its next use.
         let one_more = |in_use| (in_use < self.0.max).then_some(in_use + 1);
         let taken = self.0.in_use.fetch_update(Ordering::Acquire, Ordering::Relaxed, one_more);
         taken.is_ok().then(|| Permit(Arc::clone(&self.0)))
     }
 
-    /// How many permits are out at this moment.
+    /// The number of permits in use.
     pub fn in_use(&self) -> usize {
         self.0.in_use.load(Ordering::Acquire)
     }
 
-    /// How many permits can be out at once.
+    /// The maximum number of permits.
     pub fn max(&self) -> usize {
         self.0.max
     }
 }
 
-/// One of the permits of a [`Permits`], which it outlives if need be.
+/// A permit. It may outlive its [`Permits`].
 #[derive(Debug)]
-#[must_use = "a permit that is dropped is given back"]
+#[must_use = "dropping it releases the permit"]
 pub struct Permit(Arc<Count>);
 
 impl Drop for Permit {
@@ -71,7 +71,7 @@ mod tests {
     }
 
     proptest! {
-        /// The model is a vector of the permits that are out.
+        /// The model is a vector of the permits in use.
         #[test]
         fn permits_are_out_as_long_as_they_live(max in 0..6usize, steps in vec(any::<Option<usize>>(), 0..60)) {
             let permits = Permits::new(max);

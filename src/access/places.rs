@@ -1,7 +1,7 @@
-//! The places of a listener, and how many of them strangers may take: connections that have not said who they are.
+//! The places of a listener, and the limit on strangers: connections that have not stated an id.
 //!
-//! A stranger that is still silent when somebody needs its place loses it, the oldest first. So peers that connect and say
-//! nothing never keep out those who do, however many they are.
+//! When a new connection needs a place, the oldest silent stranger loses its own. So peers that connect and stay silent
+//! never block other devices, in any number.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::task::Waker;
 
 use super::permit::{Permit, Permits};
 
-/// The places of a listener. A clone is another handle to the same ones.
+/// The places of a listener. A clone is a handle to the same places.
 #[derive(Clone)]
 pub struct Places(Arc<Shared>);
 
@@ -22,9 +22,9 @@ struct Shared {
 
 #[derive(Default)]
 struct Strangers {
-    /// Those who have said nothing that would count, oldest first.
+    /// Strangers that have not stated an id, oldest first.
     silent: BTreeMap<u64, Silent>,
-    /// How many have said who they are and wait for the answer.
+    /// The number of strangers that wait for the result of their look-up.
     waiting: usize,
     next: u64,
 }
@@ -35,12 +35,12 @@ struct Silent {
 }
 
 impl Places {
-    /// As many places as there are permits, of which strangers have at most `max_strangers`.
+    /// One place per permit; strangers have at most `max_strangers` of them.
     pub fn new(permits: Permits, max_strangers: usize) -> Self {
         Self(Arc::new(Shared { permits, max_strangers, strangers: Mutex::default() }))
     }
 
-    /// A place for a stranger, perhaps that of an older one. There is none if all are taken by others.
+    /// A place for a stranger, if needed that of an older one. `None` if no silent stranger can be replaced.
     pub fn enter(&self) -> Option<Place> {
         let Shared { permits, max_strangers, .. } = &*self.0;
         let mut strangers = self.lock();
@@ -62,7 +62,7 @@ impl Places {
         &self.0.permits
     }
 
-    /// How many strangers have a place.
+    /// The number of strangers with a place.
     pub fn strangers(&self) -> usize {
         let strangers = self.lock();
         strangers.silent.len() + strangers.waiting
@@ -87,9 +87,9 @@ impl fmt::Debug for Places {
     }
 }
 
-/// The place of one connection: dropped, it is free again.
+/// The place of one connection. Dropping it frees the place.
 #[derive(Debug)]
-#[must_use = "a place that is dropped is free again"]
+#[must_use = "dropping it frees the place"]
 pub struct Place {
     places: Places,
     standing: Standing,
@@ -104,7 +104,7 @@ enum Standing {
 }
 
 impl Place {
-    /// Whether somebody else has it by now. Until then `waker` is woken when that happens.
+    /// Whether another connection has the place now. Until then, `waker` is woken when that happens.
     pub fn is_lost(&self, waker: &Waker) -> bool {
         let Standing::Silent(number) = self.standing else { return false };
         match self.places.lock().silent.get_mut(&number) {
@@ -118,7 +118,7 @@ impl Place {
         }
     }
 
-    /// The stranger has said who it is: it keeps the place while that is looked up.
+    /// The stranger has stated its id: it keeps the place during the look-up.
     pub fn says_who(&mut self) {
         let Standing::Silent(number) = self.standing else { return };
         let mut strangers = self.places.lock();
@@ -129,7 +129,7 @@ impl Place {
         }
     }
 
-    /// It is no stranger any more.
+    /// The connection is no longer a stranger.
     pub fn settle(&mut self) {
         self.says_who();
         match std::mem::replace(&mut self.standing, Standing::Gone) {
@@ -239,7 +239,7 @@ mod tests {
     }
 
     proptest! {
-        /// Places are neither lost nor taken twice, and a place that is not lost is counted.
+        /// Places are never lost or used twice, and each kept place is counted.
         #[test]
         fn places_add_up(max in 1..5usize, max_strangers in 1..5usize, steps in prop::collection::vec(step(), 0..80)) {
             let places = Places::new(Permits::new(max), max_strangers);

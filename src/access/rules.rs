@@ -5,10 +5,10 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// The bits of an IPv6 address before the IPv4 address that it maps.
+/// The bits of a mapped IPv6 address in front of its IPv4 address.
 const MAPPED: u8 = 96;
 
-/// Which addresses may connect: rules in their order, none of them in vain. By default, all may.
+/// The addresses that may connect: ordered rules, each of them reachable. By default, all addresses may connect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     nets: Vec<(Verdict, IpNet)>,
@@ -16,8 +16,9 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Rules from one line each: `allow` or `deny`, then `all`, an address, or a network such as `192.168.0.0/24`, whose
-    /// host bits do not count. The last line, and only the last, is for `all`. Fails with every line that is wrong.
+    /// Parses rules, one per line: `allow` or `deny`, then `all`, an address, or a network such as `192.168.0.0/24`,
+    /// whose host bits are ignored. The last line, and only the last, is for `all`. Returns an error for each invalid
+    /// line.
     pub fn parse<S: AsRef<str>>(lines: &[S]) -> Result<Self, Vec<BadRule>> {
         let Some(last) = lines.len().checked_sub(1) else {
             return Err(vec![BadRule { index: 0, problem: Problem::Empty }]);
@@ -40,7 +41,7 @@ impl Rules {
         if bad.is_empty() { Ok(rules) } else { Err(bad) }
     }
 
-    /// Whether a peer with this address may connect. An IPv4 address that travels as IPv6 (`::ffff:1.2.3.4`) is itself.
+    /// Whether a peer with this address may connect. An IPv4 address in IPv6 form (`::ffff:1.2.3.4`) counts as IPv4.
     pub fn admits(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         let first = self.nets.iter().find(|(_, net)| net.contains(&peer));
@@ -54,7 +55,7 @@ impl Default for Rules {
     }
 }
 
-/// The rules in normal form, in their order, with commas between them.
+/// The rules in normal form, in order, separated by commas.
 impl fmt::Display for Rules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (verdict, net) in &self.nets {
@@ -127,7 +128,7 @@ fn parse_net(text: &str) -> Result<IpNet, Problem> {
     Ok(canonical(net).trunc())
 }
 
-/// A network of mapped IPv4 addresses is the network of those addresses, since that is what its peers will be.
+/// A network of mapped IPv4 addresses becomes the IPv4 network, because peers are compared as IPv4.
 fn canonical(net: IpNet) -> IpNet {
     let IpNet::V6(mapped) = net else {
         return net;
@@ -140,29 +141,29 @@ fn canonical(net: IpNet) -> IpNet {
     IpNet::new(address.into(), prefix).unwrap_or(net)
 }
 
-/// A line of a list of rules that is wrong.
+/// An invalid line in a list of rules.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}")]
 pub struct BadRule {
-    /// Which line, counted from 0.
+    /// The line, counted from 0.
     pub index: usize,
-    /// What is wrong with it.
+    /// The error in it.
     pub problem: Problem,
 }
 
-/// What is wrong with a rule, or with its place.
+/// An error in a rule or in its position.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// There is no rule at all.
+    /// The list is empty.
     #[error("a list of rules has at least one: `allow all` or `deny all`")]
     Empty,
-    /// Not two words, of which the first is a verdict.
+    /// Not two words with a verdict first.
     #[error("a rule is `allow` or `deny`, then `all`, an address or a network; {got:?} is not")]
     NoRule {
         /// The line.
         got: String,
     },
-    /// The second word is none of those that may stand there.
+    /// The second word is not a valid target.
     #[error(
         "{got:?} is neither `all` nor an address such as 192.168.0.7 or fe80::1 \
          nor a network such as 192.168.0.0/24 or fe80::/10"

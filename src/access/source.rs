@@ -1,12 +1,12 @@
-//! An address as limits and sums see it.
+//! The source of a connection, as limits and sums use it.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The bits of an IPv6 address that name a network; whoever has one address of it has them all.
+/// The prefix length of an IPv6 network: one party usually controls all addresses in it.
 const NETWORK: u32 = 64;
 
-/// Where a peer comes from: an IPv4 address, or the /64 of an IPv6 address.
+/// The source of a peer: an IPv4 address, or the /64 of an IPv6 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Source(IpAddr);
 

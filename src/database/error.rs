@@ -1,4 +1,4 @@
-//! What can be wrong with the file: where, what, and what to do.
+//! Errors of the file: its path, the problem, and the remedy.
 
 use std::fmt;
 use std::io;
@@ -8,7 +8,7 @@ use rusqlite::ErrorCode;
 
 use super::schema::VERSION;
 
-/// Something is wrong with a file. Displayed, it is what an operator reads.
+/// An error of a file. Its display is for operators.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {trouble}", path.display())]
 pub struct Error {
@@ -16,55 +16,55 @@ pub struct Error {
     trouble: Trouble,
 }
 
-/// What is wrong.
+/// The kind of problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// Its folder is not there and cannot be made.
+    /// The folder is missing and cannot be created.
     Folder {
         /// The folder.
         folder: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         cause: String,
     },
-    /// It cannot be opened.
+    /// The file cannot be opened.
     Unopened {
-        /// What the system or SQLite says.
+        /// The error of the system or of SQLite.
         cause: String,
     },
-    /// It is no SQLite file.
+    /// Not an SQLite database.
     NotADatabase,
-    /// It is a SQLite file of somebody else.
+    /// An SQLite database of another program.
     NotOurs,
-    /// A newer version of this program made it.
+    /// Created by a newer version of this program.
     Newer {
         /// The version of its tables.
         found: i32,
     },
-    /// An older version made it, and it is only to be read; 0 is an empty file.
+    /// Created by an older version, and opened for reading only; 0 is an empty file.
     Older {
         /// The version of its tables.
         found: i32,
     },
-    /// It is damaged.
+    /// The file is damaged.
     Corrupt {
-        /// What SQLite says.
+        /// The error of SQLite.
         cause: String,
     },
-    /// It may not be written.
+    /// The file is not writable.
     ReadOnly,
-    /// It is to be read by somebody who may not make what SQLite needs beside it.
+    /// The reader may not create the files that SQLite needs beside it.
     Unshared,
-    /// Where it is there can be no write-ahead log.
+    /// The file system does not support a write-ahead log.
     NoWal,
-    /// It was moved or removed while it was open, and another may stand in its place.
+    /// The file was moved or removed while it was open, and another file may have its path.
     Replaced,
     /// The disk is full.
     Full,
-    /// Another program keeps it locked.
+    /// Another program holds a lock.
     Locked,
-    /// The disk failed, or something that has no name here.
+    /// The disk failed, or any other error.
     Failed {
-        /// What SQLite says.
+        /// The error of SQLite.
         cause: String,
     },
 }
@@ -86,7 +86,7 @@ impl Error {
         Self::new(path, Trouble::Unopened { cause: source.to_string() })
     }
 
-    /// What SQLite says of the file at `path`.
+    /// Converts an SQLite error of the file at `path`.
     pub fn of(path: &Path, err: &rusqlite::Error) -> Self {
         let cause = err.to_string();
         let trouble = match err.sqlite_error_code() {
@@ -101,12 +101,12 @@ impl Error {
         Self::new(path, trouble)
     }
 
-    /// What is wrong.
+    /// The kind of problem.
     pub const fn trouble(&self) -> &Trouble {
         &self.trouble
     }
 
-    /// Whether somebody has to do something about the file itself: it will not pass.
+    /// Whether the file itself needs a person: the problem is not temporary.
     pub const fn is_lasting(&self) -> bool {
         !matches!(self.trouble, Trouble::Full | Trouble::Locked | Trouble::Failed { .. })
     }
@@ -117,55 +117,54 @@ impl fmt::Display for Trouble {
         match self {
             Self::Folder { folder, cause } => write!(
                 f,
-                "the folder {} is not there and cannot be made ({cause}); make it, owned by the server's user, or \
-                 change `path`",
+                "cannot create the folder {} ({cause}); create it, owned by the server's user, or change `path`",
                 folder.display()
             ),
             Self::Unopened { cause } => {
                 write!(
                     f,
-                    "it cannot be opened ({cause}); look at `path`, at who may write to the file and its folder, and \
-                     whether the disk is read-only"
+                    "cannot be opened ({cause}); check `path`, the permissions of the file and its folder, and whether \
+                     the disk is read-only"
                 )
             }
-            Self::NotADatabase => f.write_str("it is no SQLite file; move it away, or change `path`"),
+            Self::NotADatabase => f.write_str("not an SQLite database; move it away, or change `path`"),
             Self::NotOurs => {
-                f.write_str("it is a SQLite file of another program; move it away, or change `path`")
+                f.write_str("an SQLite database of another program; move it away, or change `path`")
             }
             Self::Newer { found } => write!(
                 f,
-                "a newer trap-server made it (version {found} of the tables, this one knows {VERSION}); run that one, \
-                 or change `path`"
+                "created by a newer trap-server (table version {found}, supported {VERSION}); run that version, or \
+                 change `path`"
             ),
-            Self::Older { found: 0 } => f.write_str("it is empty; the server fills it when it starts"),
+            Self::Older { found: 0 } => f.write_str("empty file; the server initialises it when it starts"),
             Self::Older { found } => write!(
                 f,
-                "an older trap-server made it (version {found} of the tables, this one needs {VERSION}); the server \
-                 brings it up to date when it starts"
+                "created by an older trap-server (table version {found}, required {VERSION}); the server upgrades it \
+                 when it starts"
             ),
             Self::Corrupt { cause } => write!(
                 f,
-                "it is damaged ({cause}); stop the server, save what can be read with `sqlite3 FILE .recover`, and \
-                 move the file and its -wal and -shm away: a new one is made"
+                "damaged ({cause}); stop the server, save the readable data with `sqlite3 FILE .recover`, and move \
+                 the file and its -wal and -shm files away: the server creates a new one"
             ),
             Self::ReadOnly => f.write_str(
-                "it may not be written; let the server's user write to the file and to its folder, or change `path`",
+                "not writable; let the server's user write to the file and to its folder, or change `path`",
             ),
             Self::Unshared => f.write_str(
-                "to read it takes a -wal and a -shm beside it, and this user may not make them; do it as the server's \
-                 user, or while the server runs",
+                "reading needs the files -wal and -shm beside it, and this user cannot create them; run the command as \
+                 the server's user, or while the server runs",
             ),
             Self::NoWal => f.write_str(
-                "there can be no write-ahead log beside it; a local disk is needed, or change `path`",
+                "the write-ahead log does not work there; change `path` to a local disk",
             ),
             Self::Replaced => {
-                f.write_str("it was moved, removed or replaced meanwhile; start again with what is there now")
+                f.write_str("moved, removed or replaced meanwhile; start again to use the current file")
             }
-            Self::Full => f.write_str("the disk is full; make room there, or let `max_size` bound the file"),
+            Self::Full => f.write_str("the disk is full; free some space, or limit the file with `max_size`"),
             Self::Locked => {
-                f.write_str("another program keeps it locked; end that one (`fuser FILE` shows which)")
+                f.write_str("locked by another program; end that program (`fuser FILE` shows which)")
             }
-            Self::Failed { cause } => write!(f, "{cause}; look at the disk, and at what `dmesg` says of it"),
+            Self::Failed { cause } => write!(f, "{cause}; check the disk and its messages in `dmesg`"),
         }
     }
 }

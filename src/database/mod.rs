@@ -1,12 +1,12 @@
-//! The SQLite file that the server keeps: made, migrated, opened, and what is wrong with it in words.
+//! The SQLite file of the server: creation, migration, opening, and its errors in words.
 //!
-//! Whoever opens it gets a connection that is ready for use. What stands in the tables is the business of their owners.
+//! Opening returns a connection that is ready for use. The content of the tables belongs to their owners.
 //!
 //! | file | subject |
 //! |---|---|
-//! | `error` | what can be wrong with the file, and what to do |
+//! | `error` | errors of the file, and their remedies |
 //! | `schema` | the tables, version by version |
-//! | `timestamp` | times as they stand in a row |
+//! | `timestamp` | times in a row |
 
 mod error;
 mod schema;
@@ -24,25 +24,25 @@ pub use error::{Error, Trouble};
 pub use schema::{APPLICATION, VERSION};
 pub use timestamp::Timestamp;
 
-/// How often a command tries to get hold of a file that the server writes to without a pause.
+/// Maximum attempts of a command to lock a file that the server writes to without a pause.
 const TRIES: i32 = 10_000;
 const BETWEEN_TRIES: Duration = Duration::from_millis(1);
 
-/// To how many bytes a write-ahead log that has grown is cut back once it is copied into the file.
+/// The size to which a large write-ahead log is truncated after it is copied into the file, in bytes.
 const LOG_KEPT: u32 = 16 << 20;
 
-/// How a file is opened for writing.
+/// The options for opening a file for writing.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where it is, or will be; messages name it so.
+    /// The path of the file, also used in messages.
     pub path: PathBuf,
-    /// Whether each transaction is on the disk when it ends, and not only with the operating system.
+    /// Whether each transaction is synced to the disk at its end, not only handed to the operating system.
     pub full: bool,
-    /// How long another program may keep it locked.
+    /// The timeout for a lock of another program.
     pub lock_timeout: Duration,
 }
 
-/// Opens the file for writing. It is made if it is missing, its folder too, and migrated if an older version made it.
+/// Opens the file for writing. Creates it and its folder if they are missing, and migrates an older version.
 pub fn open(options: &Options) -> Result<Connection, Error> {
     let path = &options.path;
     make_folder(path)?;
@@ -54,12 +54,12 @@ pub fn open(options: &Options) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// Opens the file for one change beside a server that may be writing to it all the time.
+/// Opens the file for one change while a server may be writing to it.
 pub fn open_for_command(path: &Path) -> Result<Connection, Error> {
     let options =
         Options { path: path.into(), full: true, lock_timeout: BETWEEN_TRIES * TRIES.unsigned_abs() };
     let mut connection = open(&options)?;
-    // SQLite's own timeout waits longer and longer, and the moments in which nobody writes are short.
+    // SQLite's own timeout waits longer at each attempt, and misses the short gaps between writes.
     connection.busy_handler(Some(try_often)).map_err(|err| Error::of(path, &err))?;
     Ok(connection)
 }
@@ -69,12 +69,12 @@ fn try_often(tries: i32) -> bool {
     tries < TRIES
 }
 
-/// Opens the file for reading, whoever writes to it meanwhile. It must be there.
+/// Opens the file for reading while other processes may write to it. It must exist.
 pub fn open_read_only(path: &Path) -> Result<Connection, Error> {
     open_to_read(path, |connection| connection.busy_handler(Some(try_often)))
 }
 
-/// The same for whoever cannot wait longer than that for a lock.
+/// The same with a timeout for locks.
 pub fn open_read_only_within(path: &Path, lock_timeout: Duration) -> Result<Connection, Error> {
     open_to_read(path, |connection| connection.busy_timeout(lock_timeout))
 }
@@ -84,7 +84,7 @@ fn open_to_read(
     wait_for_locks: impl FnOnce(&mut Connection) -> rusqlite::Result<()>,
 ) -> Result<Connection, Error> {
     match fs::metadata(path) {
-        // SQLite opens it, and takes it for a disk that fails.
+        // SQLite would open it, and report a failing disk.
         Ok(found) if found.is_dir() => {
             return Err(Error::unreadable(path, io::ErrorKind::IsADirectory.into()));
         }
@@ -94,7 +94,7 @@ fn open_to_read(
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     wait_for_locks(&mut connection).map_err(|err| Error::of(path, &err))?;
     match schema::check(&connection, path) {
-        // Nothing is to be written but what readers and writers share.
+        // The only writes are to the files that readers and writers share.
         Err(err) if *err.trouble() == Trouble::ReadOnly => Err(Error::new(path, Trouble::Unshared)),
         checked => checked.map(|()| connection),
     }
@@ -103,7 +103,7 @@ fn open_to_read(
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
     // An absolute path is never one of SQLite's special names.
     let absolute = std::path::absolute(path).map_err(|source| Error::unreadable(path, source))?;
-    // A connection is used by one thread at a time.
+    // Each connection is used by only one thread at a time.
     Connection::open_with_flags(absolute, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|err| Error::of(path, &err))
 }
@@ -125,7 +125,7 @@ fn configure(connection: &Connection, full: bool) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// What tells one file from another that takes its place: SQLite itself goes on writing to a file that was moved away.
+/// The identity of a file, to detect a replacement: SQLite keeps writing to a file that was moved away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     device: u64,

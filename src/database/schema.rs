@@ -1,5 +1,5 @@
-//! The tables, version by version. A file says which version made it, and is brought up to date when it is opened for
-//! writing; nothing is ever taken away.
+//! The tables, version by version. A file records its version, and is migrated when it is opened for writing.
+//! Migrations never remove anything.
 
 use std::path::Path;
 
@@ -7,16 +7,18 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::error::{Error, Trouble};
 
-/// Marks a file as one of ours (`PRAGMA application_id`): "trap".
+/// Marks a file as a file of this program (`PRAGMA application_id`): "trap".
 pub const APPLICATION: i32 = 0x7472_6170;
 
-/// What makes each version of the one before (`PRAGMA user_version`); the first makes it of nothing.
+/// The step to each version from the one before (`PRAGMA user_version`); the first step starts from an empty file.
 ///
-/// `message` has no index but its id: an index on client and time would cost several times what the insert itself does. As
-/// the ids follow the time of receipt, a time is found by bisection. Where the clock was set back they begin anew: `clock_step`
-/// has the first id after each such moment. `pruned` is the last id that was ever removed, so that no id is given twice.
+/// The id is the only index of `message`: an index on client and time would cost several times the insert itself. The
+/// ids follow the time of receipt, so a time is found by bisection. Wherever the clock was set back, a new segment
+/// begins: `clock_step` has the first id of each. `pruned` is the last id that was ever removed, so that no id is used
+/// twice.
 ///
-/// `client` says who may authenticate, `unknown_client` who tried and may not. All times are microseconds since 1970, UTC.
+/// `client` contains the ids that may authenticate, `unknown_client` the rejected ones. All times are microseconds
+/// since 1970, UTC.
 const MIGRATIONS: [&str; 2] = [
     "
     CREATE TABLE message (
@@ -52,18 +54,18 @@ const MIGRATIONS: [&str; 2] = [
 ",
 ];
 
-/// The version that this program writes and reads.
+/// The version that this program reads and writes.
 pub const VERSION: i32 = MIGRATIONS.len() as i32;
 
-/// Makes the tables, or brings them up to date.
+/// Creates the tables, or migrates them.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
     let sqlite = |err| Error::of(path, &err);
     if !is_current(connection, path)? {
-        // Only before the first table is there.
+        // Only before the first table exists.
         connection.pragma_update(None, "auto_vacuum", "incremental").map_err(sqlite)?;
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
-        // Another process may have been quicker.
+        // Another process may have migrated it already.
         let found = version(&transaction, path)?;
         let missing = MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or_default());
         missing.copied().try_for_each(|sql| transaction.execute_batch(sql)).map_err(sqlite)?;
@@ -79,7 +81,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Er
     }
 }
 
-/// Fails unless the file is of this version.
+/// Fails unless the file has this version.
 pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), Error> {
     match version(connection, path)? {
         VERSION => Ok(()),
@@ -91,7 +93,7 @@ fn is_current(connection: &Connection, path: &Path) -> Result<bool, Error> {
     Ok(version(connection, path)? == VERSION)
 }
 
-/// The version of a file that is ours; 0 of an empty one.
+/// The version of a file of this program; 0 for an empty file.
 fn version(connection: &Connection, path: &Path) -> Result<i32, Error> {
     let sqlite = |err| Error::of(path, &err);
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(sqlite);

@@ -1,4 +1,4 @@
-//! Who is let in: the decision over one accepted socket.
+//! Admission: the decision on one accepted socket.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,24 +12,24 @@ use super::stream::Stream;
 use crate::access::{Place, Places, Rules};
 use crate::stats::{Refused, Stats};
 
-/// A client that was let in.
+/// An admitted client.
 #[derive(Debug)]
 pub struct Connection {
-    /// Its bytes.
+    /// Its byte stream.
     pub stream: Stream,
     /// Its address; an IPv4-mapped IPv6 address as the IPv4 address that it is, a link-local one with its zone.
     pub peer: SocketAddr,
-    /// The listener that took it, and its part of the log.
+    /// The listener that accepted it, and its part of the log.
     pub listener: Journal,
-    /// Its place among the listener's `max_connections`, free again when this is dropped. It is a stranger's, and may be lost
-    /// to another one, until [`Place::settle`] is called.
+    /// Its place among the listener's `max_connections`; dropping it frees the place. Until [`Place::settle`] is
+    /// called, the client is a stranger and may lose the place to another one.
     pub place: Place,
 }
 
-/// Starts a session on the thread that it is called on. It only spawns: a listener does not wait for a client.
+/// Starts a session on the calling thread. It only spawns: a listener never waits for a client.
 pub type StartSession = Arc<dyn Fn(Connection) + Send + Sync>;
 
-/// What a client must pass; shared by the acceptors of a listener, and outliving them.
+/// The checks for new clients. The acceptors of a listener share them, and they outlive the acceptors.
 pub struct Door {
     pub(super) journal: Journal,
     pub(super) exhaustion: Exhaustion,
@@ -39,8 +39,8 @@ pub struct Door {
 }
 
 impl Door {
-    /// The door of the listener of this name or journal: `rules` say which addresses are admitted, `places` how many may
-    /// be inside, and `start_session` makes something of those who are.
+    /// The door of the listener with this name or journal. `rules` define the admitted addresses, `places` the maximum
+    /// number of connections, and `start_session` starts the session of an admitted client.
     pub fn new(
         listener: impl Into<Journal>,
         rules: Rules,
@@ -50,7 +50,7 @@ impl Door {
         Self { journal: listener.into(), exhaustion: Exhaustion::default(), rules, places, start_session }
     }
 
-    /// Lets a client in, or closes its socket.
+    /// Admits a client, or closes its socket.
     pub(super) fn open(&self, stream: TcpStream, peer: SocketAddr, stats: &Stats) {
         let peer = canonical(peer);
         match self.admit(peer) {

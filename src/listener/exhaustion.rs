@@ -1,5 +1,5 @@
-//! Descriptors or memory that ran out, in the log: once when it begins, once when it is over, however many acceptors try
-//! again meanwhile and however often one of them has luck.
+//! A shortage of file descriptors or memory, in the log: one line when it begins and one when it ends. Failures of
+//! other acceptors and short recoveries in between are not logged.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
-/// So long without a failure, and it is over. Acceptors try ten times as often, and fail without a client too.
+/// The shortage is over after this long without a failure. Acceptors retry ten times as often, and an attempt fails
+/// even without a client.
 pub(super) const CALM: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
@@ -24,13 +25,13 @@ impl Exhaustion {
     pub(super) fn note(&self, listener: &str, err: &io::Error) {
         if self.begins(Instant::now()) {
             warn!(
-                "accepting pauses listener={listener} cause=\"{err}\": new clients wait; raise the limit of open files \
+                "accepting pauses listener={listener} cause=\"{err}\": new connections wait; raise the open-file limit \
                  or lower max_connections"
             );
         }
     }
 
-    /// Says so if it is over; called every [`CALM`].
+    /// Logs the end of the shortage, if it is over. Called every [`CALM`].
     pub(super) fn look(&self, listener: &str) {
         if let Some(after) = self.ended(Instant::now()) {
             info!("accepting again listener={listener} after={:.1}s", after.as_secs_f32());

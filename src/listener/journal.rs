@@ -1,5 +1,6 @@
-//! What a listener's clients may write into the log. Whoever has not authenticated is summed up: the first of a reason at once,
-//! the rest as one line per reason and window. Whoever has gets lines of its own, as long as it is not too often.
+//! Log lines about a listener's clients. Clients that have not authenticated are summed up: the first event of a reason
+//! is logged immediately, the others as one line per reason and window. An authenticated session gets lines of its own,
+//! up to a rate limit.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,20 +12,20 @@ use crate::access::Source;
 use crate::logging::{Pace, Sum, Sums};
 use crate::stats::{Ended, Refused};
 
-/// How long what strangers cause is collected into one line per reason.
+/// The window in which events of strangers are collected into one line per reason.
 pub(super) const WINDOW: Duration = Duration::from_secs(10);
 
-/// How many sessions of one id get lines of their own in a row, and per second.
+/// Rate limit per id: sessions with lines of their own in a burst, and per second.
 const OF_AN_ID: (f64, f64) = (4.0, 0.5);
 
-/// The same for all ids of one source: a site or a proxy may have many.
+/// The same limit for all ids of one source, because a site or a proxy may have many.
 const OF_A_SOURCE: (f64, f64) = (1000.0, 100.0);
 
-/// What a session that ends by its peer's fault costs its source besides: so a sender of junk has less than one in a second,
-/// whichever ids it uses. One id alone cannot cost a site all of its lines.
+/// The extra cost to its source of a session that ends by its peer's fault. A sender of junk gets less than one line
+/// per second, with any ids. One id alone cannot use up all lines of a site.
 const FAULT: f64 = 150.0;
 
-/// The name of a listener, and what it still has to say about its clients. A clone is the same one.
+/// The name of a listener, and its log lines that are still pending. A clone is a handle to the same journal.
 #[derive(Clone, Debug)]
 pub struct Journal(Arc<Pages>);
 
@@ -38,7 +39,7 @@ struct Pages {
 }
 
 impl From<&str> for Journal {
-    /// The journal of the listener of this name.
+    /// The journal of the listener with this name.
     fn from(listener: &str) -> Self {
         Self(Arc::new(Pages {
             listener: listener.into(),
@@ -56,14 +57,14 @@ impl Journal {
         &self.0.listener
     }
 
-    /// A client was turned away.
+    /// A client was rejected.
     pub(super) fn refused(&self, reason: Refused, peer: SocketAddr) {
         if self.0.refused.is_first(reason.name(), Level::Warn, peer.ip().into(), Instant::now()) {
             warn!("refused listener={} peer={peer} reason={reason}", self.listener());
         }
     }
 
-    /// Whether a session that has authenticated gets lines of its own, one when it begins and one when it ends.
+    /// Whether an authenticated session gets lines of its own: one at its start and one at its end.
     pub fn admits(&self, client: &str, peer: SocketAddr) -> bool {
         let now = Instant::now();
         self.0.ids.admits(client, now) && self.0.sources.admits(Source::from(peer.ip()), now)
@@ -74,12 +75,14 @@ impl Journal {
         self.0.sources.charge(Source::from(peer.ip()), FAULT, Instant::now());
     }
 
-    /// A session without lines of its own ended. Whether it is to be logged nevertheless, as the first for its reason.
+    /// A session without lines of its own ended. Returns whether to log it nevertheless, as the first one for its
+    /// reason.
     pub fn is_first(&self, reason: Ended, level: Level, peer: SocketAddr) -> bool {
         self.0.ended.is_first(reason.name(), level, peer.ip().into(), Instant::now())
     }
 
-    /// Logs what was collected. A listener calls it at the end of each window, a server that stops after the last session.
+    /// Logs the collected events. A listener calls it at the end of each window, a stopping server after the last
+    /// session.
     pub fn summarise(&self) {
         let now = Instant::now();
         self.write("refused", self.0.refused.take(now));

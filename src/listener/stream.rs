@@ -1,4 +1,4 @@
-//! What a session reads from and writes to.
+//! The byte stream of a session.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -12,23 +12,23 @@ use tokio::net::TcpStream;
 pub enum Stream {
     /// A socket.
     Tcp(TcpStream),
-    /// A pipe within the process: for tests, and for those who embed the server.
+    /// A pipe within the process, for tests and for embedding the server.
     Memory(DuplexStream),
 }
 
 impl Stream {
-    /// Makes the close that follows a reset, so that the kernel keeps nothing for a peer that does not read.
+    /// Turns the following close into a reset, so that the kernel keeps no data for a peer that does not read.
     pub fn reset_on_close(&self) {
         if let Self::Tcp(stream) = self {
-            // It fails only on a socket that is broken already.
+            // It fails only on a socket that is already broken.
             let _ = stream.set_zero_linger();
         }
     }
 }
 
 impl Stream {
-    /// Whether the peer is known to be gone for good: it has reset the connection, or vanished. A peer that has only closed
-    /// its side may still read.
+    /// Whether the peer is known to be gone for good: it has reset the connection, or vanished. A peer that has only
+    /// closed its side may still read.
     pub fn is_broken(&self) -> bool {
         let Self::Tcp(stream) = self else { return false };
         let ready = pin!(stream.ready(Interest::READABLE | Interest::WRITABLE));

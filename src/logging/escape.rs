@@ -1,16 +1,16 @@
-//! Foreign bytes made fit for a line of the log: nobody outside can break a line, colour it or turn it round.
+//! Escaping of external bytes for a log line: they cannot break, colour or reverse a line.
 
 use std::fmt::{self, Display};
 
-/// Prints `bytes` for a line of the log. Text stays as it is, `\` and `"` get a backslash, and what cannot be seen or
-/// is not UTF-8 stands as `\xNN`, byte by byte. At most `most` bytes of the input are shown, fewer if a character would
-/// be cut in two; how many are missing is said at the end.
+/// Escapes `bytes` for a log line. Text stays as it is, `\` and `"` get a backslash, and invisible or non-UTF-8 bytes
+/// become `\xNN`, byte by byte. At most `most` bytes of the input are shown, fewer if a character would be cut. The
+/// number of missing bytes follows at the end.
 pub fn escape(bytes: &[u8], most: usize) -> impl Display {
     let shown = bytes.get(..cut(bytes, most)).unwrap_or(bytes);
     Escaped { shown, missing: bytes.len() - shown.len() }
 }
 
-/// Text of our own or of a library: only what cannot be seen is escaped.
+/// Text of the server or of a library: only invisible characters are escaped.
 pub(super) struct Visible<'a>(pub(super) &'a str);
 
 impl Display for Visible<'_> {
@@ -37,7 +37,7 @@ impl Display for Escaped<'_> {
     }
 }
 
-/// Where to cut so that at most `most` bytes stay and no character is split.
+/// The cut position that keeps at most `most` bytes and splits no character.
 fn cut(bytes: &[u8], most: usize) -> usize {
     if bytes.len() <= most {
         return bytes.len();
@@ -76,7 +76,7 @@ fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
 }
 
 /// Control, bidi and other format characters, separators, and marks that would change the character before them: the
-/// standard library knows them, and prints them with an escape of its own.
+/// standard library knows them, and prints them escaped.
 fn is_invisible(c: char) -> bool {
     !matches!(c, ' '..='~') && c.escape_debug().len() > 1
 }

@@ -1,21 +1,21 @@
-//! Who a line is about. That decides who goes first when the reader of the log is too slow.
+//! The subject of a line. It decides which lines are dropped first when the reader of the log is too slow.
 
 use log::{Level, Metadata};
 
-/// Targets whose lines are as many as the devices like: what happens to sessions, and the data that they send.
+/// Targets whose number of lines depends on the devices: events of sessions, and their data.
 const OF_SESSIONS: [&str; 2] = ["trap_server::session", "trap_server::uplink"];
 
-/// A kind of line with room of its own.
+/// A kind of line with its own share of the buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lane {
-    /// The server itself: start, stop, restarts, outages, counters, sums. And every error.
+    /// The server itself: start, stop, restarts, outages, counters, sums. Also all errors.
     Server,
     /// Single sessions and frames.
     Sessions,
 }
 
 impl Lane {
-    /// Where a record belongs. A warning of the uplink is about the server, one of a session is about a peer.
+    /// The lane of a record. A warning of the uplink is about the server, a warning of a session about a peer.
     pub(super) fn of(record: &Metadata<'_>) -> Self {
         let [session, uplink] = OF_SESSIONS.map(|target| is_within(record.target(), target));
         match record.level() {

@@ -1,4 +1,4 @@
-//! How a line of the log looks: as env_logger prints it, but always on one line, and for a quarter of the time.
+//! The format of a log line: as in env_logger, but always one line, and in a quarter of the time.
 
 use std::cell::Cell;
 use std::fmt;
@@ -13,12 +13,12 @@ use super::escape::Visible;
 /// `[2026-11-23T05:40:12.123Z INFO  trap_server::session] text`, time in UTC.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Line {
-    /// Whether level and brackets carry the escape sequences of a terminal.
+    /// Whether level and brackets have terminal colours.
     pub(super) colours: bool,
 }
 
 impl Line {
-    /// Writes one line and its end. What cannot be seen in `text`, a line break included, stands as `\xNN`.
+    /// Writes one line and its line break. Invisible characters in `text`, including line breaks, become `\xNN`.
     pub(super) fn write(
         self,
         out: &mut impl io::Write,
@@ -88,7 +88,7 @@ fn whole_second(second: u64) -> Text {
     text
 }
 
-/// A line for `write!`, each piece of which is made visible. Nearly all are plain ASCII, for which a look is enough.
+/// A line for `write!` that escapes each piece. Most pieces are plain ASCII, for which one check is enough.
 struct OneLine<'a, W>(&'a mut W);
 
 impl<W: io::Write> fmt::Write for OneLine<'_, W> {
@@ -143,7 +143,7 @@ mod tests {
         String::from_utf8(lines.try_iter().flatten().collect()).unwrap()
     }
 
-    /// Every digit of the time as 0.
+    /// Replaces each digit of the time with 0.
     fn without_time(line: &str) -> String {
         let (head, tail) = line.split_at(line.find("Z").unwrap());
         let (colour, time) = head.split_at(head.rfind(['[', 'm']).unwrap());

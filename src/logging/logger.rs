@@ -1,4 +1,4 @@
-//! Which records become lines: `RUST_LOG` or the level, as env_logger reads them.
+//! The filter of records: `RUST_LOG` or the level, with the syntax of env_logger.
 
 use std::env;
 
@@ -9,10 +9,10 @@ use super::lane::Lane;
 use super::line::Line;
 use super::writer::Writer;
 
-/// Room for most lines.
+/// Capacity for most lines.
 const USUAL: usize = 256;
 
-/// Formats what passes the filter, and hands it to the writer.
+/// Formats the records that pass the filter, and hands them to the writer.
 pub(super) struct Logger {
     filter: env_logger::Logger,
     line: Line,
@@ -20,7 +20,7 @@ pub(super) struct Logger {
 }
 
 impl Logger {
-    /// Whatever is at least as severe as `level`, unless a `RUST_LOG` that is not empty says otherwise.
+    /// Passes records at `level` and above, unless a non-empty `RUST_LOG` replaces it.
     pub(super) fn new(level: LevelFilter, line: Line, writer: Writer) -> Self {
         let mut builder = Builder::new();
         match env::var(DEFAULT_FILTER_ENV) {
@@ -30,7 +30,7 @@ impl Logger {
         Self { filter: builder.build(), line, writer }
     }
 
-    /// Becomes the log of this process.
+    /// Installs this as the log of the process.
     pub(super) fn start(self) -> Result<(), SetLoggerError> {
         let level = self.filter.filter();
         log::set_boxed_logger(Box::new(self))?;
@@ -54,6 +54,6 @@ impl Log for Logger {
         }
     }
 
-    /// Does nothing: whoever waits for the writer needs a deadline.
+    /// Does nothing: waiting for the writer needs a deadline.
     fn flush(&self) {}
 }

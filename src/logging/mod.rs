@@ -1,17 +1,17 @@
-//! The log: `log` and env_logger, made safe for threads that must not wait. A reader of the log that stalls costs
-//! lines, which are counted and reported, and never a worker's time.
+//! The log: `log` and env_logger, made safe for threads that must not block. A slow reader of the log costs lines,
+//! which are counted and reported, but never a worker's time.
 //!
 //! | file | subject |
 //! |---|---|
-//! | `writer` | the buffer that never makes anyone wait, and the thread that empties it |
+//! | `writer` | the non-blocking buffer, and the thread that empties it |
 //! | `logger` | which records become lines |
-//! | `lane` | what a line is about: the server, or single sessions, which go first when there is no room |
-//! | `line` | what a line looks like |
-//! | `escape` | data from outside in a line |
-//! | `outage` | what is out of order for a while, said once |
-//! | `sums` `top` | what strangers can cause at will: the first, and a sum with the busiest source |
-//! | `panics` | a panic in the log |
-//! | `pace` | how often somebody is worth lines of his own |
+//! | `lane` | the subject of a line: the server, or single sessions, whose lines are dropped first |
+//! | `line` | the format of a line |
+//! | `escape` | escaping of external data |
+//! | `outage` | outages, logged once |
+//! | `sums` `top` | events that strangers can cause at will: the first, and a sum with the busiest source |
+//! | `panics` | panics in the log |
+//! | `pace` | rate limits by name |
 
 mod escape;
 mod lane;
@@ -42,24 +42,24 @@ use line::Line;
 use logger::Logger;
 use writer::{Backlog, Writer};
 
-/// How long the end of the process waits for the last lines where nobody gave a deadline.
+/// Timeout for the last lines at process exit if no deadline is given.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// The log of this process. Keep it in `main` to the end: dropping it flushes for half a second at most, so that the
-/// last lines come out even if `main` panics. It goes on working afterwards.
+/// The log of this process. Keep it in `main` to the end: dropping it flushes for up to half a second, so that the last
+/// lines are written even if `main` panics. Logging still works afterwards.
 #[must_use]
 pub struct Logging {
     backlog: Arc<Backlog>,
 }
 
 impl Logging {
-    /// Waits until everything logged so far is written, or dropped because stderr failed. False if that takes longer
-    /// than `deadline`. To be called before `process::exit`.
+    /// Waits until all lines so far are written, or dropped because stderr failed. Returns false if that exceeds
+    /// `deadline`. Call it before `process::exit`.
     pub fn flush(&self, deadline: Duration) -> bool {
         self.backlog.flush(deadline)
     }
 
-    /// Lines lost since the start: the reader was too slow, or stderr failed.
+    /// Lines lost since the start, because the reader was too slow or stderr failed.
     pub fn dropped(&self) -> u64 {
         self.backlog.dropped()
     }
@@ -74,17 +74,17 @@ impl Drop for Logging {
 /// Why the log could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The operating system refused a thread.
-    #[error("the log needs a thread of its own: {0}")]
+    /// The operating system refused to start a thread.
+    #[error("cannot start the log's thread: {0}")]
     Thread(#[from] io::Error),
-    /// It can be started once in a process.
-    #[error("this process has a log already: {0}")]
+    /// A process can start it only once.
+    #[error("this process already has a log: {0}")]
     Second(#[from] SetLoggerError),
 }
 
-/// Logs to stderr from now on, panics included, whatever is at least as severe as `level`. A `RUST_LOG` that is not
-/// empty replaces `level`, as env_logger reads it; `RUST_LOG_STYLE` and `NO_COLOR` have their usual meaning. Nothing
-/// else should write to stderr from then on: `eprintln!` waits for a reader that stalls.
+/// Logs to stderr from now on, including panics, at `level` and above. A non-empty `RUST_LOG` replaces `level`, with
+/// the syntax of env_logger; `RUST_LOG_STYLE` and `NO_COLOR` have their usual meaning. Do not write to stderr in other
+/// ways afterwards: `eprintln!` blocks when its reader stalls.
 pub fn start(level: LevelFilter) -> Result<Logging, StartError> {
     let line =
         Line { colours: has_colours(env::var(DEFAULT_WRITE_STYLE_ENV).as_deref().unwrap_or_default()) };

@@ -1,5 +1,5 @@
-//! Something that the server depends on is out of order: said once when it begins, once when it is over, however often it is
-//! tried meanwhile.
+//! Outages of something that the server depends on: one line when an outage begins and one when it ends, for any number
+//! of attempts in between.
 
 use std::fmt::Display;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use log::{error, info};
 
-/// What works and fails in turn is said once in so long, so that it does not flood the log.
+/// Minimum time between lines about an outage, so that a resource that fails and works in turn does not flood the log.
 const CALM: Duration = Duration::from_secs(5);
 
-/// One thing that may be out of order.
+/// A resource that may fail.
 #[derive(Debug)]
 pub struct Outage {
     name: String,
@@ -20,9 +20,9 @@ pub struct Outage {
 #[derive(Debug, Default)]
 struct State {
     present: Option<Present>,
-    /// When it was last in order again.
+    /// The end of the last outage.
     over: Option<Instant>,
-    /// What was refused since it was last said to be over.
+    /// Rejections since the last reported end.
     refused: u64,
 }
 
@@ -34,26 +34,26 @@ struct Present {
 }
 
 impl Outage {
-    /// Nothing is wrong with `name`, as the log calls it.
+    /// A working resource with the `name` that the log uses.
     pub fn none(name: impl Into<String>) -> Self {
         Self { name: name.into(), state: Mutex::default() }
     }
 
-    /// It is out of order for this `cause`, which costs `refused` something; `consequence` is what that means. Logged if
-    /// it is news.
+    /// Records a failure with its `cause` and the number of `refused` requests; `consequence` describes the effect.
+    /// Logs it if it is new.
     pub fn note(&self, cause: &impl Display, consequence: &str, refused: u64) {
         if self.state().note(cause.to_string(), refused, Instant::now()) {
             error!("{} fails: {cause}. Until it works again, {consequence}", self.name);
         }
     }
 
-    /// The same where causes take turns: what comes after the first is no news.
+    /// The same for alternating causes: only the first cause is logged.
     pub fn begin(&self, cause: &impl Display, consequence: &str, refused: u64) {
         let first = self.state().present.as_ref().map(|present| present.cause.clone());
         self.note(&first.unwrap_or_else(|| cause.to_string()), consequence, refused);
     }
 
-    /// It works. Logged if that is news.
+    /// Records a success. Logs the end of an outage.
     pub fn works(&self) {
         if let Some((after, refused)) = self.state().end(Instant::now()) {
             info!("{} works again after={:.1}s refused={refused}", self.name, after.as_secs_f32());
@@ -66,7 +66,7 @@ impl Outage {
 }
 
 impl State {
-    /// Whether it is to be said: what has just been over, only if it lasts.
+    /// Whether to log it. A new outage shortly after the last one is logged only if it lasts.
     fn note(&mut self, cause: String, refused: u64, now: Instant) -> bool {
         let is_calm = |since: Option<Instant>| since.is_none_or(|since| now.duration_since(since) >= CALM);
         self.refused += refused;
@@ -83,7 +83,7 @@ impl State {
         is_news
     }
 
-    /// How long it lasted and what was refused, if it was said and is over.
+    /// The duration and the number of rejections, if a logged outage has ended.
     fn end(&mut self, now: Instant) -> Option<(Duration, u64)> {
         let Present { since, said, .. } = self.present.take()?;
         self.over = Some(now);

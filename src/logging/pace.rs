@@ -1,4 +1,4 @@
-//! How often somebody who may do something is worth lines of his own: token buckets by name.
+//! Rate limits by name, for log lines: token buckets.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use hashlink::LruCache;
 
-/// How many buckets are kept; who was seen longest ago goes first, and begins with a full one.
+/// The number of buckets. The least recently used bucket is dropped first; a new one starts full.
 const KEPT: usize = 4096;
 
 /// A bucket for each of the most recent names.
@@ -14,7 +14,7 @@ const KEPT: usize = 4096;
 pub struct Pace {
     burst: f64,
     per_second: f64,
-    /// By hash: a name may be long, and nobody outside can find two of the same.
+    /// By hash: a name may be long, and outsiders cannot find two names with the same hash.
     buckets: Mutex<LruCache<u64, Bucket>>,
     hashes: RandomState,
 }
@@ -26,13 +26,13 @@ struct Bucket {
 }
 
 impl Pace {
-    /// Each name may do it `burst` times in a row, and `per_second` in the long run.
+    /// Each name gets `burst` tokens at first, and `per_second` more in the long run.
     pub fn new(burst: f64, per_second: f64) -> Self {
         let buckets = Mutex::new(LruCache::new(KEPT));
         Self { burst, per_second, buckets, hashes: RandomState::new() }
     }
 
-    /// Whether `name` may do it now; if so, that costs a token.
+    /// Takes a token of `name`, if it has one. Returns whether it had.
     pub fn admits(&self, name: impl Hash, now: Instant) -> bool {
         self.with(name, now, |bucket| {
             let admits = bucket.tokens >= 1.0;
@@ -41,7 +41,7 @@ impl Pace {
         })
     }
 
-    /// Costs `name` so many tokens more, which it may owe.
+    /// Takes this many more tokens from `name`; the balance may become negative.
     pub fn charge(&self, name: impl Hash, tokens: f64, now: Instant) {
         self.with(name, now, |bucket| bucket.tokens -= tokens);
     }

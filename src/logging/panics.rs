@@ -1,5 +1,5 @@
-//! Panics, in the log instead of on stderr. What a panic ends may log it itself, with what the panic does not know: who it
-//! was.
+//! Panics in the log instead of on stderr. The owner of a panicking task may log the panic itself, and add the client's
+//! identity.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::{Cell, RefCell};
@@ -14,13 +14,13 @@ use log::{Level, debug, error, log_enabled};
 use super::writer::Backlog;
 use super::{LAST_WORDS, Pace, escape};
 
-/// Whose lines these are.
+/// The log target of these lines.
 const TARGET: &str = "trap_server::logging";
 
-/// How much of a panic's text is shown where it is a field, in bytes. It may have something of a peer in it.
+/// Maximum bytes of a panic's text in a field. It may contain data of a peer.
 const SHOWN: usize = 400;
 
-/// A place that panics shows its backtrace once a minute.
+/// The backtrace of a place is logged at most once a minute.
 static BACKTRACES: LazyLock<Pace> = LazyLock::new(|| Pace::new(1.0, 1.0 / 60.0));
 
 thread_local! {
@@ -28,19 +28,19 @@ thread_local! {
     static CLAIM: RefCell<Option<Crash>> = const { RefCell::new(None) };
 }
 
-/// A panic that is not logged yet.
+/// A panic that has not been logged.
 #[derive(Debug)]
 pub struct Crash {
     text: String,
     place: String,
 }
 
-/// While this lives, a panic of this thread is not logged: what it ends takes the [`Crash`] and does that.
+/// While this value lives, panics of this thread are not logged here: its owner takes the [`Crash`] and logs it.
 #[derive(Debug)]
 pub struct Claim(());
 
 impl Claim {
-    /// Lays claim to the panics of this thread.
+    /// Claims the panics of this thread.
     pub fn lay() -> Self {
         if let Some(unclaimed) = Crash::take() {
             unclaimed.log();
@@ -57,7 +57,7 @@ impl Drop for Claim {
 }
 
 impl Crash {
-    /// The panic that was claimed last on this thread, if it is not logged yet.
+    /// The last claimed panic of this thread, if it has not been logged.
     pub fn take() -> Option<Self> {
         CLAIM.try_with(RefCell::take).ok().flatten()
     }
@@ -68,7 +68,7 @@ impl Crash {
     }
 
     fn keep(self) {
-        // Without a place to keep it the thread is at its end.
+        // Without thread-local storage, the thread is about to end.
         let _ = CLAIM.try_with(|claim| claim.replace(Some(self)));
     }
 
@@ -78,7 +78,7 @@ impl Crash {
         error!(target: TARGET, "thread {name} panicked at {place}: {text}");
     }
 
-    /// The standard library begins so when it aborts right after this, because a panic met another.
+    /// The standard library uses this prefix when it aborts next, because of a second panic.
     fn aborts(&self) -> bool {
         self.text.starts_with("panic in a ")
     }
@@ -90,14 +90,14 @@ impl fmt::Display for Crash {
     }
 }
 
-/// Logs the panics of this process from now on.
+/// Logs all later panics of this process.
 pub(super) fn log(backlog: Arc<Backlog>) {
     panic::set_hook(Box::new(move |info| on_panic(info, &backlog)));
 }
 
 fn on_panic(info: &PanicHookInfo<'_>, backlog: &Backlog) {
     let crash = Crash::of(info);
-    // A panic while another one unwinds: nobody may be left to log either.
+    // A panic while another one unwinds: the owner of the earlier panic may be gone.
     if let Some(earlier) = Crash::take() {
         earlier.log();
     }
@@ -108,7 +108,7 @@ fn on_panic(info: &PanicHookInfo<'_>, backlog: &Backlog) {
     }
     log_backtrace(&place);
     if aborts {
-        // This thread has no work left to be kept from.
+        // The process aborts next, so this thread may block.
         backlog.flush(LAST_WORDS);
     }
 }

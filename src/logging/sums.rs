@@ -1,5 +1,5 @@
-//! What strangers can cause at will, in the log: the first of each reason at once, the rest as one line per reason and
-//! window, however many they are.
+//! Log lines for events that strangers can cause at will: the first event of a reason is logged immediately, the others
+//! as one line per reason and window, for any number of events.
 
 use std::fmt::Display;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,12 +9,11 @@ use log::Level;
 
 use super::top::Top;
 
-/// Sums up events by reason, and knows which source caused most of each. The reasons are a closed list, so its memory is
-/// bounded.
+/// Sums up events by reason, with the busiest source of each. The reasons are a closed list, so memory is bounded.
 #[derive(Debug)]
 pub struct Sums<S>(Mutex<Vec<Slot<S>>>);
 
-/// A reason of which the first was logged, and what came since.
+/// A reason whose first event was logged, and the events since then.
 #[derive(Debug)]
 struct Slot<S> {
     reason: &'static str,
@@ -24,10 +23,10 @@ struct Slot<S> {
     sources: Top<S>,
 }
 
-/// Several events as one line.
+/// A sum of events, as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sum {
-    /// The level of each of them.
+    /// The level of these events.
     pub level: Level,
     /// `more within 10s: full=3 busiest=192.0.2.7 busiest_count=2`
     pub text: String,
@@ -40,7 +39,7 @@ impl<S> Default for Sums<S> {
 }
 
 impl<S: PartialEq + Display> Sums<S> {
-    /// Whether this event is to be logged by itself: it is the first for its reason since the last [`Self::take`].
+    /// Whether to log this event by itself: it is the first of its reason since the last [`Self::take`].
     pub fn is_first(&self, reason: &'static str, level: Level, source: S, now: Instant) -> bool {
         let mut slots = self.slots();
         if let Some(slot) = slots.iter_mut().find(|slot| slot.reason == reason) {
@@ -52,7 +51,7 @@ impl<S: PartialEq + Display> Sums<S> {
         true
     }
 
-    /// Ends the window: what was not logged by itself.
+    /// Ends the window. Returns the events that were not logged by themselves.
     pub fn take(&self, now: Instant) -> Vec<Sum> {
         let slots = std::mem::take(&mut *self.slots());
         slots.into_iter().filter_map(|slot| slot.sum(now)).collect()

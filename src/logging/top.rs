@@ -1,9 +1,9 @@
-//! Who of many did something most often, in little memory: the space-saving sketch of Metwally, Agrawal and El Abbadi.
+//! The most frequent source of many, in little memory: the space-saving sketch of Metwally, Agrawal and El Abbadi.
 
-/// How many candidates are kept. Any source of more than one in sixteen events is among them.
+/// The number of candidates. Any source with more than one in sixteen events is among them.
 const PLACES: usize = 16;
 
-/// Counts events by source, exactly as long as there are few sources.
+/// Counts events by source; exact while there are few sources.
 #[derive(Debug)]
 pub(super) struct Top<S>(Vec<Place<S>>);
 
@@ -11,7 +11,7 @@ pub(super) struct Top<S>(Vec<Place<S>>);
 struct Place<S> {
     source: S,
     count: u64,
-    /// How much of `count` belongs to the sources that had this place before.
+    /// The part of `count` from earlier sources in this place.
     inherited: u64,
 }
 
@@ -22,7 +22,7 @@ impl<S> Default for Top<S> {
 }
 
 impl<S> Place<S> {
-    /// How often it was this source at least.
+    /// The minimum number of events of this source.
     const fn certain(&self) -> u64 {
         self.count - self.inherited
     }
@@ -40,7 +40,7 @@ impl<S: PartialEq> Top<S> {
         }
     }
 
-    /// The source with most events, and how many it had at least.
+    /// The source with most events, and its minimum number of events.
     pub(super) fn busiest(&self) -> Option<(&S, u64)> {
         let busiest = self.0.iter().max_by_key(|place| place.certain());
         busiest.map(|place| (&place.source, place.certain()))

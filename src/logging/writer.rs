@@ -1,5 +1,5 @@
-//! A bounded buffer between the threads that log and the destination of the log. The destination may stall, those
-//! threads never do: what does not fit is dropped, counted, and reported in the log itself.
+//! A bounded buffer between the threads that log and the destination of the log. The destination may block, those
+//! threads never do: lines that do not fit are dropped, counted, and reported in the log itself.
 
 mod outlet;
 
@@ -12,25 +12,26 @@ use super::lane::Lane;
 use super::line::Line;
 use outlet::Outlet;
 
-/// The most bytes that wait for the writer thread: some ten thousand lines, seconds of a busy server's log. Another
-/// buffer of this size is with the writer thread.
+/// Maximum bytes that wait for the writer thread: about ten thousand lines, or seconds of a busy server's log. The
+/// writer thread has another buffer of this size.
 const CAPACITY: usize = 1 << 20;
 
-/// Of that, what lines of sessions leave to the server's own: a thousand lines, hours of a server that nobody asks anything.
+/// The part of the buffer reserved for the server's own lines: about a thousand lines, or hours of an idle server's
+/// log.
 const RESERVED: usize = CAPACITY / 4;
 
-/// How long the writer thread lets lines gather. A person does not see the delay, and a busy server pays at most a
-/// hundred wake-ups and writes a second.
+/// How long the writer thread collects lines. A person does not notice the delay, and a busy server has at most a
+/// hundred wake-ups and writes per second.
 const GATHER: Duration = Duration::from_millis(10);
 
-/// The end for the threads that log. Dropping it ends the writer thread as soon as that has written the rest.
+/// The handle of the threads that log. Dropping it ends the writer thread after the remaining lines.
 pub(super) struct Writer {
     backlog: Arc<Backlog>,
 }
 
 impl Writer {
-    /// Starts the thread that writes to `destination`; `line` is the look of the reports on dropped lines. Fails if
-    /// there is no thread to be had.
+    /// Starts the thread that writes to `destination`; `line` is the format of reports on dropped lines. Fails if no
+    /// thread can be started.
     pub(super) fn open(destination: impl io::Write + Send + 'static, line: Line) -> io::Result<Self> {
         let backlog = Arc::new(Backlog::default());
         let outlet = Outlet::new(destination, line);
@@ -39,12 +40,12 @@ impl Writer {
         Ok(Self { backlog })
     }
 
-    /// Takes a line, which ends in a line break. Never waits.
+    /// Takes a line that ends with a line break. Never blocks.
     pub(super) fn write(&self, lane: Lane, line: &[u8]) {
         self.backlog.push(lane, line);
     }
 
-    /// What waits to be written, to be asked and flushed from anywhere.
+    /// The waiting lines, for queries and flushes from any thread.
     pub(super) fn backlog(&self) -> Arc<Backlog> {
         Arc::clone(&self.backlog)
     }
@@ -57,29 +58,29 @@ impl Drop for Writer {
     }
 }
 
-/// The lines that wait, and what became of the others.
+/// The waiting lines, and the counts of all others.
 pub(super) struct Backlog {
     state: Mutex<State>,
-    /// There is something to write, or it is wanted at once.
+    /// There are lines to write, or a flush is requested.
     work: Condvar,
-    /// A batch has been dealt with.
+    /// A batch is finished.
     settled: Condvar,
 }
 
 /// Lines that were dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Dropped {
-    /// Of the server; of both if the destination failed.
+    /// Lines of the server; lines of both lanes if the destination failed.
     lines: u64,
-    /// Of sessions, for want of room.
+    /// Lines of sessions, because the buffer was full.
     of_sessions: u64,
 }
 
 struct State {
-    /// Lines of both lanes, in their order.
+    /// Lines of both lanes, in order.
     pending: Vec<u8>,
-    /// What was dropped since the last batch was taken. Until the next one is taken all lines of that lane are, shorter
-    /// ones too: so they are missing at one place of the log, where the report stands.
+    /// Lines dropped since the last batch was taken. Until the next batch, all further lines of that lane are dropped
+    /// too, even short ones: so the gap is at one place of the log, marked by the report.
     overflowed: Dropped,
     dropped: u64,
     batches_taken: u64,
@@ -127,15 +128,16 @@ impl State {
         }
     }
 
-    /// With half of the buffer in use, the writer thread stops waiting: at full speed 10 ms are enough to fill it.
+    /// When half of the buffer is in use, the writer thread stops collecting: at full speed, 10 ms are enough to fill
+    /// it.
     fn is_urgent(&self) -> bool {
         self.in_haste || self.closed || self.pending.len() >= CAPACITY / 2
     }
 }
 
 impl Backlog {
-    /// Waits until every line so far is written, or dropped because the destination failed. False if that takes
-    /// longer than `deadline`.
+    /// Waits until all lines so far are written, or dropped because the destination failed. Returns false if that
+    /// exceeds `deadline`.
     pub(super) fn flush(&self, deadline: Duration) -> bool {
         let start = Instant::now();
         let mut state = self.lock();
@@ -165,8 +167,8 @@ impl Backlog {
         }
     }
 
-    /// Waits for lines and swaps them for the empty `batch`. Tells how many were dropped behind them; nothing at the
-    /// end.
+    /// Waits for lines and swaps them for the empty `batch`. Returns the number of lines dropped after them, or `None`
+    /// at the end.
     fn take(&self, batch: &mut Vec<u8>) -> Option<Dropped> {
         let waits = |state: &mut State| state.is_idle() && !state.closed;
         let state = self.work.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner);

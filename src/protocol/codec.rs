@@ -1,5 +1,5 @@
-//! Frames from bytes and bytes from frames. Decoding never indexes, never panics, and never looks further than it must:
-//! a mistake is found at the first byte that shows it.
+//! Decoding and encoding of frames. Decoding never indexes, never panics, and reads no further than necessary: an error
+//! is found at the first byte that shows it.
 
 use bytes::BufMut;
 
@@ -13,23 +13,23 @@ use super::{MAX_DATA, MAX_ID};
 const PUBLISH: u8 = first_byte(Mode::Session, Kind::Publish);
 const CMD: u8 = first_byte(Mode::Session, Kind::Cmd);
 
-/// What the bytes at hand amount to.
+/// The result of decoding the available bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decoded<'a> {
-    /// A whole frame, and the bytes that it took.
+    /// A complete frame, and the number of its bytes.
     Frame(Frame<'a>, usize),
-    /// The beginning of a frame whose end has not come yet.
+    /// The beginning of a frame that is not complete yet.
     Partial(Option<Head>),
 }
 
-/// What is known of a frame as soon as its id is complete and right, while its data is still on its way.
+/// The head of a frame, available when its id is complete and valid, while its data is still arriving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
     /// Session or one-shot.
     pub mode: Mode,
-    /// SEND, PUBLISH or an answer to a command: the others carry no data.
+    /// SEND, PUBLISH or an answer to a command: other frames carry no data.
     pub kind: Kind,
-    /// Bytes of the whole frame, from its first byte to the last of its data.
+    /// Bytes of the whole frame, from its first byte to the last byte of its data.
     pub len: usize,
 }
 
@@ -38,8 +38,8 @@ pub fn padding(input: &[u8]) -> usize {
     input.iter().position(|&byte| byte != 0).unwrap_or(input.len())
 }
 
-/// Decodes the frame of a device at the start of `input`, which holds no padding there. `max_data` is the most data
-/// bytes that are taken in one frame.
+/// Decodes the frame of a device at the start of `input`, which has no padding there. `max_data` is the maximum number
+/// of data bytes per frame.
 pub fn decode(input: &[u8], max_data: usize) -> Result<Decoded<'_>, Malformed> {
     decode_frame(input, max_data).map_err(|why| Malformed::new(why, input))
 }
@@ -140,25 +140,25 @@ fn frame<'a>(mode: Mode, kind: Kind, id: Id<'a>, data: &'a [u8]) -> Frame<'a> {
     }
 }
 
-/// What a device receives.
+/// A message that a device receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer<'a> {
     /// A word.
     Reply(Reply),
-    /// A frame that the server started: PUBLISH or CMD.
+    /// A frame from the server: PUBLISH or CMD.
     Frame(Frame<'a>),
 }
 
-/// The server sent what is neither a word nor a frame.
+/// The server sent neither a word nor a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the server sent neither a reply nor a frame (first byte 0x{byte:02x})")]
 pub struct NotAnAnswer {
-    /// Where it went wrong.
+    /// The first byte of the unexpected data.
     pub byte: u8,
 }
 
-/// Decodes what the server sent, on the device's side: the first word or frame in `input` with the bytes that it took,
-/// or nothing if it is not whole yet.
+/// Decodes bytes from the server, on the device's side: the first word or frame in `input` and the number of its bytes,
+/// or `None` if it is not complete yet.
 pub fn decode_answer(input: &[u8]) -> Result<Option<(Answer<'_>, usize)>, NotAnAnswer> {
     let Some(&byte) = input.first() else {
         return Ok(None);
@@ -185,15 +185,15 @@ fn decode_word(input: &[u8], byte: u8) -> Result<Option<(Answer<'_>, usize)>, No
     Ok((input.len() >= len).then_some((Answer::Reply(reply), len)))
 }
 
-/// A frame cannot carry this much data.
+/// The data is too long for a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{got} bytes of data do not fit into a frame, at most {MAX_DATA} do")]
+#[error("{got} bytes of data do not fit into a frame, the limit is {MAX_DATA}")]
 pub struct DataTooLong {
-    /// How many bytes it has.
+    /// The length in bytes.
     pub got: usize,
 }
 
-/// Appends `frame` to `out` as it travels.
+/// Appends `frame` to `out` in wire form.
 pub fn encode(frame: &Frame<'_>, out: &mut impl BufMut) -> Result<(), DataTooLong> {
     let first = match frame {
         Frame::Send { mode, .. } => first_byte(*mode, Kind::Send),

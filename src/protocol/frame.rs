@@ -1,4 +1,4 @@
-//! Binary frames as values, borrowed from the bytes they were read from.
+//! Binary frames as values, borrowed from the bytes that contain them.
 
 use super::id::Id;
 
@@ -7,34 +7,34 @@ use super::id::Id;
 pub enum Mode {
     /// A long-lived connection.
     Session,
-    /// A single SEND, answered, then the server closes.
+    /// A single SEND; the server answers it and closes.
     OneShot,
 }
 
-/// The six low bits of a frame's first byte, as far as they travel as frames.
+/// The frame types: the six low bits of a frame's first byte. Only types with a binary frame are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// Is the server there?
+    /// Asks whether the server is alive.
     Ping = 0,
-    /// Will the server have me?
+    /// Asks whether the server accepts sessions.
     Connect = 1,
-    /// This is who I am.
+    /// States the device's id.
     Auth = 4,
     /// Data for the uplink.
     Send = 7,
-    /// Data for another client, or from one.
+    /// Data for another client, or from another client.
     Publish = 10,
     /// A command from the server.
     Cmd = 13,
-    /// A command was carried out.
+    /// The device has executed a command.
     CmdOk = 14,
-    /// A command was not carried out.
+    /// The device could not execute a command.
     CmdFailure = 15,
 }
 
 impl Kind {
-    /// The kind with this number, if it is one that travels as a frame.
+    /// The kind with this number, if it has a binary frame.
     pub const fn from_number(number: u8) -> Option<Self> {
         Some(match number {
             0 => Self::Ping,
@@ -50,7 +50,7 @@ impl Kind {
     }
 }
 
-/// One frame. Its data is what was sent.
+/// A frame, with its data as sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Frame<'a> {
     /// `40 reserved`
@@ -59,44 +59,44 @@ pub enum Frame<'a> {
     Connect,
     /// `44 len:16 client`
     Auth {
-        /// Who the device says it is.
+        /// The id that the device states.
         client: Id<'a>,
     },
     /// `47` (or one-shot `87`) `data_len:16 id_len:8 client data`
     Send {
-        /// Whether the connection ends with the answer.
+        /// Whether the connection ends after the answer.
         mode: Mode,
-        /// Whose data this is.
+        /// The id of the device.
         client: Id<'a>,
-        /// For the uplink.
+        /// The data for the uplink.
         data: &'a [u8],
     },
     /// `4a data_len:16 id_len:8 client data`
     Publish {
-        /// From a device: for whom. From the server: of whom.
+        /// From a device: the recipient. From the server: the sender.
         client: Id<'a>,
-        /// For the other device.
+        /// The data for the other device.
         data: &'a [u8],
     },
     /// `4d data_len:16 id_len:8 command data`
     Cmd {
-        /// Names the command in its answer.
+        /// Identifies the command in its answer.
         command: Id<'a>,
-        /// What is to be done.
+        /// The content of the command.
         data: &'a [u8],
     },
     /// `4e data_len:16 id_len:8 command data`
     CmdOk {
-        /// The command that is answered.
+        /// The answered command.
         command: Id<'a>,
-        /// What came of it.
+        /// The result.
         data: &'a [u8],
     },
     /// `4f data_len:16 id_len:8 command data`
     CmdFailure {
-        /// The command that is answered.
+        /// The answered command.
         command: Id<'a>,
-        /// What went wrong.
+        /// The error.
         data: &'a [u8],
     },
 }
@@ -116,7 +116,7 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// The client or command id. PING and CONNECT have none.
+    /// The client or command id. PING and CONNECT have no id.
     pub const fn id(&self) -> Option<Id<'a>> {
         match *self {
             Self::Ping | Self::Connect => None,
@@ -127,7 +127,7 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// The data; empty where there is none.
+    /// The data, empty for frames without data.
     pub const fn data(&self) -> &[u8] {
         match self {
             Self::Ping | Self::Connect | Self::Auth { .. } => &[],

@@ -1,4 +1,4 @@
-//! Client and command ids. An id is checked once, where it enters; from then on its type says that it is right.
+//! Client and command ids. An id is validated once, at its entry; from then on its type guarantees that it is valid.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -59,7 +59,7 @@ impl ClientId {
         &self.0
     }
 
-    /// The id as a frame carries it.
+    /// The id in wire form.
     pub fn as_id(&self) -> Id<'_> {
         Id(&self.0)
     }
@@ -91,25 +91,25 @@ impl Borrow<str> for ClientId {
     }
 }
 
-/// Why a text or some bytes are not an id. The same rules hold for client and command ids.
+/// The reason why text or bytes are not a valid id. The same rules apply to client and command ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadClientId {
-    /// An id has at least one byte, and at most [`MAX_ID`].
+    /// The length must be from 1 to [`MAX_ID`] bytes.
     #[error("an id has 1 to 255 bytes, this one has {got}")]
     Length {
-        /// How many bytes it has.
+        /// The length in bytes.
         got: usize,
     },
     /// An id is text.
     #[error("invalid UTF-8 in id at byte {at}")]
     NotUtf8 {
-        /// The first byte that is not.
+        /// The position of the first invalid byte.
         at: usize,
     },
-    /// An id can be printed on one line of a log.
+    /// An id must be printable on one line of a log.
     #[error("an id has no control characters, this one has {found:?}")]
     Control {
-        /// The first of them.
+        /// The first control character.
         found: char,
     },
 }
@@ -149,7 +149,7 @@ fn check_cut(begun: &[u8], err: Utf8Error, len: usize) -> Result<&str, BadClient
 }
 
 fn printable(text: &str) -> Result<&str, BadClientId> {
-    // Nearly all ids are ASCII, which is quicker to look through.
+    // Nearly all ids are ASCII, and this check is faster.
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return Ok(text);
     }

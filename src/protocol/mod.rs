@@ -2,7 +2,7 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`frame`] | what travels as a binary frame |
+//! | [`frame`] | binary frames |
 //! | [`id`] | the client and command ids in it |
 //! | [`malformed`] | why bytes are not a frame |
 //! | [`reply`] | the words with which the server answers |
@@ -22,8 +22,8 @@ pub use id::{BadClientId, ClientId, Id};
 pub use malformed::{Malformed, NotAFrame};
 pub use reply::Reply;
 
-/// The most data bytes a frame can carry: `data_len` has 16 bits.
+/// Maximum data bytes of a frame: `data_len` has 16 bits.
 pub const MAX_DATA: usize = u16::MAX as usize;
 
-/// The most bytes of a client or command id: `id_len` has 8 bits.
+/// Maximum bytes of a client or command id: `id_len` has 8 bits.
 pub const MAX_ID: usize = u8::MAX as usize;

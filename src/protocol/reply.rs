@@ -1,4 +1,4 @@
-//! The words with which the server answers: ASCII, without a terminator, none the prefix of another.
+//! The words of the server's answers: ASCII, without a terminator; no word is the prefix of another.
 
 use std::fmt;
 
@@ -11,19 +11,19 @@ pub enum Reply {
     ConnectOk,
     /// To CONNECT while the server drains.
     ConnectFailure,
-    /// To AUTH: the id is known, and in the registry.
+    /// To AUTH: the id is known, and registered.
     AuthOk,
-    /// To AUTH, or to its absence; the server closes.
+    /// To AUTH, or after the auth timeout; the server closes.
     AuthFailure,
     /// To SEND: the uplink has accepted the data.
     SendOk,
-    /// To SEND: it has not.
+    /// To SEND: the uplink has not accepted the data.
     SendFailure,
     /// To PUBLISH: the frame is queued for the other client.
     PubOk,
-    /// To PUBLISH: it is not.
+    /// To PUBLISH: the frame is not queued.
     PubFailure,
-    /// To anything that is no frame; the server closes.
+    /// To anything that is not a valid frame; the server closes.
     ProtocolError,
 }
 
@@ -42,7 +42,7 @@ impl Reply {
         Self::ProtocolError,
     ];
 
-    /// The word as it travels.
+    /// The word on the wire.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Pong => "pong",

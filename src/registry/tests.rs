@@ -22,7 +22,7 @@ fn register(table: &Table, client: usize, port: u16, duplicate: Duplicate) -> Re
     obtain(table, Register { client: id(client), peer: peer(port), session: nobody(), duplicate })
 }
 
-/// What a session does to obtain a row, and the registry for it.
+/// The steps of a session, and of the registry for it, to obtain a row.
 fn obtain(table: &Table, new: Register) -> Result<Registration, Taken> {
     table.insert_new(new).or_else(|held| table.decide(held))
 }

@@ -1,10 +1,10 @@
-//! The answers of a session in the order of the frames that they answer. Pure: no socket, no clock.
+//! The answers of a session, in the order of their frames. Pure: no socket, no clock.
 
 use std::collections::VecDeque;
 
 use crate::protocol::Reply;
 
-/// Words that can leave, and behind them what waits for the uplink.
+/// Words that can leave, and behind them the answers that wait for the uplink.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
     out: Vec<u8>,
@@ -13,14 +13,14 @@ pub(super) struct Answers {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Waiting {
-    /// So many SENDs in a row, of which nobody knows yet.
+    /// Number of consecutive SENDs without an answer from the uplink.
     Sends(usize),
-    /// A word that stands behind some.
+    /// A word that waits behind pending SENDs.
     Word(Reply),
 }
 
 impl Answers {
-    /// The next frame is answered at once.
+    /// The next frame has its answer already.
     pub(super) fn word(&mut self, reply: Reply) {
         if self.waiting.is_empty() {
             self.out.extend_from_slice(reply.word().as_bytes());
@@ -29,7 +29,7 @@ impl Answers {
         }
     }
 
-    /// The next frame is a SEND, to be answered by [`Self::sent`].
+    /// The next frame is a SEND; [`Self::sent`] will answer it.
     pub(super) fn send(&mut self) {
         match self.waiting.back_mut() {
             Some(Waiting::Sends(sends)) => *sends += 1,
@@ -37,7 +37,7 @@ impl Answers {
         }
     }
 
-    /// The oldest `sends` SENDs are answered with `reply`.
+    /// Answers the oldest `sends` SENDs with `reply`.
     pub(super) fn sent(&mut self, mut sends: usize, reply: Reply) {
         while let Some(waiting) = self.waiting.front_mut() {
             match waiting {
@@ -57,12 +57,12 @@ impl Answers {
         }
     }
 
-    /// What can leave.
+    /// The bytes that can leave.
     pub(super) fn out(&self) -> &[u8] {
         &self.out
     }
 
-    /// So many bytes have left.
+    /// Removes bytes that have left.
     pub(super) fn left(&mut self, bytes: usize) {
         self.out.drain(..bytes.min(self.out.len()));
     }
@@ -76,7 +76,7 @@ impl Answers {
         self.out.len() + self.waiting.len() * size_of::<Waiting>()
     }
 
-    /// Lets go of memory that the answers do not need.
+    /// Releases memory that the answers do not need.
     pub(super) fn shrink(&mut self) {
         self.out.shrink_to_fit();
         self.waiting.shrink_to_fit();
@@ -115,7 +115,7 @@ mod tests {
     }
 
     proptest! {
-        /// However SENDs and words mix, and however the SENDs are answered, the answers leave in the frames' order.
+        /// In any mix of SENDs and words, the answers leave in the order of their frames.
         #[test]
         fn order_is_kept(frames in prop::collection::vec(any::<bool>(), 0..40), groups in prop::collection::vec(1..5usize, 0..40)) {
             let mut answers = Answers::default();

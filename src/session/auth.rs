@@ -1,4 +1,4 @@
-//! AUTH: this is who I am. And the look-up that a one-shot SEND shares with it.
+//! AUTH: the device states its id. The look-up is shared with one-shot SENDs.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,18 +21,18 @@ pub(super) struct Auth<'a> {
     pub(super) client: Id<'a>,
 }
 
-/// A look-up under way.
+/// A look-up in progress.
 pub(super) struct LookUp {
-    /// The id that was sent.
+    /// The id from the frame.
     client: ClientId,
     asking: Pin<Box<dyn Future<Output = Result<Known, Refusal>>>>,
 }
 
 /// The id is known.
 pub(super) enum Known {
-    /// And this session has it now.
+    /// And this session now owns it.
     Registered(Registration),
-    /// And the one record that it sent is to be stored.
+    /// And its single record must be stored.
     OneShot(ClientId),
 }
 
@@ -64,7 +64,7 @@ impl Session {
         LookUp { client, asking }
     }
 
-    /// Looks up who sent a one-shot; the registry is not touched.
+    /// Looks up the sender of a one-shot; the registry is not involved.
     pub(super) fn look_up_one_shot(&mut self, client: ClientId) {
         let (authority, peer, id) =
             (Arc::clone(&self.host().setup.authority), self.guard.peer, client.clone());
@@ -85,7 +85,7 @@ impl Session {
         work.clock.set(Timer::LookUp, deadline);
     }
 
-    /// Whether a look-up came to its end.
+    /// Polls the look-up. Returns whether it has ended.
     pub(super) fn poll_look_up(&mut self, cx: &mut TaskContext<'_>) -> bool {
         let Some(look_up) = self.work.as_mut().and_then(|work| work.look_up.as_mut()) else {
             return false;
@@ -112,10 +112,10 @@ impl Session {
     }
 
     pub(super) fn look_up_takes_too_long(&mut self) {
-        self.refuse_id("the look-up takes too long");
+        self.refuse_id("look-up timed out");
     }
 
-    /// Ends the look-up. The id that it was about.
+    /// Ends the look-up and returns its id.
     fn looked_up(&mut self) -> Option<ClientId> {
         self.phase = Phase::New;
         let work = self.work();
@@ -125,7 +125,7 @@ impl Session {
 
     fn refuse_id(&mut self, why: impl ToString) {
         let client = self.looked_up();
-        // A one-shot has its record in the batch already.
+        // The record of a one-shot is already in the batch.
         let is_one_shot = !self.work().batch.is_empty();
         self.work().batch.clear();
         if is_one_shot {

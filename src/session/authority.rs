@@ -1,4 +1,4 @@
-//! Who may be whom: the credentials know the ids, the registry knows which session has each of them.
+//! Authentication: the credentials know the valid ids, the registry knows which session owns an id.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -10,21 +10,21 @@ use crate::protocol::ClientId;
 use crate::registry::{Register, Registration, Registry, Table};
 use crate::supervisor::Name;
 
-/// What sessions ask when a peer says who it is.
+/// Checks the ids that peers state.
 pub struct Authority {
-    /// Who may authenticate.
+    /// The valid ids.
     pub credentials: Arc<dyn Credentials>,
-    /// How long they may take for one id.
+    /// The timeout of one look-up.
     pub timeout: Duration,
-    /// Ids that were rejected.
+    /// Rejected ids.
     pub unknown: Unknown,
-    /// Who is connected.
+    /// The connected ids.
     pub table: Table,
-    /// Who decides of an id that is connected already.
+    /// Decides about ids that are already connected.
     pub registry: Name<Registry>,
 }
 
-/// Why an id was refused.
+/// The reason why an id was rejected.
 pub(super) struct Refusal(pub(super) String);
 
 impl Refusal {
@@ -34,7 +34,7 @@ impl Refusal {
 }
 
 impl Authority {
-    /// Whether the credentials know an id that came from `peer`.
+    /// Whether the credentials know an id from `peer`.
     pub(super) async fn identify(&self, client: &ClientId, peer: SocketAddr) -> Result<(), Refusal> {
         self.credentials.check(client).await.map_err(|denied| {
             self.unknown.note(client, peer, &denied);
@@ -42,7 +42,7 @@ impl Authority {
         })
     }
 
-    /// A row of the registry for an id that is known. Only of one that is held the registry has to decide.
+    /// Registers a known id. The registry decides only if the id is already connected.
     pub(super) async fn register(&self, new: Register) -> Result<Registration, Refusal> {
         let held = match self.table.insert_new(new) {
             Ok(registration) => return Ok(registration),

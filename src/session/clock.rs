@@ -1,31 +1,31 @@
-//! The deadlines of a session, by name. Pure: what time it is, the thread's [`Roll`](super::roll::Roll) knows.
+//! The deadlines of a session, by name. Pure: the thread's [`Roll`](super::roll::Roll) knows the time.
 
 use super::roll::Moment;
 
-/// What a session may run out of time for.
+/// The timers of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timer {
-    /// A new session has to authenticate.
+    /// Limit for a new session to authenticate.
     Auth,
-    /// Credentials and registry have to answer.
+    /// Limit for the answer of credentials and registry.
     LookUp,
-    /// A frame was begun.
+    /// Limit for the rest of a frame that has begun.
     Frame,
-    /// There has to be room for a frame.
+    /// Limit for the wait for room for a frame.
     Room,
-    /// While there is none, the session looks after its peer, whom it does not read.
+    /// Interval of checks on the peer while the session waits for room and does not read.
     Look,
-    /// The store has to answer.
+    /// Limit for the answer of the store.
     Store,
-    /// The peer has to read.
+    /// Limit for the peer to read its answers.
     Write,
-    /// The last words have to leave, the peer has to close.
+    /// Limit for the last words to leave and the peer to close.
     Close,
-    /// Something has to come. It runs while the session has no clock, and so it is not one of its deadlines.
+    /// Limit for silence of the peer. It runs while the session has no clock, so it is not one of the deadlines.
     Idle,
 }
 
-/// The deadlines of [`Timer`], but for the last.
+/// All deadlines of [`Timer`] except the last.
 #[derive(Debug)]
 pub(super) struct Clock([Moment; Timer::Idle as usize]);
 
@@ -52,7 +52,7 @@ impl Clock {
         self.0.get_mut(timer as usize).into_iter().for_each(|deadline| *deadline = at);
     }
 
-    /// Sets a deadline unless it is set.
+    /// Sets a deadline unless it is already set.
     pub(super) fn start(&mut self, timer: Timer, at: Moment) {
         if !self.is_set(timer) {
             self.set(timer, at);
@@ -71,8 +71,8 @@ impl Clock {
         self.0.iter().all(|deadline| *deadline == Moment::NEVER)
     }
 
-    /// The next deadline, and whose. That of a frame counts only while the session is `read`: a peer is not punished for
-    /// back-pressure.
+    /// The next deadline and its timer. The deadline of a frame counts only while the session is `read`: back-pressure
+    /// must not cost a peer its time.
     pub(super) fn next(&self, read: bool) -> (Moment, Timer) {
         let deadlines = self.0.into_iter().zip(Self::TIMERS);
         let running = deadlines.filter(|(_, timer)| read || *timer != Timer::Frame);

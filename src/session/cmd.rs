@@ -1,10 +1,10 @@
-//! CMD_OK and CMD_FAILURE: a command was answered.
+//! CMD_OK and CMD_FAILURE: answers to a command.
 
 use actix::prelude::*;
 
 use super::Session;
 
-/// An answer to a command. No command is issued yet, so it answers none.
+/// An answer to a command. The server does not issue commands yet, so there is nothing to answer.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct CmdAnswer;

@@ -1,4 +1,4 @@
-//! CONNECT: will the server have me?
+//! CONNECT: asks whether the server accepts sessions.
 
 use actix::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What must be undone and said when a session ends, however it ends.
+//! The cleanup and the last log line of a session, at any kind of end.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,18 +17,18 @@ use crate::protocol::ClientId;
 use crate::registry::Registration;
 use crate::stats::Ended;
 
-/// Whose lines these are, to a reader of the log.
+/// The log target of these lines.
 const TARGET: &str = "trap_server::session";
 
-/// Who a session is, and what it holds: its place, its row of the registry, its part of the counts. Dropped, it gives all
-/// of it back and writes the session's last line, after a panic too.
+/// The identity and the resources of a session: its place, its row of the registry, its part of the counts. Dropping it
+/// releases all of them and writes the session's last line, also after a panic.
 pub(super) struct Guard {
     pub(super) host: Rc<Host>,
     pub(super) peer: SocketAddr,
     pub(super) frames: u64,
     journal: Journal,
     registration: Option<Registration>,
-    /// Whether it gets lines of its own, see [`Journal::admits`].
+    /// Whether the session gets lines of its own, see [`Journal::admits`].
     logged: bool,
     listed: Option<u32>,
     since: Moment,
@@ -39,7 +39,7 @@ pub(super) struct Guard {
 struct End {
     reason: Ended,
     detail: Detail,
-    /// The id that was sent, if the session did not get it.
+    /// The stated id, if the session did not get it.
     client: Option<ClientId>,
 }
 
@@ -62,24 +62,24 @@ impl Guard {
         }
     }
 
-    /// Lists the session among those that are woken when the server stops.
+    /// Adds the session to those that a stopping server wakes up.
     pub(super) fn list(&mut self, session: &Waker) {
         if self.listed.is_none() {
             self.listed = self.host.roll.list(session);
         }
     }
 
-    /// When the session is to be woken.
+    /// Sets the wake-up time of the session.
     pub(super) fn wake_at(&self, moment: Moment) {
         self.listed.iter().for_each(|listed| self.host.roll.wake_at(*listed, moment));
     }
 
-    /// Whether the session, a stranger so far, has lost its place to another connection.
+    /// Whether the session, still a stranger, has lost its place to another connection.
     pub(super) fn is_crowded_out(&self, session: &Waker) -> bool {
         self.place.as_ref().is_some_and(|place| place.is_lost(session))
     }
 
-    /// The peer has said who it is, which is looked up now.
+    /// The peer has stated its id; the look-up runs.
     pub(super) fn looks_up(&mut self) {
         self.place.iter_mut().for_each(Place::says_who);
     }
@@ -94,7 +94,7 @@ impl Guard {
         self.registration = Some(registration);
     }
 
-    /// The peer has closed, and may come back before the last answer is there.
+    /// The peer has closed, and may reconnect before its last answer.
     pub(super) fn leaves(&self) {
         self.registration.iter().for_each(Registration::leaves);
     }
@@ -117,27 +117,27 @@ impl Guard {
         self.registration.as_ref().map(Registration::client)
     }
 
-    /// Takes the row of the registry down: the session has said all that it will say, and another one may have the id.
+    /// Removes the row from the registry: the session sends nothing more, and another session may take the id.
     pub(super) fn sign_off(&mut self) {
         if self.registration.as_mut().is_some_and(Registration::take_down) {
             self.host.setup.stats.signed_off.one();
         }
     }
 
-    /// Why the session ends. The first reason counts.
+    /// Sets the reason for the end. The first reason counts.
     pub(super) fn ends(&mut self, reason: Ended, detail: String) {
         self.end.get_or_insert_with(|| Box::new(End { reason, detail: Detail::Text(detail), client: None }));
     }
 
-    /// The id that the session ends for: it was refused, or sent a one-shot.
+    /// Sets the id in the last line: a rejected id, or the sender of a one-shot.
     pub(super) fn ends_for(&mut self, client: ClientId) {
         if let Some(end) = &mut self.end {
             end.client = Some(client);
         }
     }
 
-    /// Whether the end has a line of its own, or is the first of its kind that has not. What is left is counted, and summed
-    /// up by the journal.
+    /// Whether the end gets a line of its own, or is the first of its kind without one. All other ends are counted, and
+    /// the journal sums them up.
     fn is_logged(&self, end: &End) -> bool {
         let (reason, level) = (end.reason, level(end.reason));
         match self.known(end) {
@@ -150,13 +150,13 @@ impl Guard {
         }
     }
 
-    /// The id of a session that proved to have it.
+    /// The id of an authenticated session.
     fn known<'a>(&'a self, end: &'a End) -> Option<&'a str> {
         let one_shot = end.client.as_ref().map(ClientId::as_str).filter(|_| end.reason == Ended::OneShot);
         self.client().map(ClientId::as_str).or(one_shot)
     }
 
-    /// Whether the end of a session of `client` has a line of its own. A line about a mistake costs its source more.
+    /// Whether the end of a session of `client` gets a line of its own. A line about a mistake costs its source more.
     fn has_a_line(&self, client: &str, level: Level) -> bool {
         let has_one = self.logged || self.journal.admits(client, self.peer);
         if has_one && level <= Level::Warn {
@@ -179,10 +179,10 @@ impl Guard {
     }
 }
 
-/// The rest of a last line, if there is any.
+/// The rest of a last line, if any.
 enum Detail {
     Text(String),
-    /// Nothing if the session was aborted.
+    /// Empty if the session was aborted.
     Crash(Option<Crash>),
 }
 
@@ -196,12 +196,12 @@ impl fmt::Display for Detail {
     }
 }
 
-/// A peer that made no mistake and did not authenticate: what checks whether the port is open does so, however it closes.
+/// A peer that made no mistake and did not authenticate. Port checks do this, with any kind of close.
 const fn is_probe(reason: Ended) -> bool {
     matches!(reason, Ended::PeerClosed | Ended::Reset)
 }
 
-/// Devices come and go; what one of them does wrong is worth a look, and what the server does wrong needs one.
+/// The log level: normal ends are routine, a device's mistake is a warning, and a server's fault is an error.
 const fn level(reason: Ended) -> Level {
     match reason {
         Ended::Crashed => Level::Error,
@@ -242,7 +242,7 @@ impl Drop for Guard {
             self.host.roll.strike_off(listed);
         }
         drop(self.place.take());
-        // Last: when nobody is counted any more, nothing is held any more.
+        // Last: once the count is zero, all resources are released.
         self.host.setup.open.leave();
     }
 }

@@ -1,4 +1,4 @@
-//! What the sessions of one thread share: buffers, settings, the way to everybody else, and the list of themselves.
+//! Shared state of the sessions of one thread: buffers, settings, shared services, and the list of sessions.
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
@@ -18,49 +18,49 @@ use crate::faults::Faults;
 use crate::stats::Stats;
 use crate::uplink::store::Store;
 
-/// The most bytes that one read takes.
+/// Maximum bytes per read.
 pub(super) const READ: usize = 64 * 1024;
 
-/// How many idle [`Work`]s a thread keeps for the next session that has some.
+/// Maximum number of idle [`Work`]s that a thread keeps for reuse.
 const SPARE: usize = 16;
 
-/// What a thread needs to run sessions. It crosses to the thread before it is installed.
+/// The state that a thread needs to run sessions. It moves to the thread before it is installed.
 #[derive(Clone)]
 pub struct Setup {
     /// The `[session]` section.
     pub settings: config::Session,
-    /// How long what still arrives is discarded after the last word.
+    /// How long incoming bytes are discarded after the last word.
     pub linger: Duration,
     /// The thread's counters.
     pub stats: Arc<Stats>,
-    /// Who may be whom.
+    /// Checks the ids of devices.
     pub authority: Arc<Authority>,
-    /// Where records go.
+    /// The store for records.
     pub store: Arc<dyn Store>,
-    /// The memory for what authenticated sessions have unanswered.
+    /// The memory budget for unanswered data of authenticated sessions.
     pub budget: Budget,
-    /// The memory for what all others have.
+    /// The memory budget for unanswered data of all other sessions.
     pub strangers: Budget,
-    /// All sessions of the server.
-    pub open: Arc<Open>,
-    /// Faults on demand.
+    /// All open sessions of the server.
+    pub open: Arc<OpenSessions>,
+    /// Injected faults.
     pub faults: Faults,
 }
 
-/// How many sessions are open in the whole server.
+/// Number of open sessions in the whole server.
 #[derive(Debug, Default)]
-pub struct Open {
+pub struct OpenSessions {
     count: AtomicUsize,
     none: Notify,
 }
 
-impl Open {
-    /// How many there are now.
+impl OpenSessions {
+    /// The current number.
     pub fn count(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Resolves when there is none.
+    /// Resolves when no session is open.
     pub async fn none(&self) {
         loop {
             let mut none = std::pin::pin!(self.none.notified());
@@ -96,7 +96,7 @@ pub(super) struct Host {
     stopping: Cell<bool>,
 }
 
-/// Makes the present thread one that sessions live on.
+/// Prepares the current thread to run sessions.
 pub fn install(setup: Setup) {
     let host = Host {
         setup,
@@ -108,7 +108,7 @@ pub fn install(setup: Setup) {
     HOST.set(Some(Rc::new(host)));
 }
 
-/// Tells all sessions of the present thread to answer what they have received and to close.
+/// Tells all sessions of the current thread to answer their received frames and to close.
 pub fn stop_all() {
     if let Some(host) = Host::present() {
         host.stopping.set(true);
@@ -121,7 +121,7 @@ impl Host {
         HOST.with_borrow(Clone::clone)
     }
 
-    /// What the memory of a session in this phase counts for.
+    /// The memory budget of a session in this phase.
     pub(super) const fn budget(&self, phase: Phase) -> &Budget {
         match phase {
             Phase::Authenticated => &self.setup.budget,
@@ -129,7 +129,7 @@ impl Host {
         }
     }
 
-    /// The buffer that every read of this thread goes to.
+    /// The shared read buffer of this thread.
     pub(super) fn buffer(&self) -> RefMut<'_, Vec<u8>> {
         self.buffer.borrow_mut()
     }

@@ -23,30 +23,30 @@ use crate::protocol::codec::{self, Decoded, Head};
 use crate::protocol::{Frame, Id, Kind, Malformed, Mode, Reply};
 use crate::stats::Ended;
 
-/// The most bytes of a read of a session that has not authenticated, and how much it may have unanswered.
+/// Maximum bytes per read, and of unanswered data, of a session that has not authenticated.
 const STRANGER: usize = 4096;
 
-/// Room is granted in this measure, or that of a frame that is larger.
+/// Room is granted in units of this size, or of the frame if that is larger.
 const QUANTUM: usize = 4096;
 
-/// What a record takes beside its data, about.
+/// Approximate overhead of a record.
 const RECORD: usize = 32;
 
-/// How much of a frame's data a line of the log shows, in bytes.
+/// Maximum bytes of a frame's data in a log line.
 const SHOWN: usize = 64;
 
-/// What a read brought.
+/// The result of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Read {
     Nothing,
     Some,
-    /// As much as it could, so that there may be more.
+    /// The read filled its limit, so there may be more.
     Full,
 }
 
 impl Session {
-    /// How many bytes may be read: none while the session is paused. While there is no room, a frame that was granted its
-    /// room is read to its end, and a session with nothing unanswered in sips, to find out whether it sends a PING.
+    /// Maximum bytes of the next read: 0 while the session is paused. Without room, a frame whose room was granted is
+    /// read to its end, and a session with nothing unanswered is read in small steps, so that its PINGs are seen.
     pub(super) fn may_read(&self) -> usize {
         let work = self.work.as_deref();
         if self.closing.is_some() || work.is_some_and(|work| work.paused.is_some()) {
@@ -69,7 +69,7 @@ impl Session {
         self.work.as_ref().is_none_or(|work| work.unanswered() < most)
     }
 
-    /// Reads once, and handles what came.
+    /// Reads once, and handles the received bytes.
     pub(super) fn poll_read(&mut self, ctx: &mut Context<Self>, cx: &mut TaskContext<'_>) -> Read {
         let most = self.may_read();
         if most == 0 {
@@ -103,7 +103,7 @@ impl Session {
         self.note_pause();
     }
 
-    /// Decodes what had to wait, if the pause is over. Whether it is.
+    /// Decodes the waiting input, if the pause is over. Returns whether it is.
     pub(super) fn resume(&mut self, ctx: &mut Context<Self>, cx: &TaskContext<'_>) -> bool {
         let (phase, has_own_room) = (self.phase, self.has_own_room());
         let Some(work) = self.work.as_deref_mut() else { return false };
@@ -122,7 +122,7 @@ impl Session {
         true
     }
 
-    /// Decodes what had to wait. The clock of a frame begins anew, for it did not run meanwhile.
+    /// Decodes the waiting input. The frame timeout restarts, because it did not run during the pause.
     fn go_on(&mut self, ctx: &mut Context<Self>) {
         let frame_timeout = self.after(self.host().setup.settings.frame_timeout);
         self.is_not_idle();
@@ -137,7 +137,7 @@ impl Session {
         self.note_pause();
     }
 
-    /// The session has waited long enough: what it has no room for is refused.
+    /// The wait for room timed out: frames without room are refused.
     pub(super) fn refuse_for_lack_of_room(&mut self, ctx: &mut Context<Self>) {
         self.work().refuses = true;
         self.go_on(ctx);
@@ -146,13 +146,13 @@ impl Session {
 
     pub(super) fn look_after_peer(&mut self) {
         if self.stream.is_broken() {
-            return self.close(Closing::Now, Ended::Reset, "while it waited for room");
+            return self.close(Closing::Now, Ended::Reset, "while waiting for memory");
         }
         let look = self.after(LOOK);
         self.work().clock.set(Timer::Look, look);
     }
 
-    /// The peer is heard, or at last answered. A new session is never idle: it has its auth timeout.
+    /// The peer sent something, or got an answer. A new session is never idle: it has its auth timeout.
     pub(super) fn is_not_idle(&mut self) {
         let is_open = self.phase == Phase::Authenticated && self.closing.is_none();
         if let Some(idle_timeout) = self.host().setup.settings.idle_timeout.filter(|_| is_open) {
@@ -171,8 +171,8 @@ impl Session {
         }
     }
 
-    /// Whether a frame of so many bytes may be taken in. Otherwise the session is paused until there is room, or the frame is
-    /// to be refused.
+    /// Whether a frame of this size may be taken in. Otherwise the session is paused until there is room, or the frame
+    /// must be refused.
     fn has_room(&mut self, bytes: usize) -> bool {
         let has_room = self.host().budget(self.phase).has_room();
         let work = self.work();
@@ -212,8 +212,8 @@ impl Session {
         }
     }
 
-    /// Handles the frames that are whole, one after the other, until one closes, has to be looked up, or leaves no room.
-    /// What is left is returned.
+    /// Handles complete frames in order, until a frame closes the session, needs a look-up, or finds no room. Returns
+    /// the remaining input.
     fn decode<'a>(&mut self, input: &'a [u8], ctx: &mut Context<Self>) -> &'a [u8] {
         let before = self.guard.frames;
         let undecoded = self.decode_frames(input, ctx);
@@ -282,12 +282,12 @@ impl Session {
             Frame::Send { mode, client, data } => self.handle(Send { mode, client, data }, ctx),
             Frame::Publish { .. } => self.handle(Publish, ctx),
             Frame::CmdOk { .. } | Frame::CmdFailure { .. } => self.handle(CmdAnswer, ctx),
-            // Only the server sends it, and the codec says so.
+            // Only the server sends it; the codec rejects it.
             Frame::Cmd { .. } => {}
         }
     }
 
-    /// A frame has begun, and its end is still to come. The data of one that will be refused is not kept.
+    /// A frame has begun, and its end is missing. The data of a frame that will be refused is not kept.
     fn begun<'a>(&mut self, head: Option<Head>, input: &'a [u8]) -> &'a [u8] {
         if self.phase == Phase::Authenticated {
             let frame_timeout = self.after(self.host().setup.settings.frame_timeout);
@@ -315,7 +315,7 @@ impl Session {
         input
     }
 
-    /// Skips the data of a refused frame, and refuses it when all of it has come.
+    /// Skips the data of a refused frame, and answers the refusal when all of it has arrived.
     fn skip<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
         let Some(skipping) = self.work.as_mut().and_then(|work| work.skipping.as_mut()) else {
             return input;
@@ -331,7 +331,7 @@ impl Session {
         rest
     }
 
-    /// Answers a frame that only an authenticated session may send.
+    /// Answers a frame that requires an authenticated session.
     pub(super) fn refuse(&mut self, kind: Kind) {
         match kind {
             Kind::Send => self.not_stored(),

@@ -1,18 +1,18 @@
 //! Sessions: one actor per connection, which speaks the trap protocol.
 //!
-//! A session lives on the thread whose acceptor took it. It polls its own socket, decodes where the bytes stand, and calls
-//! the [`Handler`] of each frame's message itself: a message to itself through the mailbox would box every frame, and break
-//! one write per read. The mailbox is for the others: [`Kick`](crate::registry::Kick).
+//! A session lives on the thread of its acceptor. It polls its own socket, decodes frames in place, and calls the
+//! [`Handler`] of each frame's message directly: a message through its own mailbox would box every frame, and prevent
+//! one write per read. The mailbox is for messages from other actors: [`Kick`](crate::registry::Kick).
 //!
 //! | file | subject |
 //! |---|---|
-//! | `mod.rs` | the session and its turn: what happens each time that it wakes up |
-//! | `input.rs` `output.rs` | the two directions of its socket |
+//! | `mod.rs` | the session and its turn: the steps at each wake-up |
+//! | `input.rs` `output.rs` | the read side and the write side of its socket |
 //! | `ping.rs` … `cmd.rs` `wait_for_auth.rs` | a message and its handler each |
-//! | `answers.rs` `clock.rs` `work.rs` | the order of answers, deadlines, what it has only while it is at work |
-//! | `authority.rs` | who may be whom |
-//! | `guard.rs` | what is undone when it ends |
-//! | `host.rs` `roll.rs` | what the sessions of a thread share, and the one timer of them all |
+//! | `answers.rs` `clock.rs` `work.rs` | the order of answers, deadlines, state of an active session |
+//! | `authority.rs` | authentication |
+//! | `guard.rs` | the cleanup at its end |
+//! | `host.rs` `roll.rs` | the shared state of the sessions of a thread, and their common timer |
 
 mod answers;
 mod auth;
@@ -53,25 +53,25 @@ use crate::protocol::Reply;
 use crate::stats::Ended;
 
 pub use authority::Authority;
-pub use host::{Open, Setup, install, stop_all};
+pub use host::{OpenSessions, Setup, install, stop_all};
 
-/// How often a session goes round at most before it lets the others of its thread have a turn. A full read ends a turn too.
+/// Maximum rounds of a session before the other sessions of its thread get a turn. A full read ends a turn too.
 const ROUNDS: usize = 4;
 
-/// How long the registry, after the credentials, and the store have for an answer.
+/// Timeout for the registry (after the credentials) and for the store.
 const REGISTRY: Duration = Duration::from_secs(5);
 const STORE: Duration = Duration::from_secs(30);
 
-/// How long a session waits for room until it refuses what there is no room for.
+/// Timeout for the wait for room; frames without room are refused then.
 const ROOM: Duration = Duration::from_secs(30);
 
-/// How often a session that waits for room looks whether its peer is still there.
+/// Interval of checks on the peer while the session waits for room.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Starts the session of a connection on the present thread, see [`install`].
+/// Starts the session of a connection on the current thread, see [`install`].
 pub fn start(connection: Connection) {
     let Some(host) = Host::present() else {
-        error!("no sessions on this thread: {} is closed", connection.peer);
+        error!("closing peer={}: this thread is not set up for sessions", connection.peer);
         return;
     };
     let Connection { stream, peer, listener, place } = connection;
@@ -86,40 +86,40 @@ pub struct Session {
     phase: Phase,
     work: Option<Box<Work>>,
     closing: Option<Closing>,
-    /// When its peer has been silent for too long.
+    /// The time at which the session is closed as idle.
     idle_at: Moment,
 }
 
-/// How a round of a turn went.
+/// The result of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Round {
-    /// There is nothing to do.
+    /// Nothing to do.
     Rest,
-    /// There may be more to do at once.
+    /// There may be more to do now.
     Moved,
-    /// There may be, but the session has had its share.
+    /// There may be more to do, but the session has used up its turn.
     Share,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     New,
-    /// An AUTH or a one-shot SEND is being looked up; everything behind it waits.
+    /// A look-up of an AUTH or a one-shot SEND is in progress; all later frames wait.
     LookingUp,
     Authenticated,
 }
 
-/// How far a session that decodes nothing any more has got.
+/// The stage of a closing session, which decodes nothing more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Closing {
-    /// What is pending is still answered; then the socket is closed at once, for the peer has closed its side.
+    /// Pending answers are sent; then the socket is closed immediately, because the peer has closed its side.
     LastWords,
-    /// The same, but then the server's side is shut down, and what still arrives is discarded for a moment: a reset would
-    /// destroy the last word on its way.
+    /// Pending answers are sent. Then the server's side is shut down, and incoming bytes are discarded for a while,
+    /// because a reset would destroy the last word on its way.
     LastWordsAndLinger,
     /// The server's side is shut down.
     Lingering,
-    /// There is nothing to be said, or nobody to hear it.
+    /// Nothing is left to send, or the peer is gone.
     Now,
 }
 
@@ -131,7 +131,7 @@ impl Actor for Session {
     }
 }
 
-/// Drives a session from within its own context.
+/// Drives a session from its own context.
 struct Pump;
 
 impl ActorFuture<Session> for Pump {
@@ -143,7 +143,7 @@ impl ActorFuture<Session> for Pump {
         ctx: &mut Context<Session>,
         cx: &mut TaskContext<'_>,
     ) -> Poll<()> {
-        // The session's last line tells of a panic, and whose it was.
+        // The session's last line reports the panic together with its client.
         let _claim = Claim::lay();
         let turn = session.turn(ctx, cx);
         if turn.is_ready() {
@@ -162,7 +162,7 @@ impl Session {
         session
     }
 
-    /// Does what can be done now. Ready when the session is over.
+    /// Performs the work that is possible now. Ready when the session is over.
     fn turn(&mut self, ctx: &mut Context<Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         self.guard.list(cx.waker());
         self.host().setup.faults.trip(Point::Session);
@@ -170,7 +170,7 @@ impl Session {
             self.close(Closing::Now, Ended::CrowdedOut, "");
         }
         for _ in 0..ROUNDS {
-            // A session that was taken over says nothing, not even what the store answers at this moment.
+            // A session that was taken over sends nothing, not even an answer that arrives from the store now.
             if self.closing == Some(Closing::Now) {
                 return Poll::Ready(());
             }
@@ -181,7 +181,7 @@ impl Session {
             match (round, self.due()) {
                 (Round::Share, None) => break,
                 (Round::Moved, None) => {}
-                // A busy session does not escape its deadlines.
+                // Deadlines apply to a busy session too.
                 (_, Some(timer)) => self.time_is_up(timer, ctx),
                 (Round::Rest, None) => {
                     self.settle();
@@ -194,7 +194,7 @@ impl Session {
         Poll::Pending
     }
 
-    /// Answers come in, frames come in, answers go out.
+    /// One round: answers from the store come in, frames come in, answers go out.
     fn round(&mut self, ctx: &mut Context<Self>, cx: &mut TaskContext<'_>) -> Round {
         let answered = self.poll_look_up(cx) | self.poll_stored(cx);
         let resumed = self.resume(ctx, cx);
@@ -212,14 +212,14 @@ impl Session {
         }
     }
 
-    /// The server stops: this was the last read, unless what came with it still waits to be decoded.
+    /// The server stops: this was the last read, unless some of its input still waits to be decoded.
     fn stop(&mut self) {
         if self.work.as_ref().is_none_or(|work| work.paused.is_none()) {
             self.close(Closing::LastWordsAndLinger, Ended::Shutdown, "");
         }
     }
 
-    /// The timer that is due, if one is; otherwise the session will be woken when the next one is.
+    /// Returns the timer that is due, if any; otherwise sets the wake-up for the next one.
     fn due(&mut self) -> Option<Timer> {
         let read = self.may_read() > 0;
         let is_idle = read && self.work.as_ref().is_none_or(|work| work.is_stored());
@@ -236,7 +236,7 @@ impl Session {
         Some(timer)
     }
 
-    /// The end of a turn: what the session keeps takes its part of the budget, and one that keeps nothing owns nothing.
+    /// The end of a turn: the kept data takes its part of the budget, and a session without data returns its [`Work`].
     fn settle(&mut self) {
         let host = &self.guard.host;
         match self.work.take_if(|work| work.is_done()) {
@@ -250,11 +250,7 @@ impl Session {
             Timer::Auth => self.handle(WaitForAuth, ctx),
             Timer::LookUp => self.look_up_takes_too_long(),
             Timer::Frame => {
-                self.close_with(
-                    Reply::ProtocolError,
-                    Ended::FrameTimeout,
-                    "the frame was not finished in time",
-                );
+                self.close_with(Reply::ProtocolError, Ended::FrameTimeout, "frame not complete in time");
             }
             Timer::Room => self.refuse_for_lack_of_room(ctx),
             Timer::Look => self.look_after_peer(),
@@ -273,7 +269,7 @@ impl Session {
         }
     }
 
-    /// Ends the session with a word, which takes its place behind the answers that are pending.
+    /// Ends the session with a word, sent after the pending answers.
     fn close_with(&mut self, word: Reply, reason: Ended, detail: impl ToString) {
         if self.closing.is_none() {
             self.work().answers.word(word);
@@ -300,7 +296,7 @@ impl Session {
         work.clock.set(Timer::Close, last_words);
     }
 
-    /// The moment that is so far away.
+    /// The first moment at least this far in the future.
     fn after(&self, time: Duration) -> Moment {
         self.host().roll.after(time)
     }

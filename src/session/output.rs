@@ -1,4 +1,4 @@
-//! From the answers to the socket, and the socket's end.
+//! The write side of the socket, and the socket's end.
 
 use log::trace;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use super::{Closing, Session};
 use crate::logging::escape;
 
 impl Session {
-    /// Writes what can leave. Whether bytes may be read or decoded that had to wait for that.
+    /// Writes the bytes that can leave. Returns whether bytes that waited for this may now be read or decoded.
     pub(super) fn poll_write(&mut self, cx: &mut TaskContext<'_>) -> bool {
         if self.work.as_ref().is_none_or(|work| work.answers.out().is_empty()) {
             return false;
@@ -45,11 +45,11 @@ impl Session {
             }
         }
         let is_paused = self.work.as_ref().is_some_and(|work| matches!(work.paused, Some(Paused::Own)));
-        // Without room a session is not read before its answers have left.
+        // Without room, a session is not read until its answers have left.
         wrote && (is_paused || !self.host().budget(self.phase).has_room())
     }
 
-    /// Ready when a session that closes is done with it.
+    /// Ready when a closing session has finished.
     pub(super) fn poll_closed(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         let Some(closing) = self.closing else {
             return Poll::Pending;
@@ -61,7 +61,7 @@ impl Session {
             _ if !all_answered => Poll::Pending,
             Closing::LastWords => Poll::Ready(()),
             Closing::LastWordsAndLinger => {
-                // An error means that nobody is there to be waited for, and the next read says so.
+                // After an error the peer is gone; the next read reports it.
                 let _ = ready!(Pin::new(&mut self.stream).poll_shutdown(cx));
                 self.closing = Some(Closing::Lingering);
                 self.guard.sign_off();
@@ -72,7 +72,7 @@ impl Session {
         }
     }
 
-    /// Discards what arrives until the peer has closed too.
+    /// Discards incoming bytes until the peer has closed too.
     fn discard(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         let host = Rc::clone(&self.guard.host);
         let mut buffer = host.buffer();

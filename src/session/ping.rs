@@ -1,4 +1,4 @@
-//! PING: is the server there?
+//! PING: asks whether the server is alive.
 
 use actix::prelude::*;
 

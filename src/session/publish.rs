@@ -5,7 +5,7 @@ use actix::prelude::*;
 use super::Session;
 use crate::protocol::Kind;
 
-/// A PUBLISH. It is not delivered yet: whoever it is for, the answer is `pub_failure`.
+/// A PUBLISH. Delivery is not implemented yet: the answer is `pub_failure` for any recipient.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Publish;

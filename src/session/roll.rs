@@ -1,4 +1,4 @@
-//! The sessions of one thread, and when each is to be woken: one coarse timer for all of them, instead of one for each.
+//! The sessions of one thread and their wake-up times: one coarse timer serves all of them.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -9,10 +9,10 @@ use slab::Slab;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// The grain of all deadlines, in milliseconds.
+/// The resolution of all deadlines, in milliseconds.
 const GRAIN: u64 = 32;
 
-/// A moment on the clock of a [`Roll`], counted in grains. It reaches for four years.
+/// A time on the clock of a [`Roll`], in units of its resolution. The range is four years.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Moment(u32);
 
@@ -23,7 +23,7 @@ impl Moment {
 pub(super) struct Roll {
     start: Instant,
     sessions: RefCell<Slab<Listed>>,
-    /// Nobody is to be woken before.
+    /// No session needs to wake up before this time.
     next: Cell<Moment>,
     earlier: Notify,
 }
@@ -34,7 +34,7 @@ struct Listed {
 }
 
 impl Roll {
-    /// A roll whose timer runs on the present thread.
+    /// Makes a roll whose timer runs on the current thread.
     pub(super) fn start() -> Rc<Self> {
         let roll = Rc::new(Self {
             start: Instant::now(),
@@ -50,7 +50,7 @@ impl Roll {
         self.moment(self.start.elapsed().as_millis() / u128::from(GRAIN))
     }
 
-    /// The first moment that is so far away.
+    /// The first moment at least this far in the future.
     pub(super) fn after(&self, time: Duration) -> Moment {
         self.moment(self.start.elapsed().saturating_add(time).as_millis().div_ceil(u128::from(GRAIN)))
     }
@@ -66,7 +66,7 @@ impl Roll {
 
     pub(super) fn list(&self, session: &Waker) -> Option<u32> {
         let listed = Listed { waker: session.clone(), wake_at: Moment::NEVER };
-        // A process has fewer descriptors than that.
+        // The limit of file descriptors is lower than this.
         u32::try_from(self.sessions.borrow_mut().insert(listed)).ok()
     }
 
@@ -74,7 +74,7 @@ impl Roll {
         self.sessions.borrow_mut().try_remove(listed as usize);
     }
 
-    /// When to wake a session, instead of what was said before.
+    /// Sets the wake-up time of a session and replaces the earlier one.
     pub(super) fn wake_at(&self, listed: u32, moment: Moment) {
         let mut sessions = self.sessions.borrow_mut();
         let Some(session) = sessions.get_mut(listed as usize) else { return };
@@ -104,7 +104,7 @@ impl Roll {
         }
     }
 
-    /// Wakes the sessions whose moment has come. What was put off since is only found here.
+    /// Wakes the sessions whose time has come. Postponed wake-ups are detected only here.
     fn ring(&self) {
         let (now, mut next) = (self.now(), Moment::NEVER);
         for (_, session) in self.sessions.borrow_mut().iter_mut() {

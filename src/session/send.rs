@@ -53,30 +53,30 @@ impl Session {
         );
     }
 
-    /// A SEND that goes nowhere.
+    /// A SEND that cannot be stored.
     pub(super) fn not_stored(&mut self) {
         self.host().setup.stats.not_stored.one();
         self.work().answers.word(Reply::SendFailure);
     }
 
-    /// A SEND for which there was no room in time. A one-shot ends with its answer.
+    /// A SEND without room after the timeout. A one-shot ends with this answer.
     pub(super) fn refuse_send(&mut self, mode: Mode) {
         self.guard.frames += 1;
         self.not_stored();
         if mode == Mode::OneShot {
-            self.close(Closing::LastWordsAndLinger, Ended::OneShot, "no room");
+            self.close(Closing::LastWordsAndLinger, Ended::OneShot, "out of memory budget");
         }
     }
 
-    /// The id of a one-shot is known: its record goes to the uplink, and the answer is the last word.
+    /// The id of a one-shot is known: its record goes to the uplink, and the session ends after the answer.
     pub(super) fn store_one_shot(&mut self, client: ClientId) {
         self.work().answers.send();
         self.store(client, Mode::OneShot);
         self.close(Closing::LastWordsAndLinger, Ended::OneShot, "");
     }
 
-    /// Hands the records of this read over, one batch at a time so that they keep their order. Whether the store has to
-    /// be waited for.
+    /// Hands over the records of this read, one batch at a time to keep their order. Returns whether the session must
+    /// wait for the store.
     pub(super) fn hand_over(&mut self) -> bool {
         let Some(work) = self.work.as_mut().filter(|work| !work.batch.is_empty()) else { return false };
         match self.guard.client() {
@@ -119,9 +119,9 @@ impl Session {
     }
 
     pub(super) fn uplink_takes_too_long(&mut self) {
-        let too_long = NotStored("the uplink takes too long".into());
+        let too_long = NotStored("uplink timed out".into());
         self.uplink_answered(Err(too_long.clone()));
-        // The last words wait behind what is still to be handed over, and have no time for another try.
+        // The last words wait behind records that are not handed over yet, and there is no time for a retry.
         if self.closing.is_some() {
             let records = self.work().batch.len();
             self.work().batch.clear();

@@ -1,4 +1,4 @@
-//! A newer session has the id of this one.
+//! Takeover: a newer session owns the id of this one.
 
 use actix::prelude::*;
 

@@ -1,5 +1,5 @@
-//! Sessions on pipes in memory, which starve at will, and on a clock that the test holds: it moves only when everything
-//! else is at rest. So `at_rest` is no guess, and what happens at a deadline happens exactly then.
+//! Sessions on pipes in memory that can starve, and on a clock under the test's control: it moves only when everything
+//! else is at rest. So `at_rest` is exact, and an event at a deadline happens exactly then.
 
 mod clocks;
 mod edges;
@@ -30,13 +30,13 @@ use crate::uplink::store::{Batch, NotStored, Origin, Store, Storing, promise};
 /// Longer than every deadline of a session.
 const FOREVER: Duration = Duration::from_secs(3600);
 
-/// How long the credentials of a rig may take.
+/// The timeout of a rig's credentials.
 const LOOK_UP: Duration = Duration::from_secs(2);
 
-/// A thread's worth of server around the sessions of a test.
+/// The server's part of one thread, around the sessions of a test.
 struct Rig {
     stats: Arc<Stats>,
-    open: Arc<Open>,
+    open: Arc<OpenSessions>,
     places: Places,
     store: TestStore,
     known: watch::Sender<bool>,
@@ -47,12 +47,12 @@ struct Rig {
 }
 
 impl Rig {
-    /// Store and credentials answer at once; ids that begin with "known" are.
+    /// Store and credentials answer immediately; ids that begin with "known" are known.
     fn new(change: impl FnOnce(&mut config::Session)) -> Self {
         Self::with_budget(usize::MAX, change)
     }
 
-    /// The same, where all sessions together may have so many bytes unanswered.
+    /// The same, with a common bound on the unanswered bytes of all sessions.
     fn with_budget(budget: usize, change: impl FnOnce(&mut config::Session)) -> Self {
         tokio::time::pause();
         let (strangers, budget) = (Budget::new(budget), Budget::new(budget));
@@ -63,7 +63,7 @@ impl Rig {
         let table = Table::default();
         registry.register(Registry::new(table.clone(), faults.clone()).start());
         let uplink = Uplink::new(Arc::new(store.clone()), faults.clone()).start();
-        let (stats, open) = (Arc::new(Stats::default()), Arc::new(Open::default()));
+        let (stats, open) = (Arc::new(Stats::default()), Arc::new(OpenSessions::default()));
         install(Setup {
             settings,
             linger: Duration::from_secs(1),
@@ -93,7 +93,7 @@ impl Rig {
         }
     }
 
-    /// A device on a pipe that holds so many bytes in each direction.
+    /// A device on a pipe of this capacity in each direction.
     fn device(&self, pipe: usize) -> Peer {
         let (near, far) = duplex(pipe);
         start(self.connection(far));
@@ -129,7 +129,7 @@ impl Rig {
         Totals::of(std::slice::from_ref(&self.stats))
     }
 
-    /// So many sessions ended, all for this reason, and nothing is left of them.
+    /// Checks that this many sessions ended, all for this reason, and that none of their resources is left.
     async fn assert_ended(&self, sessions: u64, reason: Ended) {
         timeout(FOREVER, self.open.none()).await.expect("all sessions have ended");
         let totals = self.totals();
@@ -138,7 +138,7 @@ impl Rig {
     }
 }
 
-/// The clock runs again, for the next rig of the same test to hold.
+/// Lets the clock run again, for the next rig of the same test.
 impl Drop for Rig {
     fn drop(&mut self) {
         tokio::time::resume();
@@ -160,7 +160,7 @@ impl Peer {
         assert_eq!(String::from_utf8_lossy(&got), answers);
     }
 
-    /// What comes until the session closes.
+    /// The bytes received until the session closes.
     async fn rest(&mut self) -> String {
         let mut got = Vec::new();
         timeout(FOREVER, self.0.read_to_end(&mut got)).await.expect("the session ends").unwrap();
@@ -168,12 +168,12 @@ impl Peer {
     }
 }
 
-/// Waits until nobody has anything to do.
+/// Waits until no task has work left.
 async fn at_rest() {
     sleep(Duration::from_millis(1)).await;
 }
 
-/// Keeps what it is given, and answers with what is set; while nothing is, not at all.
+/// Keeps the given batches, and answers with the configured result; without one, not at all.
 #[derive(Clone)]
 struct TestStore {
     batches: Arc<Mutex<Vec<Vec<Vec<u8>>>>>,

@@ -1,4 +1,4 @@
-//! The end of the wait for an AUTH.
+//! The end of the auth timeout.
 
 use actix::prelude::*;
 
@@ -6,7 +6,7 @@ use super::Session;
 use crate::protocol::Reply;
 use crate::stats::Ended;
 
-/// The auth timeout is over, and no AUTH was complete.
+/// The auth timeout expired without a complete AUTH.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct WaitForAuth;

@@ -1,5 +1,5 @@
-//! What a session needs only while it is at work. An idle session owns none of it: its thread lends it a [`Work`] when bytes
-//! come, and takes it back when all is answered.
+//! State that a session needs only while it is active. An idle session owns none of it: the thread lends it a [`Work`]
+//! when bytes arrive, and takes it back when all is answered.
 
 use super::answers::Answers;
 use super::auth::LookUp;
@@ -8,57 +8,57 @@ use crate::access::{Budget, Held, Ticket};
 use crate::protocol::Kind;
 use crate::uplink::store::{Answer, Batch};
 
-/// Bytes of input that each session may keep beside the budget: what it needs to find out that it has to wait for room. If
-/// they counted, those who wait would leave none.
+/// Bytes of input that each session may keep outside the budget: enough to find out that it must wait for room. If
+/// these bytes counted, waiting sessions could use up the budget.
 pub(super) const SIP: usize = 512;
 
-/// Memory that is not worth giving back before all is answered, in bytes.
+/// Memory up to this size, in bytes, is kept until all is answered.
 const SMALL: usize = 4096;
 
 #[derive(Default)]
 pub(super) struct Work {
-    /// Bytes that were received and not decoded yet: part of a frame, or what has to wait while the session is paused.
+    /// Received bytes that are not decoded yet: part of a frame, or the input of a paused session.
     pub(super) input: Vec<u8>,
-    /// The length of the frame that [`Self::input`] begins, once there is room for all of it.
+    /// The length of the frame at the start of [`Self::input`], once there is room for all of it.
     pub(super) begun: usize,
-    /// Why the session is not read.
+    /// The reason why the session is not read.
     pub(super) paused: Option<Paused>,
-    /// Room that the session has waited for, until what it took in is held.
+    /// The granted room, until the input it was granted for is held.
     pub(super) grant: Option<Held>,
-    /// How much of that is left.
+    /// The unused part of that grant.
     pub(super) granted: usize,
-    /// The session has waited for room in vain: the SENDs in [`Self::input`] are refused.
+    /// The wait for room timed out: the SENDs in [`Self::input`] are refused.
     pub(super) refuses: bool,
-    /// A frame that is refused before its data is there.
+    /// A frame that is refused before its data has arrived.
     pub(super) skipping: Option<Skipping>,
-    /// Who an AUTH or a one-shot SEND comes from.
+    /// The look-up of the sender of an AUTH or a one-shot SEND.
     pub(super) look_up: Option<LookUp>,
     pub(super) answers: Answers,
     /// Records for the store; their answers are pending in [`Self::answers`].
     pub(super) batch: Batch,
     pub(super) storing: Option<BeingStored>,
     pub(super) clock: Clock,
-    /// What this takes of the budget.
+    /// Its part of the budget.
     held: Option<Held>,
 }
 
-/// Why a session is not read, and what it has received is not decoded.
+/// The reason why a session is not read and its input is not decoded.
 pub(super) enum Paused {
-    /// An AUTH or a one-shot is being looked up.
+    /// A look-up of an AUTH or a one-shot is in progress.
     LookUp,
-    /// The session itself has too much unanswered.
+    /// This session has too much unanswered data.
     Own,
-    /// All sessions together have, and this one needs room for so many bytes.
+    /// All sessions together have too much unanswered data, and this session needs room for this many bytes.
     Budget(usize, Option<Ticket>),
 }
 
 pub(super) struct Skipping {
     pub(super) kind: Kind,
-    /// Bytes to come.
+    /// Bytes still to come.
     pub(super) left: usize,
 }
 
-/// A batch that the store holds.
+/// A batch in the hands of the store.
 pub(super) struct BeingStored {
     pub(super) stored: Answer,
     pub(super) records: usize,
@@ -67,17 +67,17 @@ pub(super) struct BeingStored {
 }
 
 impl Work {
-    /// Bytes that are unanswered: answers that the peer has not read, and records that the store has not confirmed.
+    /// Bytes of unanswered data: answers not yet read by the peer, and records not yet confirmed by the store.
     pub(super) fn unanswered(&self) -> usize {
         self.answers.bytes() + self.batch.cost() + self.storing.as_ref().map_or(0, |storing| storing.cost)
     }
 
-    /// Whether the store owes no answer.
+    /// Whether no answer of the store is pending.
     pub(super) fn is_stored(&self) -> bool {
         self.batch.is_empty() && self.storing.is_none()
     }
 
-    /// Whether all that was received has been answered, and the answers are on their way.
+    /// Whether all received frames are answered, and the answers have left.
     pub(super) fn all_answered(&self) -> bool {
         self.answers.is_empty() && self.is_stored()
     }
@@ -91,18 +91,18 @@ impl Work {
             && self.clock.is_off()
     }
 
-    /// Bytes of memory held beside itself.
+    /// Bytes of memory held, without the size of the struct itself.
     pub(super) fn capacity(&self) -> usize {
         self.input.capacity() + self.answers.capacity() + self.batch.capacity()
     }
 
-    /// Nothing more will be decoded.
+    /// Stops decoding for good.
     pub(super) fn stop_decoding(&mut self) {
         (self.input, self.begun, self.paused) = (Vec::new(), 0, None);
         (self.skipping, self.look_up) = (None, None);
     }
 
-    /// Holds what it costs while it waits for something, and lets go of memory that it has no use for.
+    /// Holds its cost from the budget while it waits for something, and releases memory that it does not need.
     pub(super) fn hold(&mut self, budget: &Budget) {
         if self.capacity() > SMALL || matches!(self.paused, Some(Paused::Budget(..))) {
             self.input.shrink_to(self.input.len().max(self.begun));
@@ -116,14 +116,14 @@ impl Work {
             None if bytes > 0 => self.held = Some(budget.hold(bytes)),
             None => self.held = None,
         }
-        // Only now, so that nobody is granted what this one has used.
+        // Only now, so that no other session is granted the room used by this one.
         (self.grant, self.granted) = (None, 0);
         if let Some(Paused::Budget(_, Some(ticket))) = &self.paused {
             ticket.keeps(bytes);
         }
     }
 
-    /// Ready for the next session.
+    /// Resets it for the next session.
     pub(super) fn reset(&mut self) {
         (self.held, self.grant) = (None, None);
         (self.begun, self.granted) = (0, 0);

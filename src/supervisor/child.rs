@@ -1,4 +1,4 @@
-//! Links: an actor, and who is told of its end.
+//! Links: an actor, and the task that learns of its end.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::exit::Exit;
 
-/// Monitor and link in one: resolves when the actor has ended; dropped, it kills the actor, on whatever thread that is.
+/// Monitor and link in one. It resolves when the actor has ended. Dropping it kills the actor, on any thread.
 pub struct Link(Pin<Box<dyn Future<Output = Exit>>>);
 
 impl Link {
@@ -44,7 +44,7 @@ pub fn spawn_on<A: Actor<Context = Context<A>>>(
     let (tell, told) = oneshot::channel();
     arbiter.spawn_fn(move || {
         let handle = actix_rt::spawn(Context::new().into_future(make()));
-        // Nobody waits for it any more: the handle comes back, and aborts the actor as it is dropped.
+        // The receiver was dropped: the handle comes back, and dropping it aborts the actor.
         let _ = tell.send(AbortOnDropHandle::new(handle));
     });
     Link::new(async {

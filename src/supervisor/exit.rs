@@ -1,11 +1,11 @@
-//! How an actor ended, and how one ends itself with a reason.
+//! How an actor ended, and how an actor ends itself with a reason.
 
 use std::any::Any;
 use std::fmt;
 
 use tokio::task::JoinError;
 
-/// The end of an actor, as its supervisor is told.
+/// The end of an actor, as its supervisor receives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// It stopped by itself.
@@ -51,7 +51,7 @@ pub fn exit(reason: impl Into<String>) -> ! {
     std::panic::resume_unwind(Box::new(Reason(reason.into())))
 }
 
-/// What a panic said, from its payload.
+/// The text of a panic, from its payload.
 pub fn panic_text(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")

@@ -1,4 +1,4 @@
-//! How many restarts in how long are too many. Pure: the time comes in as an argument.
+//! The restart limit. Pure: the time is an argument.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,12 +15,12 @@ pub struct Intensity {
 }
 
 impl Intensity {
-    /// An intensity under which nothing has been restarted yet.
+    /// An intensity without restarts so far.
     pub const fn new(max_restarts: usize, within: Duration) -> Self {
         Self { max_restarts, within, restarts: VecDeque::new() }
     }
 
-    /// Notes a restart at `now` and says how many fell into the window with it, or that they are too many.
+    /// Records a restart at `now`. Returns the number of restarts in the window, or an error if they exceed the limit.
     pub fn note(&mut self, now: Instant) -> Result<usize, TooMany> {
         while self.restarts.front().is_some_and(|&then| now.duration_since(then) > self.within) {
             self.restarts.pop_front();

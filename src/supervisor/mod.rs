@@ -1,7 +1,7 @@
 //! An OTP supervisor for actix actors: one_for_one, permanent children, restart intensity.
 //!
-//! `actix::Supervisor` restarts an actor that stops, but never one that panics. This one holds the task of each child, and
-//! so learns of every end with its cause; and a child dies with it.
+//! `actix::Supervisor` restarts an actor that stops, but never one that panics. This supervisor owns the task of each
+//! child. It learns of every end and its cause, and its children die with it.
 
 mod child;
 mod exit;
@@ -19,12 +19,12 @@ pub use exit::{Exit, exit, panic_text};
 pub use intensity::{Intensity, TooMany};
 pub use name::{Name, NoAnswer};
 
-/// Asks a child to finish what it holds and to stop.
+/// Asks a child to finish its pending work and to stop.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub struct Stop;
 
-/// A child that runs: its link, and how it is asked to stop.
+/// A running child: its link, and the address for a stop request.
 pub struct Started {
     link: Link,
     stop: Recipient<Stop>,
@@ -51,7 +51,7 @@ impl Started {
     }
 }
 
-/// Starts a child, again and again: what lives longer than the child belongs to this function.
+/// Starts a child, each time that it is needed. Values that outlive the child belong to this function.
 pub type Start = Box<dyn FnMut() -> Result<Started, String>>;
 
 struct Child {
@@ -61,13 +61,13 @@ struct Child {
 }
 
 enum State {
-    /// Not started yet, or between two lives.
+    /// Not started yet, or between two incarnations.
     Down,
     Up {
         link: SpawnHandle,
         stop: Recipient<Stop>,
     },
-    /// Asked to stop; not to be restarted.
+    /// Asked to stop; must not be restarted.
     Stopping {
         link: SpawnHandle,
         done: oneshot::Sender<()>,
@@ -75,16 +75,16 @@ enum State {
     Stopped,
 }
 
-/// Owns its children and restarts each that ends, until they end too often.
+/// Owns its children and restarts each one that ends, until the restart limit is exceeded.
 pub struct Supervisor {
     children: Vec<Child>,
     intensity: Intensity,
     gave_up: Option<oneshot::Sender<GaveUp>>,
 }
 
-/// The supervisor failed: its children ended too often.
+/// The supervisor failed: its children exceeded the restart limit.
 #[derive(Debug, thiserror::Error)]
-#[error("{child} ended ({exit}), and that was one of {too_many}")]
+#[error("{child} ended ({exit}): {too_many}")]
 pub struct GaveUp {
     child: String,
     exit: Exit,
@@ -92,7 +92,7 @@ pub struct GaveUp {
 }
 
 impl Supervisor {
-    /// A supervisor without children, and what tells that it gave up.
+    /// A supervisor without children, and the receiver that reports its failure.
     pub fn new(intensity: Intensity) -> (Self, oneshot::Receiver<GaveUp>) {
         let (gave_up, told) = oneshot::channel();
         (Self { children: Vec::new(), intensity, gave_up: Some(gave_up) }, told)
@@ -126,17 +126,17 @@ impl Supervisor {
         let Some(child) = self.children.get_mut(index) else { return };
         if let State::Stopping { done, .. } = std::mem::replace(&mut child.state, State::Down) {
             child.state = State::Stopped;
-            // Whoever asked may have run into its deadline.
+            // The caller may have timed out.
             let _ = done.send(());
             return;
         }
         match self.intensity.note(Instant::now()) {
             Ok(recent) => {
                 error!(
-                    "{} ended: {exit}; restarting it (restart {recent} of at most {})",
+                    "{} ended: {exit}; restarting restart={recent} limit=\"{}\"",
                     child.name, self.intensity
                 );
-                // Through the mailbox, so that a child that cannot start does not recurse.
+                // Through the mailbox: a child that fails to start must not cause recursion.
                 ctx.notify(Restart(index));
             }
             Err(too_many) => {
@@ -172,21 +172,21 @@ impl Handler<Restart> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, Restart(index): Restart, ctx: &mut Context<Self>) {
-        // It may have been terminated in between.
+        // The child may have been terminated in between.
         if self.children.get(index).is_some_and(|child| matches!(child.state, State::Down)) {
             self.start(index, ctx);
         }
     }
 }
 
-/// Terminates the children whose names start with this, all at once: they are asked to stop, killed when the time is
-/// over, and not restarted. Resolves when all have ended, to the names of those that had to be killed.
+/// Terminates all children whose names start with `prefix`, in parallel: each is asked to stop, killed after the
+/// timeout, and not restarted. Resolves when all have ended, to the names of those that were killed.
 #[derive(Message)]
 #[rtype(result = "Vec<String>")]
 pub struct Terminate {
-    /// The beginning of the children's names.
+    /// The prefix of the children's names.
     pub prefix: &'static str,
-    /// How long they have.
+    /// The timeout.
     pub within: Duration,
 }
 
@@ -214,14 +214,14 @@ impl Handler<Terminate> for Supervisor {
 }
 
 impl Child {
-    /// Asks the child to stop; what is returned resolves when it has.
+    /// Asks the child to stop; the returned receiver resolves when it has stopped.
     fn stop(&mut self) -> Option<oneshot::Receiver<()>> {
         match std::mem::replace(&mut self.state, State::Stopped) {
             State::Up { link, stop } => {
                 let (done, told) = oneshot::channel();
                 stop.do_send(Stop);
                 self.state = State::Stopping { link, done };
-                info!("{} is asked to stop", self.name);
+                info!("stopping {}", self.name);
                 Some(told)
             }
             State::Down | State::Stopped => None,
@@ -232,12 +232,12 @@ impl Child {
         }
     }
 
-    /// Kills a child that has not stopped, and says which it was.
+    /// Kills a child that has not stopped, and returns its name.
     fn kill(&mut self, ctx: &mut Context<Supervisor>) -> Option<String> {
         let State::Stopping { link, .. } = std::mem::replace(&mut self.state, State::Stopped) else {
             return None;
         };
-        warn!("{} did not stop in time and is killed", self.name);
+        warn!("{} did not stop in time: killing it", self.name);
         ctx.cancel_future(link);
         Some(self.name.clone())
     }

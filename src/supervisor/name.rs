@@ -1,26 +1,26 @@
-//! Registered names: how an actor is reached across its restarts.
+//! Registered names: an actor stays reachable across its restarts.
 
 use actix::dev::ToEnvelope;
 use actix::prelude::*;
 use tokio::sync::watch;
 
-/// A name under which the present incarnation of `A` is found. Nobody keeps a sibling's `Addr`: after a restart it is
-/// dead for ever, and what is sent to it is lost without a word.
+/// A name that resolves to the current incarnation of `A`. No actor keeps a sibling's `Addr`: after a restart that
+/// address is dead, and messages to it are silently lost.
 pub struct Name<A: Actor>(watch::Sender<Option<Addr<A>>>);
 
 impl<A: Actor> Name<A> {
-    /// A name that nobody has yet.
+    /// An unregistered name.
     pub fn new() -> Self {
         Self(watch::Sender::new(None))
     }
 
-    /// Gives the name to `addr`, instead of whoever had it.
+    /// Registers `addr` under this name and replaces the previous owner.
     pub fn register(&self, addr: Addr<A>) {
         self.0.send_replace(Some(addr));
     }
 
-    /// Asks whoever has the name, waiting for a restart if need be, and once more if it dies over the question. The caller
-    /// sets the deadline.
+    /// Sends a request to the owner of the name. It waits for a restart if needed, and retries once if the actor dies
+    /// on the request. The caller sets the timeout.
     pub async fn call<M>(&self, mut question: impl FnMut() -> M) -> Result<M::Result, NoAnswer>
     where
         M: Message + Send + 'static,
@@ -31,7 +31,7 @@ impl<A: Actor> Name<A> {
         let mut name = self.0.subscribe();
         let mut dead = None;
         for _ in 0..2 {
-            // One that died over the question looks alive until its mailbox is dropped too.
+            // An actor that died on the request looks alive until its mailbox is dropped too.
             let alive = |addr: &Option<Addr<A>>| *addr != dead && addr.as_ref().is_some_and(Addr::connected);
             let present = name.wait_for(alive).await.map_err(|_| NoAnswer)?.clone();
             let Some(addr) = &present else { continue };
@@ -56,9 +56,9 @@ impl<A: Actor> Default for Name<A> {
     }
 }
 
-/// It died over the question twice.
+/// The actor died twice on the same request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it was restarted twice over the same question")]
+#[error("restarted twice on the same request")]
 pub struct NoAnswer;
 
 #[cfg(test)]
@@ -75,11 +75,11 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    /// Answers with its number, or dies over the question.
+    /// Answers with its number, or dies on the question.
     struct Oracle {
         number: u32,
         name: Name<Self>,
-        /// It takes its time to die: until it is told to, or for a while.
+        /// Delays its end: until the sender signals it, or for a while.
         lingers: Option<mpsc::Receiver<()>>,
     }
 
@@ -115,14 +115,14 @@ mod tests {
         }
     }
 
-    /// An oracle that has `name`.
+    /// An oracle registered under `name`.
     fn oracle(number: u32, name: &Name<Oracle>) -> Link {
         let (addr, link) = spawn(Oracle { number, name: name.clone(), lingers: None });
         name.register(addr);
         link
     }
 
-    /// Asks these questions, one at each try.
+    /// Asks these questions, one per attempt.
     fn ask<const N: usize>(
         name: &Name<Oracle>,
         questions: [Question; N],

@@ -1,4 +1,4 @@
-//! Actors that end in every way, and what their supervisor makes of it.
+//! Actors that end in every way, and the supervisor's reaction.
 
 use std::panic::panic_any;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::*;
 
-/// Longer than anything here takes.
+/// Longer than any step of these tests.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Message)]
@@ -22,7 +22,7 @@ enum End {
     PanicWithStr,
     PanicWithString,
     PanicWithNumber,
-    /// Goes on.
+    /// Continues.
     Not,
 }
 
@@ -33,7 +33,7 @@ enum News {
     Gone(&'static str),
 }
 
-/// An actor that ends as it is told, and reports its life.
+/// An actor that ends as requested, and reports its life.
 struct Probe {
     name: &'static str,
     obeys: bool,
@@ -44,7 +44,7 @@ impl Actor for Probe {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        // Without work, an actor that nobody can reach any more would stop by itself.
+        // Without work, an actor without any address left would stop by itself.
         ctx.spawn(std::future::pending().into_actor(self));
         let _ = self.news.send(News::Started(self.name));
     }
@@ -87,7 +87,7 @@ fn probe(name: &'static str) -> (Probe, UnboundedReceiver<News>) {
     (Probe { name, obeys: true, news }, told)
 }
 
-/// What happens within a patience.
+/// The result of `what`, within the timeout.
 async fn soon<T>(what: impl Future<Output = T>) -> T {
     timeout(PATIENCE, what).await.expect("it never came")
 }
@@ -170,7 +170,7 @@ async fn an_actor_whose_thread_ends_or_was_never_there_was_killed() {
     assert_eq!(soon(spawn_on(&handle, || self::probe("a").0)).await, Exit::Killed);
 }
 
-/// A supervisor of probes with these names; those whose name ends in "deaf" do not stop when they are asked to.
+/// A supervisor of probes with these names. A probe whose name ends in "deaf" ignores the stop request.
 struct Tree {
     supervisor: Addr<Supervisor>,
     _link: Link,
@@ -204,7 +204,7 @@ impl Tree {
         next(&mut self.news).await
     }
 
-    /// Tells this child to end; whoever comes after it may go on.
+    /// Makes this child end; its next incarnation may continue.
     fn end(&self, child: usize, end: End) {
         let (name, mut end) = (self.names[child].clone(), Some(end));
         actix_rt::spawn(async move { name.call(|| end.take().unwrap_or(End::Not)).await });
@@ -239,14 +239,11 @@ async fn children_that_end_too_often_are_not_restarted_any_more() {
     tree.end(0, End::Exit);
     assert_eq!(tree.next().await, News::Gone("a"));
     let reason = soon(&mut tree.gave_up).await.unwrap();
-    assert_eq!(
-        reason.to_string(),
-        "a ended (no more work), and that was one of more than 2 restarts within 5m"
-    );
+    assert_eq!(reason.to_string(), "a ended (no more work): restart limit exceeded (2 in 5m)");
     assert_eq!(tree.terminate("", PATIENCE).await, [""; 0]);
     assert_eq!(tree.next().await, News::AskedToStop("b"));
     assert_eq!(tree.next().await, News::Gone("b"));
-    // It was terminated between two lives.
+    // The child was terminated between two incarnations.
     soon(tree.supervisor.send(Restart(0))).await.unwrap();
     assert!(tree.news.try_recv().is_err());
 }
@@ -262,7 +259,7 @@ async fn a_child_that_cannot_start_is_tried_again_until_that_is_too_often() {
     });
     let (_addr, _link) = spawn(supervisor);
     let reason = soon(gave_up).await.unwrap().to_string();
-    assert!(reason.starts_with("a ended (no socket), and that was one of more than 3 "), "{reason}");
+    assert!(reason.starts_with("a ended (no socket): restart limit exceeded (3 in "), "{reason}");
     assert_eq!(tries.load(Ordering::Relaxed), 4);
 }
 

@@ -5,24 +5,24 @@ use log::{Level, info, log_enabled, warn};
 use super::store::{Batch, NotStored, Origin, Store, Storing};
 use crate::logging::escape;
 
-/// How much of the data a line shows, in bytes.
+/// Maximum bytes of data per line.
 const SHOWN: usize = 64;
 
-/// Whose lines these are, to a reader of the log and to `RUST_LOG`.
+/// The log target of these lines, also for `RUST_LOG`.
 const TARGET: &str = "trap_server::uplink";
 
-/// Writes each SEND to the log at `info`.
+/// Writes each SEND to the log at level `info`.
 #[derive(Clone, Copy, Debug)]
 pub struct Log(());
 
 impl Log {
-    /// The store, with a warning if the log's level lets nothing of it through.
+    /// Makes the store, with a warning if the log's level suppresses all of its lines.
     pub fn open() -> Self {
         if !log_enabled!(target: TARGET, Level::Info) {
-            // Under another name, for this one may be switched off.
+            // Under another target, because this one may be switched off.
             warn!(
                 target: "trap_server",
-                "the store \"log\" shows nothing at this level of the log: SENDs are answered send_ok and lost"
+                "the store \"log\" writes nothing at this log level: SENDs are answered send_ok and lost"
             );
         }
         Self(())

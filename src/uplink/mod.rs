@@ -1,7 +1,8 @@
-//! The uplink: takes what devices send, and answers when it is safe.
+//! The uplink: receives data from devices, and answers when it is safe.
 //!
-//! Sessions hand their records to the store on their own threads. The actor watches over what the store does beside them. The
-//! store outlives it: what is handed over during a restart waits in the store for the next incarnation.
+//! Sessions hand their records to the store on their own threads. The actor supervises the background work of the
+//! store. The store outlives the actor: batches that arrive during a restart wait in the store for the next
+//! incarnation.
 
 mod log;
 pub mod sqlite;
@@ -19,7 +20,7 @@ use crate::{config, database};
 
 pub use self::log::Log;
 
-/// The store that a config asks for.
+/// The store that a config selects.
 pub fn open(uplink: &config::Uplink, faults: &Faults) -> Result<Arc<dyn Store>, database::Error> {
     Ok(match uplink.store {
         config::Store::Log => Arc::new(Log::open()),
@@ -35,7 +36,7 @@ pub struct Uplink {
 }
 
 impl Uplink {
-    /// An uplink that watches over `store`.
+    /// Makes an uplink that supervises `store`.
     pub fn new(store: Arc<dyn Store>, faults: Faults) -> Self {
         Self { store, faults, has_work: false }
     }
@@ -46,7 +47,7 @@ impl Actor for Uplink {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         if let Some(work) = self.store.work() {
-            // Linked: the actor ends as its work does.
+            // Linked: the actor ends when its work ends.
             ctx.spawn(work.into_actor(self).map(|end, _, ctx| match end {
                 Ok(()) => ctx.stop(),
                 Err(reason) => exit(reason),

@@ -1,4 +1,4 @@
-//! What a store of the uplink is given, and what it answers.
+//! The interface of a store: its input and its answers.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -11,42 +11,42 @@ use tokio::sync::oneshot;
 use crate::access::{Budget, Held};
 use crate::protocol::{ClientId, Mode, Reply};
 
-/// Takes what devices send.
+/// Stores data from devices.
 pub trait Store: Send + Sync + 'static {
-    /// Takes the records of one read, all of one device and in its order. The batch is left empty; its memory may be kept.
-    /// It must not block: it is called on the session's own thread.
+    /// Stores the records of one read, all from one device and in order. The batch is left empty; its memory may be
+    /// kept. It must not block, because it runs on the session's thread.
     fn store(&self, origin: &Origin, batch: &mut Batch) -> Storing;
 
-    /// Starts what the store does beside that, for the uplink's actor to watch over. There is one at a time: when it has
-    /// ended by a fault, the next is started. A store that answers at once has none.
+    /// Starts the store's background work, for the uplink's actor to supervise. Only one runs at a time: after a fault,
+    /// the next is started. A store that answers immediately has none.
     fn work(&self) -> Option<Work> {
         None
     }
 
-    /// Nothing more will come: what was taken is to be answered, and then the work is to end.
+    /// No more batches follow: pending ones must be answered, then the work must end.
     fn finish(&self) {}
 }
 
-/// Work that goes on beside the sessions. Resolves when it has ended: because it was to, or for a fault.
+/// Background work. Resolves when it has ended, as requested or by a fault.
 pub type Work = Pin<Box<dyn Future<Output = Result<(), String>>>>;
 
-/// When it is known whether a batch is safe.
+/// The result of a batch, now or later.
 pub enum Storing {
-    /// It is known at once.
+    /// The result is known now.
     Now(Result<(), NotStored>),
-    /// It will be known. The session drops this when it ends; that takes nothing back.
+    /// The result will be known later. A session that ends drops this, which does not cancel the batch.
     Later(Answer),
 }
 
-/// The answer to a batch that is still to be stored.
+/// The pending answer to a batch.
 #[derive(Debug)]
 pub struct Answer(oneshot::Receiver<Result<(), NotStored>>);
 
-/// Owes the answer to a batch. Dropped without one, nothing of the batch is safe.
+/// The sender of the answer to a batch. If it is dropped without an answer, nothing of the batch is safe.
 #[derive(Debug)]
 pub struct Promise(oneshot::Sender<Result<(), NotStored>>);
 
-/// An answer, and the promise of it.
+/// A sender and the pending answer.
 pub fn promise() -> (Promise, Answer) {
     let (promise, answer) = oneshot::channel();
     (Promise(promise), Answer(answer))
@@ -64,7 +64,7 @@ impl Future for Answer {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let answered = ready!(Pin::new(&mut self.0).poll(cx));
-        Poll::Ready(answered.unwrap_or_else(|_| Err(NotStored("the store failed over it".into()))))
+        Poll::Ready(answered.unwrap_or_else(|_| Err(NotStored("the store failed on this batch".into()))))
     }
 }
 
@@ -73,23 +73,23 @@ impl Future for Answer {
 #[error("{0}")]
 pub struct NotStored(pub String);
 
-/// Where records come from.
+/// The origin of records.
 #[derive(Clone, Debug)]
 pub struct Origin {
     /// The device.
     pub client: ClientId,
     /// Its address.
     pub peer: SocketAddr,
-    /// The listener that took it.
+    /// The listener that received it.
     pub listener: Arc<str>,
-    /// Whether it had a session, or sent this one record.
+    /// Session or one-shot.
     pub mode: Mode,
 }
 
-/// What a batch takes beside its records: itself, its origin, its place in the queue and its answer.
+/// Overhead of a batch: itself, its origin, its place in the queue and its answer.
 const ENTRY: usize = 256;
 
-/// The data of some SENDs, in order, in one piece of memory.
+/// The data of several SENDs, in order, in one buffer.
 #[derive(Debug, Default)]
 pub struct Batch {
     bytes: Vec<u8>,
@@ -110,22 +110,22 @@ impl Batch {
         starts.zip(&self.ends).filter_map(|(start, &end)| self.bytes.get(start..end))
     }
 
-    /// How many SENDs.
+    /// The number of SENDs.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there is none.
+    /// Whether the batch is empty.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// Bytes of data in all.
+    /// Total bytes of data.
     pub fn bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// What it takes of a session's bound: its memory, and the longest answers that will take its place.
+    /// Its cost in the budget: its memory, and the longest answers that will replace it.
     pub fn cost(&self) -> usize {
         match self.len() {
             0 => 0,
@@ -133,19 +133,19 @@ impl Batch {
         }
     }
 
-    /// Holds its part of `budget`, until it is cleared or dropped.
+    /// Holds its part of `budget` until the batch is cleared or dropped.
     pub fn hold(&mut self, budget: &Budget) {
         self.held = Some(budget.hold(self.cost()));
     }
 
-    /// Forgets the data and keeps the memory.
+    /// Removes the data and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
         self.held = None;
     }
 
-    /// Lets go of memory that the data does not need.
+    /// Releases memory that the data does not need.
     pub fn shrink(&mut self) {
         self.bytes.shrink_to_fit();
         self.ends.shrink_to_fit();

@@ -19,7 +19,7 @@ use trap_server::config::{ClientPattern, Config, Store};
 use trap_server::faults::Faults;
 use trap_server::registry::Table;
 use trap_server::server::{Running, Server, Stopped};
-use trap_server::session::Open;
+use trap_server::session::OpenSessions;
 use trap_server::stats::{Stats, Totals};
 
 use self::raw::Raw;
@@ -33,7 +33,7 @@ pub struct TestServer {
     pub address: SocketAddr,
     pub addresses: Vec<SocketAddr>,
     pub table: Table,
-    pub open: Arc<Open>,
+    pub open: Arc<OpenSessions>,
     pub budget: Budget,
     pub strangers: Budget,
     pub permits: Permits,

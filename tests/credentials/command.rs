@@ -74,13 +74,13 @@ fn a_file_that_is_missing_or_is_not_ours_is_told_and_left_alone() {
     let site = Site::new(SQLITE);
     for action in ["list", "unknown"] {
         let (code, why) = site.refused(&["clients", action]);
-        assert_eq!((code, why.contains("trap.db: it cannot be opened")), (74, true), "{why}");
+        assert_eq!((code, why.contains("trap.db: cannot be opened")), (74, true), "{why}");
     }
     assert!(!site.path("trap.db").exists());
     fs::write(site.path("trap.db"), "Dear diary, ".repeat(100)).unwrap();
     for arguments in [&["clients", "list"][..], &["clients", "add", "a"], &["--check"], &[]] {
         let (code, why) = site.refused(arguments);
-        assert_eq!((code, why.contains("it is no SQLite file")), (74, true), "{arguments:?}: {why}");
+        assert_eq!((code, why.contains("not an SQLite database")), (74, true), "{arguments:?}: {why}");
     }
     assert_eq!(fs::read_to_string(site.path("trap.db")).unwrap(), "Dear diary, ".repeat(100));
 }

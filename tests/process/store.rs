@@ -88,11 +88,11 @@ fn a_file_that_cannot_be_used_is_told_with_what_to_do() {
         fs::create_dir(path).unwrap();
     };
     for (how, said) in [
-        (&text as &dyn Fn(&Path), "it is no SQLite file"),
-        (&damage, "it is damaged"),
-        (&edit("PRAGMA user_version = 99"), "a newer trap-server made it (version 99"),
+        (&text as &dyn Fn(&Path), "not an SQLite database"),
+        (&damage, "damaged ("),
+        (&edit("PRAGMA user_version = 99"), "created by a newer trap-server (table version 99"),
         (&edit("PRAGMA application_id = 1"), "a SQLite file of another program"),
-        (&folder_there, "it cannot be opened"),
+        (&folder_there, "cannot be opened"),
     ] {
         let folder = spoil(how);
         let said = ["data/trap.db: ", said];
@@ -108,7 +108,7 @@ fn a_file_that_the_server_will_fill_is_no_trouble_to_check() {
     let folder = folder(CONFIG);
     fs::create_dir(folder.path().join("data")).unwrap();
     fs::write(path(folder.path()), "").unwrap();
-    let said = "data/trap.db: it is empty; the server fills it when it starts";
+    let said = "data/trap.db: empty file; the server initialises it when it starts";
     assert_ends(&run_in(folder.path(), &["--check"]), 0, &[said], &[]);
     assert_ends(&run_in(folder.path(), &["messages"]), 74, &[], &[said]);
 }

@@ -84,7 +84,7 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged_and_is_used_again_when_
     let mut device = server.authenticated("a").await;
     assert!(device.send(&[b'x'; 10_000]).await.is_err());
     device.ping().await.unwrap();
-    let said = logs::lines(&[disk.path(), "fails: the disk is full; make room there"]);
+    let said = logs::lines(&[disk.path(), "fails: the disk is full; free some space"]);
     assert_eq!(said.len(), 1, "{said:?}");
 
     disk.remount("size=4m");
@@ -124,11 +124,11 @@ async fn a_disk_that_is_read_only_is_refused_until_it_is_not() {
     disk.remount("ro");
     let refused = refusal(&disk.folder());
     assert!(
-        refused.contains("it cannot be opened (") && refused.contains("whether the disk is read-only"),
+        refused.contains("cannot be opened (") && refused.contains("whether the disk is read-only"),
         "{refused}"
     );
     fs::create_dir(disk.folder().join("new")).unwrap_err();
-    assert!(refusal(&disk.folder().join("new")).contains("is not there and cannot be made"));
+    assert!(refusal(&disk.folder().join("new")).contains("cannot create the folder"));
     disk.remount("rw");
     let second = server("read-only", &disk.folder(), |_| {});
     second.authenticated("a").await.send(b"after").await.unwrap();

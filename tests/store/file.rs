@@ -52,23 +52,23 @@ fn a_file_that_needs_somebody_is_refused_and_left_as_it_is() {
     let before = fs::read(&path).unwrap();
     assert_eq!(
         refusal(folder.path()),
-        "FOLDER/trap.db: it is no SQLite file; move it away, or change `path`"
+        "FOLDER/trap.db: not an SQLite database; move it away, or change `path`"
     );
     assert_eq!(fs::read(&path).unwrap(), before);
 
     fs::remove_file(&path).unwrap();
     open(folder.path()).execute_batch("CREATE TABLE other (x); INSERT INTO other VALUES (1)").unwrap();
-    assert!(refusal(folder.path()).contains("it is a SQLite file of another program; move it away"));
+    assert!(refusal(folder.path()).contains("an SQLite database of another program; move it away"));
     open(folder.path()).query_row("SELECT x FROM other", [], |row| row.get::<_, i64>(0)).unwrap();
 
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    assert!(refusal(folder.path()).contains("it cannot be opened"));
+    assert!(refusal(folder.path()).contains("cannot be opened"));
 
     fs::remove_dir(&path).unwrap();
     fs::write(folder.path().join("file"), "").unwrap();
     let below_a_file = refusal(&folder.path().join("file"));
-    assert!(below_a_file.contains("is not there and cannot be made"), "{below_a_file}");
+    assert!(below_a_file.contains("cannot create the folder"), "{below_a_file}");
 }
 
 #[test]
@@ -79,8 +79,8 @@ fn a_file_of_a_newer_version_is_refused_and_left_as_it_is() {
     open(folder.path()).pragma_update(None, "user_version", newer).unwrap();
     let before = fs::read(folder.path().join("trap.db")).unwrap();
     let expected = format!(
-        "FOLDER/trap.db: a newer trap-server made it (version {newer} of the tables, this one knows {VERSION}); run \
-         that one, or change `path`"
+        "FOLDER/trap.db: created by a newer trap-server (table version {newer}, supported {VERSION}); run \
+         that version, or change `path`"
     );
     assert_eq!(refusal(folder.path()), expected);
     assert_eq!(fs::read(folder.path().join("trap.db")).unwrap(), before);
@@ -99,7 +99,7 @@ async fn a_truncated_file_is_refused_with_what_to_do() {
     let file = fs::File::options().write(true).open(&path).unwrap();
     file.set_len(file.metadata().unwrap().len() / 2).unwrap();
     let refusal = refusal(folder.path());
-    assert!(refusal.contains("it is damaged (") && refusal.contains(".recover"), "{refusal}");
+    assert!(refusal.contains("damaged (") && refusal.contains(".recover"), "{refusal}");
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn the_binary_says_so_and_exits_with_74() {
     let output = child::run(Some(&config), &[]);
     assert_eq!(output.status.code(), Some(74));
     let log = String::from_utf8_lossy(&output.stderr);
-    assert!(log.contains("config.toml: it is no SQLite file"), "{log}");
+    assert!(log.contains("config.toml: not an SQLite database"), "{log}");
 }
 
 #[tokio::test]
@@ -127,7 +127,7 @@ async fn a_lock_that_somebody_holds_is_waited_for_and_then_it_fails_until_it_is_
     let data: Vec<_> = rows(folder.path()).into_iter().map(|(_, data)| data).collect();
     assert_eq!(data, ["before", "after"]);
     let path = folder.path().to_str().unwrap();
-    let said = logs::lines(&[path, "fails: another program keeps it locked"]);
+    let said = logs::lines(&[path, "fails: locked by another program"]);
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].starts_with("uplink ERROR the store "), "{said:?}");
     assert!(said[0].ends_with("Until it works again, SENDs are answered send_failure"), "{said:?}");
@@ -163,7 +163,7 @@ async fn a_file_that_is_moved_away_keeps_what_it_has_and_a_new_one_is_made() {
     let connection = Connection::open(moved).unwrap();
     let data: Vec<u8> = connection.query_row("SELECT data FROM message", [], |row| row.get(0)).unwrap();
     assert_eq!(data, b"before");
-    assert!(logs::has(&[folder.path().to_str().unwrap(), "was moved, removed or cut short"]));
+    assert!(logs::has(&[folder.path().to_str().unwrap(), "was moved, removed or truncated"]));
 }
 
 #[tokio::test]
@@ -186,7 +186,7 @@ async fn a_file_that_becomes_rubbish_fails_until_it_is_moved_away() {
     fs::write(folder.path().join("rubbish"), [b'x'; 5000]).unwrap();
     fs::rename(folder.path().join("rubbish"), &path).unwrap();
     assert!(!stored(&server, "during").await);
-    assert!(logs::has(&[folder.path().to_str().unwrap(), "fails: it is no SQLite file; move it away"]));
+    assert!(logs::has(&[folder.path().to_str().unwrap(), "fails: not an SQLite database; move it away"]));
     for file in ["trap.db", "trap.db-wal", "trap.db-shm"] {
         let _ = fs::remove_file(folder.path().join(file));
     }

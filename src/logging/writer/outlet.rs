@@ -1,4 +1,4 @@
-//! The writer thread's side: what it does with a batch of lines, and with a destination that fails.
+//! The writer thread: its handling of a batch of lines, and of a failing destination.
 
 use std::fmt::{self, Display};
 use std::io::{self, ErrorKind};
@@ -9,28 +9,28 @@ use log::Level;
 use super::super::line::Line;
 use super::{Backlog, CAPACITY, Dropped, GATHER};
 
-/// In whose name dropped lines are reported.
+/// The target of reports on dropped lines.
 const REPORTER: &str = "trap_server::logging";
 
-/// A destination, and what it still has to be told.
+/// A destination, and the reports that it has not received yet.
 pub(super) struct Outlet<W> {
     destination: W,
     line: Line,
-    /// The rest of a line that the destination took in part before it failed.
+    /// The rest of a line that was partly written before a failure.
     torn: Vec<u8>,
-    /// Lines that were dropped and are not mentioned in the log yet.
+    /// Dropped lines that are not reported in the log yet.
     unreported: Dropped,
-    /// Why, unless it was for want of room.
+    /// The reason, unless the buffer was full.
     failure: Option<io::Error>,
 }
 
 impl<W: io::Write> Outlet<W> {
-    /// `line` is the look of the reports on dropped lines.
+    /// `line` is the format of reports on dropped lines.
     pub(super) fn new(destination: W, line: Line) -> Self {
         Self { destination, line, torn: Vec::new(), unreported: Dropped::default(), failure: None }
     }
 
-    /// Writes what comes in, until there is nobody left to log.
+    /// Writes incoming lines until the last logging handle is dropped.
     pub(super) fn run(mut self, backlog: &Backlog) {
         let mut batch = Vec::with_capacity(CAPACITY);
         while let Some(overflowed) = backlog.take(&mut batch) {
@@ -40,8 +40,8 @@ impl<W: io::Write> Outlet<W> {
         }
     }
 
-    /// Writes a batch, and what is missing before and behind it. Tells how many of its lines were dropped because the
-    /// destination failed: nobody waits for that to recover, the next batch will show.
+    /// Writes a batch, and reports the gaps before and after it. Returns the number of its lines that were dropped
+    /// because the destination failed. There is no retry: the next batch shows whether the destination has recovered.
     fn deliver(&mut self, batch: &[u8], overflowed: Dropped) -> u64 {
         let failed = if self.catch_up() { self.write_lines(batch) } else { count_lines(batch) };
         self.unreported.lines += failed + overflowed.lines;
@@ -52,7 +52,7 @@ impl<W: io::Write> Outlet<W> {
         failed
     }
 
-    /// Ends the torn line and reports what was dropped. False if the destination does not take all of it.
+    /// Ends the torn line and reports dropped lines. Returns false if the destination does not accept all of it.
     fn catch_up(&mut self) -> bool {
         let torn = mem::take(&mut self.torn);
         let taken = self.write_some(&torn);
@@ -81,7 +81,7 @@ impl<W: io::Write> Outlet<W> {
         report
     }
 
-    /// Tells how many lines the destination did not even begin to take.
+    /// Returns the number of lines of which the destination accepted nothing.
     fn write_lines(&mut self, lines: &[u8]) -> u64 {
         let taken = self.write_some(lines);
         let (written, rest) = lines.split_at_checked(taken).unwrap_or((lines, &[]));
@@ -94,7 +94,7 @@ impl<W: io::Write> Outlet<W> {
         count_lines(rest)
     }
 
-    /// Tells how many bytes the destination took before it failed, or all.
+    /// Returns the number of bytes that the destination accepted before it failed, or all.
     fn write_some(&mut self, bytes: &[u8]) -> usize {
         let mut taken = 0;
         while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
@@ -102,7 +102,7 @@ impl<W: io::Write> Outlet<W> {
                 Ok(0) => return self.fail(taken, ErrorKind::WriteZero.into()),
                 Ok(len) => taken += len,
                 Err(err) if err.kind() == ErrorKind::Interrupted => {}
-                // Whoever shares the terminal made it non-blocking: it is slow, not broken.
+                // Another user of the terminal made it non-blocking: it is slow, not broken.
                 Err(err) if err.kind() == ErrorKind::WouldBlock => thread::sleep(GATHER),
                 Err(err) => return self.fail(taken, err),
             }

@@ -6,18 +6,18 @@ use std::sync::mpsc;
 
 use super::*;
 
-/// Long enough for any machine; only a broken writer waits for it.
+/// A timeout for any machine; only a broken writer reaches it.
 const AGES: Duration = Duration::from_secs(60);
 
-/// What a destination does with one write.
+/// The reaction of a destination to one write.
 enum Step {
-    /// Waits until the test opens the gate, then takes all.
+    /// Waits until the test opens the gate, then accepts everything.
     Stall,
     Take(usize),
     Fail(ErrorKind),
 }
 
-/// Takes all that it gets once its script is over.
+/// Accepts everything after the end of its script.
 #[derive(Default)]
 struct Script {
     steps: VecDeque<Step>,
@@ -103,7 +103,7 @@ fn open(destination: impl io::Write + Send + 'static) -> (Writer, Arc<Backlog>) 
     (writer, backlog)
 }
 
-/// A writer whose destination has taken hold of the line `first` and lets nothing go: what follows is one batch.
+/// A writer whose destination has accepted the line `first` and blocks: the following lines form one batch.
 fn stalled(then: impl IntoIterator<Item = Step>) -> (Writer, Arc<Backlog>, Destination) {
     let destination = Destination::new([Step::Stall].into_iter().chain(then));
     let (mut writer, backlog) = open(destination.clone());
@@ -122,7 +122,7 @@ fn write_numbered(writer: &mut Writer, numbers: std::ops::Range<usize>) {
     }
 }
 
-/// The number in a report, if the line is one.
+/// The number in a report, if the line is a report.
 fn reported(line: &str) -> Option<u64> {
     let (head, text) = line.split_once("] ")?;
     assert!(head.ends_with("Z WARN  trap_server::logging"), "{head}");
@@ -130,8 +130,8 @@ fn reported(line: &str) -> Option<u64> {
     Some(text.parse().unwrap())
 }
 
-/// Takes `output` for whole lines with numbers from 0 to `end`, and reports where some are missing. Returns how many
-/// are there, and how many are reported.
+/// Checks that `output` consists of whole lines numbered from 0 to `end`, with a report for each gap. Returns the
+/// number of lines, and the number of reported lines.
 fn check(output: &str, end: u64) -> (u64, u64) {
     assert!(output.ends_with('\n'));
     let (mut next, mut missing) = (0, 0);

@@ -15,7 +15,7 @@ fn data() -> impl Strategy<Value = Vec<u8>> {
     vec(any::<u8>(), 0..300)
 }
 
-/// A frame that a device may send, as it travels.
+/// A frame that a device may send, in wire form.
 fn encoded() -> impl Strategy<Value = Vec<u8>> {
     (0..8u8, id(), data()).prop_map(|(which, id, data)| {
         let (id, data) = (Id::try_from(id.as_str()).unwrap(), data.as_slice());

@@ -11,7 +11,7 @@ const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// The last answers come after so long, and not before.
+/// The last answers arrive after this time, not before.
 async fn last_words(since: Instant, device: &mut Peer, answers: &str, after: Duration) {
     device.expect(answers).await;
     assert_eq!(device.rest().await, "");
@@ -32,7 +32,7 @@ async fn no_auth_in_time_whatever_half_frame_is_there() {
         let since = Instant::now();
         let mut device = rig.device(100);
         sleep(secs(2)).await;
-        // A PING does not win it time.
+        // A PING does not extend the time.
         device.send(&[&PING, half].concat()).await;
         device.expect("pong").await;
         last_words(since, &mut device, "auth_failure", secs(3)).await;
@@ -98,7 +98,7 @@ async fn the_clock_of_a_frame_starts_at_its_own_first_byte() {
     let since = Instant::now();
     device.send(&[&frame[1..], &frame[..1]].concat()).await;
     device.expect("send_ok").await;
-    // Neither does a byte now and then win it time.
+    // A byte now and then does not extend the time either.
     for byte in &frame[1..5] {
         sleep(secs(1)).await;
         device.send(&[*byte]).await;
@@ -182,7 +182,7 @@ async fn the_last_words_wait_for_the_uplink_and_no_longer() {
     let since = Instant::now();
     device.send(&send(b"a")).await;
     at_rest().await;
-    // The uplink holds the first, so that the second waits.
+    // The uplink holds the first SEND, so the second waits.
     device.send(&[&send(b"b")[..], &[0xc0]].concat()).await;
     last_words(since, &mut device, "send_failuresend_failureprotocol_error", secs(30)).await;
     rig.assert_ended(1, Ended::ProtocolError).await;
@@ -239,7 +239,7 @@ async fn a_peer_that_does_not_close_is_not_waited_for() {
     let since = Instant::now();
     device.send(&[0xc0]).await;
     device.expect("protocol_error").await;
-    // What still comes is discarded.
+    // Bytes that arrive later are discarded.
     device.send(&PING.repeat(1000)).await;
     rig.assert_ended(1, Ended::ProtocolError).await;
     assert_near(since, secs(1));
@@ -252,7 +252,7 @@ async fn a_peer_that_does_not_read_has_so_long() {
     let mut device = rig.authenticated(10).await;
     let since = Instant::now();
     device.send(&PING.repeat(10)).await;
-    // Whoever reads a little has time again.
+    // A peer that reads a little gets more time.
     sleep(secs(9)).await;
     device.expect("pong").await;
     rig.assert_ended(1, Ended::WriteTimeout).await;

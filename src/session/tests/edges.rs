@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::Session as Settings;
 
-/// Whether a session owns what it needs while it is at work, and the bytes of memory that this holds.
+/// Whether a session owns a `Work`, and the bytes of memory that it holds.
 #[derive(Message)]
 #[rtype(result = "(bool, usize)")]
 struct Owns;
@@ -114,7 +114,7 @@ async fn a_flood_waits_for_its_turn_like_everybody() {
     healthy.send(&auth("known 2")).await;
     healthy.expect("auth_ok").await;
     let before = rig.totals().frames;
-    // The pipe takes all of it at once, so that nobody has a turn before.
+    // The pipe takes all of it in one write, so no other task runs before.
     to.write_all(&PING.repeat(PINGS)).await.unwrap();
     // A task like the sessions.
     let healthy = actix_rt::spawn(async move {

@@ -1,8 +1,8 @@
-//! What a session holds, and when it stops reading.
+//! The memory of a session, and when it stops reading.
 
 use super::*;
 
-/// Bytes of memory that a session holds beside its own.
+/// Bytes of memory that a session holds, without the size of the struct itself.
 #[derive(Message)]
 #[rtype(result = "usize")]
 struct Held;
@@ -15,7 +15,7 @@ impl Handler<Held> for Session {
     }
 }
 
-/// What may be unanswered, and a read or two; memory grows by doubling.
+/// Maximum unanswered data, plus a read or two; memory grows by doubling.
 const BOUND: usize = 2 * (256 + 2 * 64) * 1024;
 
 #[actix::test]
@@ -136,10 +136,10 @@ async fn while_all_together_have_too_much_unanswered_only_who_sent_nothing_is_re
     at_rest().await;
     assert!(!rig.budget.has_room());
 
-    // Whoever waits for an answer is not read.
+    // A session that awaits an answer is not read.
     busy.send(&PING).await;
     busy.send(&send(b"later")).await;
-    // Whoever does not is, up to a SEND; what is behind it waits with it.
+    // Other sessions are read up to a SEND; later frames wait behind it.
     quiet.send(&[&PING[..], &PING, &send_as("known 2", b"first"), &PING].concat()).await;
     quiet.expect("pongpong").await;
     quiet.send(&send_as("known 2", &[2; 600])).await;

@@ -1,4 +1,4 @@
-//! Scripts of frames, cut anywhere, on pipes that hold next to nothing.
+//! Scripts of frames, cut at any position, on pipes with very little capacity.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -56,7 +56,7 @@ async fn starved_pipes_change_nothing() {
     }
 }
 
-/// What a device does.
+/// A step of a device.
 #[derive(Clone, Debug)]
 enum Act {
     Ping,
@@ -103,7 +103,7 @@ impl Act {
     }
 }
 
-/// What the protocol says about a script: one frame after the other, without bytes, buffers or time.
+/// The expected answers of a script, from the protocol: one frame after the other, without bytes, buffers or time.
 #[derive(Default)]
 struct Model {
     id: Option<&'static str>,

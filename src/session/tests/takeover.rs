@@ -18,7 +18,7 @@ async fn a_session_that_was_taken_over_is_told_nothing_even_if_the_uplink_answer
     at_rest().await;
     device.send(&[&send(b"not held")[..], &PING].concat()).await;
     at_rest().await;
-    // The session wakes up to both at once.
+    // Both events wake the session in the same turn.
     session.do_send(kick());
     rig.store.answers(Ok(()));
     assert_eq!(device.rest().await, "");
@@ -46,7 +46,7 @@ async fn a_server_that_stops_answers_what_has_come() {
     idle.send(&PING).await;
     idle.expect("pong").await;
     rig.store.never_answers();
-    // Nobody gets a turn between these.
+    // No other task runs between these steps.
     device.send(&[&send(b"a")[..], &bytes(Frame::Connect), &[0x40]].concat()).await;
     stop_all();
     at_rest().await;

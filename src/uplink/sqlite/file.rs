@@ -1,4 +1,4 @@
-//! The file while it is open.
+//! The open file.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,8 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use crate::database::{Identity, look};
 
-/// An open file. SQLite goes on writing to a file, and to its write-ahead log, after somebody has moved or removed it; what
-/// is confirmed then is nowhere to be found. So this remembers which ones they are.
+/// An open file. SQLite keeps writing to a file and its write-ahead log after they were moved or removed, and confirmed
+/// records would be lost. So this type remembers the identity of both files.
 pub(super) struct File {
     pub(super) connection: Connection,
     path: PathBuf,
@@ -15,7 +15,7 @@ pub(super) struct File {
     identity: Option<Identity>,
     log_identity: Option<Identity>,
     size: u64,
-    /// Bytes of the log when it was last looked at.
+    /// Size of the log at the last check, in bytes.
     pub(super) log_size: u64,
 }
 
@@ -26,7 +26,7 @@ impl File {
         Self { connection, path, log, identity, log_identity: None, size, log_size: 0 }
     }
 
-    /// Whether what is open is still what stands at the path, and no shorter than before.
+    /// Whether the open files are still the ones at the path, and not shorter than before.
     pub(super) fn is_in_place(&mut self) -> bool {
         let Ok((identity, size)) = look(&self.path) else { return false };
         let is_whole = size >= std::mem::replace(&mut self.size, size);
@@ -37,18 +37,18 @@ impl File {
         let found = look(&self.log).ok();
         self.log_size = found.map_or(0, |(_, size)| size);
         let present = found.map(|(identity, _)| identity);
-        // It is made with the first transaction, and stays.
+        // The log is created with the first transaction, and stays.
         self.log_identity = self.log_identity.or(present);
         self.log_identity == present
     }
 
-    /// Closes what is not in place any more. What its log still holds goes to the file, wherever that is now: the next file
-    /// of this name would lose it.
+    /// Closes a file that is no longer at its path. The rest of its log goes to the file, wherever that is now: the
+    /// next file of this name would discard it.
     pub(super) fn abandon(self) -> rusqlite::Result<()> {
         self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     }
 
-    /// Does all of `work` or, when it fails, nothing.
+    /// Runs all of `work`, or nothing of it if it fails.
     pub(super) fn transaction(
         &mut self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<()>,
@@ -59,7 +59,7 @@ impl File {
     }
 }
 
-/// The path of a file that SQLite keeps beside its own.
+/// The path of a file that SQLite keeps beside its database.
 fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut beside = path.as_os_str().to_owned();
     beside.push(ending);

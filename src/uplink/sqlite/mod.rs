@@ -1,16 +1,17 @@
-//! The store `sqlite`: each SEND is a row of a file, and answered when that row is committed.
+//! The store `sqlite`: each SEND becomes a row of a file, and is answered after its commit.
 //!
-//! Sessions hand their batches to a queue; one thread writes what has come while it wrote the last transaction in the next one
-//! (group commit), and then answers. The queue lives as long as the store, the thread as long as the uplink's actor lets it.
+//! Sessions hand their batches to a queue. One thread writes: each transaction contains the batches that arrived during
+//! the one before (group commit); then the thread answers. The queue lives as long as the store, the thread as long as
+//! its actor.
 //!
 //! | file | subject |
-//! |---|---|
+//! | `queue` | the queue from the sessions to the thread |
 //! | `queue` | from the sessions to the thread |
 //! | `writer` | the thread: transactions, failures, recovery |
-//! | `file` | the open file: transactions, and whether it is still the one that it was |
-//! | `rows` | a transaction's rows |
-//! | `retention` | what is removed, and when |
-//! | `reader` | reading messages back, beside all that |
+//! | `file` | the open file: transactions, and the check that it is still the same file |
+//! | `rows` | the rows of a transaction |
+//! | `retention` | removal of old messages |
+//! | `reader` | reading messages back, while the thread writes |
 
 mod file;
 mod queue;
@@ -42,8 +43,8 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// A store in the file of the settings. Fails if somebody must do something about the file first; a disk that is full
-    /// or a lock that somebody holds will pass, and the store waits for that.
+    /// Makes a store in the file of the settings. Fails if the file needs a person first. A full disk or a lock of
+    /// another program is temporary, and the store waits for its end.
     pub fn open(settings: config::Uplink, faults: Faults) -> Result<Self, Error> {
         match database::open(&options(&settings)) {
             Err(err) if err.is_lasting() => Err(err),
@@ -65,11 +66,11 @@ impl Store for Sqlite {
         let writer = Writer::new(self.settings.clone(), self.queue.open(), self.faults.clone());
         let thread = thread::Builder::new().name("uplink".into()).spawn(move || {
             writer.run();
-            // A panic drops it instead. Whoever watched may be gone.
+            // After a panic the sender is dropped instead. The receiver may be gone.
             let _ = ended.send(());
         });
         Some(Box::pin(async {
-            let thread = thread.map_err(|err| format!("the uplink needs a thread of its own: {err}"))?;
+            let thread = thread.map_err(|err| format!("cannot start the uplink's thread: {err}"))?;
             match end.await {
                 Ok(()) => Ok(()),
                 Err(_) => Err(end_of(thread)),
@@ -82,7 +83,7 @@ impl Store for Sqlite {
     }
 }
 
-/// How the file is opened.
+/// The options for opening the file.
 fn options(settings: &config::Uplink) -> Options {
     Options {
         path: settings.path.clone(),
@@ -91,7 +92,7 @@ fn options(settings: &config::Uplink) -> Options {
     }
 }
 
-/// Why a thread ended that was not to.
+/// The reason why a thread ended unexpectedly.
 fn end_of(thread: thread::JoinHandle<()>) -> String {
     match thread.join() {
         Ok(()) => "its thread ended".into(),

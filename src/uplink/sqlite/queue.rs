@@ -1,4 +1,4 @@
-//! From the sessions to the thread that writes. What waits here is bounded by the budget that the batches hold.
+//! The queue from the sessions to the writer thread. The budget that the batches hold bounds it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::database::Timestamp;
 use crate::uplink::store::{Batch, Origin, Promise};
 
-/// A batch whose answer is owed. Dropped unanswered, it is not stored.
+/// A batch with a pending answer. If it is dropped unanswered, it counts as not stored.
 pub(super) struct Entrusted {
     pub(super) origin: Origin,
     pub(super) received_at: Timestamp,
@@ -15,7 +15,7 @@ pub(super) struct Entrusted {
     pub(super) promise: Promise,
 }
 
-/// What was handed over and not taken yet, oldest first.
+/// Batches that are not taken yet, oldest first.
 #[derive(Default)]
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
@@ -25,15 +25,15 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct Waiting {
     batches: VecDeque<Entrusted>,
-    /// The thread sleeps: to wake it costs a system call.
+    /// The thread sleeps; waking it costs a system call.
     is_awaited: bool,
     is_closed: bool,
-    /// How many threads there have been.
+    /// The number of threads so far.
     intakes: u64,
 }
 
 impl Queue {
-    /// Hands a batch over.
+    /// Adds a batch.
     pub(super) fn push(&self, entrusted: Entrusted) {
         let mut waiting = self.waiting();
         waiting.batches.push_back(entrusted);
@@ -43,13 +43,13 @@ impl Queue {
         }
     }
 
-    /// Nothing more will come.
+    /// Closes the queue: no more batches follow.
     pub(super) fn close(&self) {
         self.waiting().is_closed = true;
         self.news.notify_all();
     }
 
-    /// The end at which a new thread takes batches out; whoever did so before gets no more.
+    /// The receiving end for a new thread. The earlier receiver gets no more batches.
     pub(super) fn open(self: &Arc<Self>) -> Intake {
         let mut waiting = self.waiting();
         waiting.intakes += 1;
@@ -62,25 +62,25 @@ impl Queue {
     }
 }
 
-/// What a thread takes batches from.
+/// The receiving end of the queue.
 pub(super) struct Intake {
     queue: Arc<Queue>,
     number: u64,
 }
 
-/// What there is to be done.
+/// The result of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Batches have come.
+    /// Batches have arrived.
     Batches,
-    /// None came in time.
+    /// The wait timed out.
     Nothing,
-    /// None will come any more.
+    /// No more batches will arrive.
     End,
 }
 
 impl Intake {
-    /// Waits until there is something, or for so long.
+    /// Waits for batches, with a timeout.
     pub(super) fn wait(&self, within: Duration) -> Next {
         let mut waiting = self.queue.waiting();
         if self.next(&waiting) == Next::Nothing {
@@ -100,7 +100,8 @@ impl Intake {
         }
     }
 
-    /// Moves what has come to the end of `taken`, as long as there is `room`, which it takes. Whether there was any.
+    /// Appends waiting batches to `taken` while there is `room`, and reduces `room` by their size. Returns whether
+    /// there were any.
     pub(super) fn take(&self, taken: &mut Vec<Entrusted>, room: &mut Room) -> bool {
         let mut waiting = self.queue.waiting();
         let before = taken.len();
@@ -113,7 +114,7 @@ impl Intake {
     }
 }
 
-/// How much more a transaction may take.
+/// Remaining capacity of a transaction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Room {
     pub(super) records: usize,
@@ -121,10 +122,10 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// Room for all that waits.
+    /// Room for the whole queue.
     pub(super) const UNLIMITED: Self = Self { records: usize::MAX, bytes: usize::MAX };
 
-    /// Whether there is some. The last batch may take more than that.
+    /// Whether any room is left. The last batch may exceed it.
     pub(super) const fn is_some(&self) -> bool {
         self.records > 0 && self.bytes > 0
     }

@@ -1,7 +1,7 @@
-//! Reading messages back, from a file to which a server may be writing meanwhile.
+//! Reading messages back, from a file that a server may be writing to.
 //!
-//! Each read is a short transaction of its own, and hands over what it has read when it has ended: a reader whose output is
-//! slow does not keep the write-ahead log from being reset.
+//! Each read is a short transaction of its own. It returns its rows after it has ended, so a reader with a slow output
+//! does not prevent a reset of the write-ahead log.
 
 mod search;
 mod summary;
@@ -17,49 +17,49 @@ use crate::database::{self, Error, Identity, Timestamp, Trouble, look};
 
 pub use self::summary::Summary;
 
-/// The most ids that one transaction looks at.
+/// Maximum ids per transaction.
 const ROWS: i64 = 10_000;
 
-/// One transaction reads no more messages when their data has so many bytes.
+/// A transaction stops reading messages when their data reaches this size, in bytes.
 const BYTES: usize = 1 << 20;
 
-/// SQLite loads the data of no row whose client is another.
+/// SQLite does not load the data of rows of other clients.
 const WINDOW: &str = "SELECT id, received_at, client, peer, listener, mode, data FROM message
     WHERE id >= ?1 AND id < ?2 AND (?3 IS NULL OR client = ?3) ORDER BY id";
 
-/// What a device sent.
+/// A message from a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Its number: later messages have greater ones.
+    /// Its number: later messages have higher numbers.
     pub id: i64,
-    /// When it came.
+    /// The time of receipt.
     pub received_at: Timestamp,
     /// The device.
     pub client: String,
-    /// Its address and port.
+    /// The device's address and port.
     pub peer: String,
-    /// The listener that took it.
+    /// The listener that received it.
     pub listener: String,
     /// `session` or `one-shot`.
     pub mode: String,
-    /// What it sent.
+    /// The data.
     pub data: Vec<u8>,
 }
 
-/// Which messages are wanted; all, unless something is said.
+/// The selection of messages; all by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// Those of this device.
+    /// Only messages of this device.
     pub client: Option<String>,
-    /// Those that came then or later.
+    /// Only messages received at this time or later.
     pub since: Option<Timestamp>,
-    /// Those that came before.
+    /// Only messages received before this time.
     pub until: Option<Timestamp>,
-    /// The newest, so many.
+    /// Only the newest N messages.
     pub limit: Option<u64>,
 }
 
-/// An open file that is only read.
+/// A file opened for reading only.
 pub struct Reader {
     connection: Connection,
     path: PathBuf,
@@ -67,37 +67,37 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens the file. It must be there, and of the present version.
+    /// Opens the file. It must exist and have the current version.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        // Before it is opened: what takes its place in between is noticed.
+        // Before the file is opened: a replacement in between is detected.
         let identity = identity(path);
         let connection = database::open_read_only(path)?;
         Ok(Self { connection, path: path.into(), identity })
     }
 
-    /// The ids that there are, from the first to the last, in a file without messages none.
+    /// The range of ids, from the first to the last; empty for a file without messages.
     pub fn ids(&self) -> Result<Range<i64>, Error> {
         self.explain(search::ids(&self.connection))
     }
 
-    /// Where in `ids` the messages of a selection stand: ranges in the order of ids, in which no others are but those of
-    /// other devices.
+    /// The ranges of `ids` that hold the messages of a selection, in the order of ids. They contain no other messages
+    /// except those of other devices.
     pub fn select(&self, selection: &Selection, ids: Range<i64>) -> Result<Vec<Range<i64>>, Error> {
         self.explain(search::select(&self.connection, selection, ids))
     }
 
-    /// Reads some messages of `client`, or of all, from the beginning of `ids`, which is moved behind what was read. None of
-    /// them means little: the end is where `ids` is empty.
+    /// Reads some messages of `client`, or of all clients, from the start of `ids`, and moves that start behind them.
+    /// An empty result does not mean the end: the end is reached when `ids` is empty.
     pub fn read(&self, ids: &mut Range<i64>, client: Option<&str>) -> Result<Vec<Message>, Error> {
         self.explain(read(&self.connection, ids, client))
     }
 
-    /// What there is.
+    /// A summary of the file.
     pub fn summary(&self) -> Result<Summary, Error> {
         self.explain(Summary::read(&self.connection))
     }
 
-    /// Fails if another file, or none, has taken the place of the one that is open: nothing more will come to this one.
+    /// Fails if the open file was replaced or removed: it would receive no more messages.
     pub fn check_in_place(&self) -> Result<(), Error> {
         match identity(&self.path) == self.identity {
             true => Ok(()),
@@ -119,7 +119,7 @@ fn read(
     ids: &mut Range<i64>,
     client: Option<&str>,
 ) -> rusqlite::Result<Vec<Message>> {
-    // Wherever ids are missing, none of them is looked for.
+    // Gaps in the ids cost no search.
     let Some(first) = search::first(connection, ids)? else {
         ids.start = ids.end;
         return Ok(Vec::new());
@@ -144,7 +144,7 @@ fn read(
 
 impl Message {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        // Another program can write text that is no UTF-8, which must not end the reading.
+        // Another program can write text that is not UTF-8; it must not end the reading.
         let text = |column: usize| -> rusqlite::Result<String> {
             Ok(String::from_utf8_lossy(row.get_ref(column)?.as_bytes()?).into_owned())
         };

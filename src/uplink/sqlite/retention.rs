@@ -1,23 +1,23 @@
-//! What is removed, and when: the oldest messages, a little at a time.
+//! Retention: removes the oldest messages, in small steps.
 
 use std::time::{Duration, Instant};
 
 use log::debug;
 use rusqlite::{Connection, TransactionBehavior};
 
-/// How often it is looked whether messages have become too old.
+/// Interval of checks for messages that are too old.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// So many bytes are removed at once, unless more was written meanwhile or the file is small.
+/// Bytes removed per step, unless more was written in between or the file is small.
 const BYTES: usize = 1 << 20;
 
-/// What a row takes beside its data, roughly, in bytes.
+/// Approximate overhead of a row, in bytes.
 const ROW: usize = 64;
 
-/// So many pages are given back to the file system at once.
+/// Pages released to the file system per step.
 const PAGES: u32 = 256;
 
-/// Whether there is more to be done at once.
+/// Whether another step must follow now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
     Rest,
@@ -29,14 +29,14 @@ pub(super) struct Retention {
     max_age: Option<i64>,
     /// Bytes.
     max_size: Option<u64>,
-    /// Bytes that are removed at once.
+    /// Bytes removed per step.
     portion: usize,
-    /// Bytes that were written since the last look.
+    /// Bytes written since the last check.
     written: usize,
     looked: Option<Instant>,
 }
 
-/// What takes room in a file.
+/// The use of space in a file.
 struct Size {
     page: u64,
     pages: u64,
@@ -51,19 +51,19 @@ impl Retention {
         Self { max_age, max_size, portion, written: 0, looked: None }
     }
 
-    /// So many bytes were written.
+    /// Adds to the bytes that were written.
     pub(super) fn wrote(&mut self, bytes: usize) {
         self.written += bytes;
     }
 
-    /// Removes some of what is too much or, at `now` in microseconds since 1970, too old.
+    /// Removes some messages that exceed the size limit or, at `now` in microseconds since 1970, the age limit.
     pub(super) fn step(&mut self, connection: &mut Connection, now: i64) -> rusqlite::Result<Pace> {
         let is_due =
             self.written >= self.portion || self.looked.is_none_or(|looked| looked.elapsed() >= EVERY);
         if !is_due {
             return Ok(Pace::Rest);
         }
-        // As much goes as comes, and more.
+        // Each step removes at least twice the bytes that were written.
         let bytes = self.portion.max(2 * std::mem::take(&mut self.written));
         let mut removed = 0;
         if let Some(max_size) = self.max_size {
@@ -86,7 +86,8 @@ impl Retention {
     }
 }
 
-/// What is kept free, in bytes: the file is to stay within its bound while some more is written before some is removed.
+/// The reserve of free space, in bytes: the file must stay within its limit while more is written before the next
+/// removal.
 fn slack(max_size: u64) -> u64 {
     (max_size / 8).min(16 << 20)
 }
@@ -102,7 +103,7 @@ impl Size {
     }
 }
 
-/// Removes the oldest messages, as far as they are from before `before` and within `bytes`. How many.
+/// Removes the oldest messages, limited to those from before `before` and to `bytes`. Returns their number.
 fn remove(connection: &mut Connection, bytes: usize, before: i64) -> rusqlite::Result<usize> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let Some(last) = last_to_remove(&transaction, bytes, before)? else { return Ok(0) };
@@ -110,7 +111,7 @@ fn remove(connection: &mut Connection, bytes: usize, before: i64) -> rusqlite::R
     transaction.prepare_cached("DELETE FROM clock_step WHERE first_id <= ?")?.execute([last])?;
     transaction.prepare_cached("UPDATE pruned SET last_id = ?")?.execute([last])?;
     transaction.commit()?;
-    debug!(target: "trap_server::uplink", "removed {removed} messages up to id {last}");
+    debug!(target: "trap_server::uplink", "removed messages={removed} last_id={last}");
     Ok(removed)
 }
 
@@ -130,7 +131,7 @@ fn last_to_remove(connection: &Connection, bytes: usize, before: i64) -> rusqlit
     Ok(last)
 }
 
-/// Gives pages that nothing stands on back to the file system.
+/// Releases unused pages to the file system.
 fn give_back(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES})"))
 }

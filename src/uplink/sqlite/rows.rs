@@ -5,14 +5,14 @@ use rusqlite::Connection;
 use super::queue::Entrusted;
 use crate::protocol::Mode;
 
-/// How far a clock may seem to go back because batches overtake each other on their way, in microseconds. More than that, and
-/// somebody has set it.
+/// Maximum apparent step back of the clock when batches overtake each other, in microseconds. A larger step means that
+/// the clock was set.
 const SLACK: i64 = 1_000_000;
 
 const INSERT: &str =
     "INSERT INTO message (id, received_at, client, peer, listener, mode, data) VALUES (?, ?, ?, ?, ?, ?, ?)";
 
-/// The last row so far: what comes next has a greater id, and no earlier time unless the clock was set back.
+/// The last row so far: the next row has a higher id, and no earlier time unless the clock was set back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Last {
     pub(super) id: i64,
@@ -20,7 +20,7 @@ pub(super) struct Last {
 }
 
 impl Last {
-    /// As the file says; 0 of an empty one.
+    /// From the file; 0 if it is empty.
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let mut last = connection.prepare_cached(
             "SELECT max(pruned.last_id, coalesce(message.id, 0)), coalesce(message.received_at, 0)
@@ -40,7 +40,7 @@ impl Last {
         }
     }
 
-    /// Inserts the rows of a batch behind the last one.
+    /// Inserts the rows of a batch after the last one.
     pub(super) fn insert(&mut self, connection: &Connection, entrusted: &Entrusted) -> rusqlite::Result<()> {
         let Entrusted { origin, received_at, batch, .. } = entrusted;
         let (received_at, steps_back) = self.follow(received_at.0);
@@ -55,7 +55,7 @@ impl Last {
         insert.raw_bind_parameter(4, origin.peer.to_string())?;
         insert.raw_bind_parameter(5, &*origin.listener)?;
         insert.raw_bind_parameter(6, mode(origin.mode))?;
-        // What is bound stays bound: the rows of a batch differ in id and data alone.
+        // Bound values stay bound: the rows of a batch differ only in id and data.
         for data in batch.iter() {
             self.id += 1;
             insert.raw_bind_parameter(1, self.id)?;
@@ -66,7 +66,7 @@ impl Last {
     }
 }
 
-/// As it stands in a row.
+/// The value in a row.
 const fn mode(mode: Mode) -> &'static str {
     match mode {
         Mode::Session => "session",

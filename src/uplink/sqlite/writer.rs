@@ -1,4 +1,4 @@
-//! The thread that writes: transactions, what happens when one fails, and how it gets on again.
+//! The writer thread: transactions, their failures, and recovery.
 
 use std::time::{Duration, Instant};
 
@@ -15,11 +15,11 @@ use crate::faults::{Faults, Point};
 use crate::logging::Outage;
 use crate::uplink::store::NotStored;
 
-/// How often the thread looks whether messages are to be removed, and how long it does not try again to open a file that
-/// could not be opened.
+/// Interval of retention checks, and of retries to open a file that could not be opened.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A write-ahead log of so many bytes is not copied into the file as it should be, after some megabytes.
+/// SQLite normally copies the write-ahead log into the file after some megabytes. A log of this size shows that it
+/// cannot.
 const LARGE_LOG: u64 = 256 << 20;
 
 pub(super) struct Writer {
@@ -35,9 +35,9 @@ pub(super) struct Writer {
 
 enum State {
     Open(File),
-    /// It cannot be used, for this reason, and is tried again then.
+    /// Unusable for this reason; the next attempt is at this time.
     Shut(Error, Instant),
-    /// It was not tried, or is to be tried at once.
+    /// Not opened yet, or to be opened now.
     Closed,
 }
 
@@ -51,7 +51,7 @@ impl Writer {
         Self { settings, intake, faults, retention, file: State::Closed, storing, removing, copying }
     }
 
-    /// Writes until nothing more comes.
+    /// Writes until the queue is closed.
     pub(super) fn run(mut self) {
         match self.open() {
             Ok(()) => self.say_where(),
@@ -78,7 +78,7 @@ impl Writer {
         info!(target: "trap_server::uplink", "SENDs are stored in {}", absolute.display());
     }
 
-    /// Writes what waits in one transaction, and answers.
+    /// Writes the waiting batches in one transaction, and answers them.
     fn store(&mut self) {
         let mut taken = Vec::new();
         let stored = self.transaction(&mut taken);
@@ -95,7 +95,7 @@ impl Writer {
             }
         };
         for Entrusted { batch, promise, .. } in taken {
-            // First, so that a device that has its answer holds nothing of the budget any more.
+            // First, so that an answered device no longer holds budget.
             drop(batch);
             promise.keep(answer.clone());
         }
@@ -105,7 +105,8 @@ impl Writer {
         self.storing.note(err.trouble(), "SENDs are answered send_failure", records);
     }
 
-    /// What was `taken` shares the fate of the transaction. If none could be begun, that is all that waits.
+    /// All batches in `taken` share the result of the transaction. If none could be begun, these are all waiting
+    /// batches.
     fn transaction(&mut self, taken: &mut Vec<Entrusted>) -> Result<(), Error> {
         let written = self.write(taken);
         if let Err(err) = &written {
@@ -141,7 +142,7 @@ impl Writer {
         written.map_err(|err| Error::of(&self.settings.path, &err))
     }
 
-    /// Opens the file if it is not open, or is not the one that was opened any more.
+    /// Opens the file if it is not open, or if the open file is no longer the one at its path.
     fn open(&mut self) -> Result<(), Error> {
         match &mut self.file {
             State::Open(file) => {
@@ -168,15 +169,16 @@ impl Writer {
 
     fn abandon(&mut self) {
         let path = self.settings.path.display();
-        warn!("{path}: the file was moved, removed or cut short, and is opened anew");
+        warn!("{path}: the file was moved, removed or truncated: reopening the file");
         if let State::Open(file) = std::mem::replace(&mut self.file, State::Closed)
             && let Err(err) = file.abandon()
         {
-            error!("{path}: what the file did not have yet when it was moved is lost: {err}");
+            error!("{path}: messages in the write-ahead log of the moved file are lost: {err}");
         }
     }
 
-    /// A full disk and a lock pass by themselves. After anything else the file is opened anew, which tells more.
+    /// A full disk and a lock are temporary. After any other failure the file is reopened, which gives more
+    /// information.
     fn recover(&mut self, err: &Error) {
         let passes = matches!(err.trouble(), Trouble::Full | Trouble::Locked);
         if matches!(self.file, State::Open(_)) && !passes {
@@ -184,18 +186,18 @@ impl Writer {
         }
     }
 
-    /// A reader that never ends keeps the log from being emptied.
+    /// A reader that never ends prevents a reset of the log.
     fn look_at_log(&self) {
         match &self.file {
             State::Open(file) if file.log_size >= LARGE_LOG => {
-                let cause = "another program has been reading for long; end it (`fuser FILE` shows which)";
-                self.copying.note(&cause, "it takes more and more room on the disk", 0);
+                let cause = "another program has a read transaction open; end it (`fuser FILE` shows which)";
+                self.copying.note(&cause, "it keeps growing", 0);
             }
             _ => self.copying.works(),
         }
     }
 
-    /// Removes some of what is too old or too much.
+    /// Removes some messages that are too old or exceed the size limit.
     fn remove_old(&mut self) -> Pace {
         let State::Open(file) = &mut self.file else { return Pace::Rest };
         match self.retention.step(&mut file.connection, Timestamp::now().0) {

@@ -1,4 +1,5 @@
-//! Where messages stand. There is no index but the id: a time is found by bisection, the newest by counting backwards.
+//! The search for messages. The id is the only index: a time is found by bisection, the newest messages by counting
+//! backwards.
 
 use std::ops::Range;
 
@@ -6,13 +7,13 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::{ROWS, Selection, Timestamp};
 
-/// A row, without what it says.
+/// A row without its data.
 pub(super) struct Place {
     pub(super) id: i64,
     received_at: Timestamp,
 }
 
-/// From the first to the last.
+/// The range from the first id to the last.
 pub(super) fn ids(connection: &Connection) -> rusqlite::Result<Range<i64>> {
     let end = |sql| connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, Option<i64>>(0));
     let first = end("SELECT min(id) FROM message")?;
@@ -29,7 +30,7 @@ pub(super) fn first(connection: &Connection, ids: &Range<i64>) -> rusqlite::Resu
     first.query_row([ids.start, ids.end], place).optional()
 }
 
-/// The ranges of `ids` in which the messages of a selection stand.
+/// The ranges of `ids` that hold the messages of a selection.
 pub(super) fn select(
     connection: &Connection,
     selection: &Selection,
@@ -51,7 +52,7 @@ pub(super) fn select(
     }
 }
 
-/// The parts of `ids` within which times follow the ids: a new one begins wherever the clock was set back.
+/// The segments of `ids` in which times increase with the ids: a new segment begins wherever the clock was set back.
 fn segments(connection: &Connection, ids: Range<i64>) -> rusqlite::Result<Vec<Range<i64>>> {
     let mut steps = connection.prepare_cached(
         "SELECT first_id FROM clock_step WHERE first_id > ?1 AND first_id < ?2 ORDER BY first_id",
@@ -66,7 +67,7 @@ fn segments(connection: &Connection, ids: Range<i64>) -> rusqlite::Result<Vec<Ra
     Ok(segments)
 }
 
-/// The first id in a segment, or its end, from which on all messages came at `time` or later.
+/// The first id in a segment that was received at `time` or later; the segment's end if there is none.
 fn first_since(connection: &Connection, segment: Range<i64>, time: Timestamp) -> rusqlite::Result<i64> {
     let Range { start: mut low, end: mut high } = segment;
     while low < high {
@@ -79,7 +80,7 @@ fn first_since(connection: &Connection, segment: Range<i64>, time: Timestamp) ->
     Ok(low)
 }
 
-/// Of these ranges what holds the newest `limit` messages of `client`.
+/// The part of these ranges that holds the newest `limit` messages of `client`.
 fn newest(
     connection: &Connection,
     ranges: Vec<Range<i64>>,
@@ -98,7 +99,7 @@ fn newest(
     Ok(found)
 }
 
-/// Where the newest messages of `client` in `ids` begin, as many as are `missing`, or else all.
+/// The start of the newest `missing` messages of `client` in `ids`; the start of `ids` if there are fewer.
 fn count_back(
     connection: &Connection,
     ids: &Range<i64>,

@@ -1,4 +1,4 @@
-//! What there is in a file, told without reading all of it.
+//! A summary of a file, without reading all of it.
 
 use std::fmt;
 
@@ -8,14 +8,15 @@ use rusqlite::{Connection, OptionalExtension};
 use super::{Timestamp, search};
 use crate::database::VERSION;
 
-/// What there is in a file. Displayed, it is one line.
+/// A summary of a file. Its display is one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// How many ids there are from the first message to the last: where ids are missing, more than messages.
+    /// The number of ids from the first message to the last. With gaps in the ids, this is more than the number of
+    /// messages.
     pub messages: u64,
-    /// When the first message came, and when the last.
+    /// The time of the first message and of the last.
     pub times: Option<(Timestamp, Timestamp)>,
-    /// What the file takes, in bytes, when all of the write-ahead log is in it.
+    /// The size of the file in bytes, including its write-ahead log.
     pub bytes: u64,
     /// The version of its tables.
     pub version: i32,

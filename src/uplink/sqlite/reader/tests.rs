@@ -1,4 +1,4 @@
-//! Reading against a model: a list of rows that is looked through from end to end.
+//! Reading, compared with a model: a list of rows that is searched linearly.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::database::Options;
 
-/// A row for a test: its data has so many bytes.
+/// A row for a test, with data of this size.
 #[derive(Clone, Debug)]
 struct Sent {
     id: i64,
@@ -56,7 +56,7 @@ impl Kept {
     }
 }
 
-/// The ids of what is read, and in how many parts it came.
+/// The ids that were read, and the number of reads.
 fn read_all(reader: &Reader, selection: &Selection) -> (Vec<i64>, usize) {
     let (mut found, mut parts) = (Vec::new(), 0);
     for mut ids in reader.select(selection, reader.ids().unwrap()).unwrap() {
@@ -163,7 +163,7 @@ fn what_was_read_keeps_no_transaction_open() {
     kept.insert(&Sent { id: 4, at: 4, client: "a", bytes: 1 });
     let busy = kept.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i32>(0));
     assert_eq!((busy, messages.len()), (Ok(0), 1));
-    // What came after the ids were taken is not among them.
+    // Messages received after the ids were taken are not included.
     assert_eq!(reader.read(&mut ids, None).unwrap().len(), 3);
 }
 
