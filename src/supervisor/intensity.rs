@@ -35,18 +35,13 @@ impl Intensity {
 
 impl fmt::Display for Intensity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} within {}",
-            self.max_restarts,
-            SpanPrinter::new().unsigned_duration_to_string(&self.within)
-        )
+        write!(f, "{} in {}", self.max_restarts, SpanPrinter::new().unsigned_duration_to_string(&self.within))
     }
 }
 
 /// The restarts exceeded the intensity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("more than {max_restarts} restarts within {}", SpanPrinter::new().unsigned_duration_to_string(within))]
+#[error("restart limit exceeded ({max_restarts} in {})", SpanPrinter::new().unsigned_duration_to_string(within))]
 pub struct TooMany {
     max_restarts: usize,
     within: Duration,

@@ -132,18 +132,6 @@ fn a_database_that_stands_still_is_given_up_and_comes_back() {
 }
 
 #[test]
-fn an_id_that_the_database_cannot_hold_is_not_an_outage() {
-    let Some(cluster) = Cluster::with_tables_in("LATIN1") else { return };
-    let site = two_ids(&cluster);
-    let server = site.start();
-    assert_eq!(auth(server.address(), "a"), "auth_ok");
-    assert_eq!(auth(server.address(), "€0"), "auth_failure");
-    server.await_line("€0: the id could not be looked up: ");
-    assert_eq!(auth(server.address(), "b"), "auth_ok");
-    assert!(server.lines("the look-up of ids").is_empty());
-}
-
-#[test]
 fn a_connection_that_answers_no_more_is_replaced() {
     let Some(cluster) = Cluster::with_tables() else { return };
     let site = two_ids(&cluster);

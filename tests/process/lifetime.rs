@@ -74,7 +74,7 @@ fn stopping_for_long() -> (Server, SocketAddr, TcpStream) {
 async fn a_second_signal_stops_it_at_once() {
     for second in ["TERM", "INT", "QUIT"] {
         let (mut server, _, _stuck) = stopping_for_long();
-        server.await_line("listener test is asked to stop");
+        server.await_line("stopping listener test");
         assert!(server.is_running());
         server.signal(second);
         assert_eq!(server.ended().code(), Some(0));

@@ -44,8 +44,8 @@ fn a_file_that_is_not_there_yet_is_named() {
     let said = ["there is no ", &place, "`uplink.path` of config.toml", "the server makes it"];
     assert_ends(&run_in(folder.path(), &["messages"]), 74, &[], &said);
     let said = [
-        "stores\n  uplink          data/trap.db: not there yet; it is made when the server starts",
-        "\n  credentials     list: 1 client",
+        "stores\n  uplink              data/trap.db: not there yet; it is made when the server starts",
+        "\n  credentials         list: 1 client",
     ];
     assert_ends(&run_in(folder.path(), &["--check"]), 0, &said, &[]);
     assert!(!folder.path().join("data").exists());
@@ -55,7 +55,7 @@ fn a_file_that_is_not_there_yet_is_named() {
 fn the_store_log_has_no_file_but_one_that_is_there_is_read() {
     let without = folder(LOG);
     assert_ends(&run_in(without.path(), &["messages"]), 74, &[], &["`store` is \"log\""]);
-    assert_ends(&run_in(without.path(), &["--check"]), 0, &["\n  uplink          the log\n"], &[]);
+    assert_ends(&run_in(without.path(), &["--check"]), 0, &["\n  uplink              the log\n"], &[]);
     assert_ends(&run_in(with_message(LOG).path(), &["messages"]), 0, &["\"hi\""], &[]);
 }
 
@@ -91,7 +91,7 @@ fn a_file_that_cannot_be_used_is_told_with_what_to_do() {
         (&text as &dyn Fn(&Path), "not an SQLite database"),
         (&damage, "damaged ("),
         (&edit("PRAGMA user_version = 99"), "created by a newer trap-server (table version 99"),
-        (&edit("PRAGMA application_id = 1"), "a SQLite file of another program"),
+        (&edit("PRAGMA application_id = 1"), "an SQLite database of another program"),
         (&folder_there, "cannot be opened"),
     ] {
         let folder = spoil(how);
