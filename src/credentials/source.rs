@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::cached::Cached;
 use super::directory::{Directory, Failed};
-use super::sqlite::{Attempts, Sqlite};
+use super::sqlite::{Attempts, SqliteDirectory};
 use super::{Credentials, List, Unknown};
 use crate::config::{self, Config, Source, Store};
 use crate::database;
@@ -48,7 +48,7 @@ pub fn open(config: &Config) -> Result<(Arc<dyn Credentials>, Unknown), Unusable
         }
         Source::Sqlite => {
             make_file(config)?;
-            let sqlite = Sqlite::new(path.clone(), credentials.timeout);
+            let sqlite = SqliteDirectory::new(path.clone(), credentials.timeout);
             Ok((cached(sqlite, credentials), unknown_in(path.clone(), credentials)))
         }
         Source::Postgres => postgres(credentials),

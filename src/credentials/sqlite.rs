@@ -28,7 +28,7 @@ const DROP_OLDEST: &str = "DELETE FROM unknown_client WHERE id IN (
      SELECT id FROM unknown_client ORDER BY last_at LIMIT max(0, (SELECT count(*) FROM unknown_client) - ?))";
 
 /// The table of ids.
-pub(super) struct Sqlite(Arc<File>);
+pub(super) struct SqliteDirectory(Arc<File>);
 
 struct File {
     path: PathBuf,
@@ -42,14 +42,14 @@ struct Reader {
     identity: Option<Identity>,
 }
 
-impl Sqlite {
+impl SqliteDirectory {
     /// The file at `path`, which has so long for an answer.
     pub(super) fn new(path: PathBuf, timeout: Duration) -> Self {
         Self(Arc::new(File { path, timeout, idle: Mutex::default() }))
     }
 }
 
-impl Directory for Sqlite {
+impl Directory for SqliteDirectory {
     const AT_ONCE: usize = 4;
 
     fn look_up(&self, client: &ClientId, turn: Turn) -> Asking<Option<Standing>> {

@@ -19,7 +19,7 @@ use crate::stats::Stats;
 use crate::uplink::store::Store;
 
 /// Maximum bytes per read.
-pub(super) const READ: usize = 64 * 1024;
+pub(super) const READ: usize = 32 * 1024;
 
 /// Maximum number of idle [`Work`]s that a thread keeps for reuse.
 const SPARE: usize = 16;

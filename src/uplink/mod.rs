@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 
-use self::sqlite::Sqlite;
+use self::sqlite::SqliteStore;
 use self::store::Store;
 use crate::faults::{Faults, Point};
 use crate::supervisor::{Stop, exit};
@@ -24,7 +24,7 @@ pub use self::log::Log;
 pub fn open(uplink: &config::Uplink, faults: &Faults) -> Result<Arc<dyn Store>, database::Error> {
     Ok(match uplink.store {
         config::Store::Log => Arc::new(Log::open()),
-        config::Store::Sqlite => Arc::new(Sqlite::open(uplink.clone(), faults.clone())?),
+        config::Store::Sqlite => Arc::new(SqliteStore::open(uplink.clone(), faults.clone())?),
     })
 }
 

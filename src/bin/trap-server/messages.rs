@@ -65,18 +65,18 @@ fn time(text: &str) -> Result<Timestamp, NotATime> {
 }
 
 /// Why the printing ended before its end.
-enum Stop {
+enum Interrupted {
     Database(database::Error),
     Output(io::Error),
 }
 
-impl From<database::Error> for Stop {
+impl From<database::Error> for Interrupted {
     fn from(err: database::Error) -> Self {
         Self::Database(err)
     }
 }
 
-impl From<io::Error> for Stop {
+impl From<io::Error> for Interrupted {
     fn from(err: io::Error) -> Self {
         Self::Output(err)
     }
@@ -89,8 +89,8 @@ pub(super) fn run(args: &Args, config: &Config, from: &str) -> Result<(), Failur
     }
     let reader = Reader::open(path).map_err(Failure::io)?;
     print(&reader, args).map_err(|stop| match stop {
-        Stop::Database(err) => Failure::io(err),
-        Stop::Output(err) => Failure::output(err),
+        Interrupted::Database(err) => Failure::io(err),
+        Interrupted::Output(err) => Failure::output(err),
     })
 }
 
@@ -104,7 +104,7 @@ fn missing(path: &Path, store: Store, from: &str) -> String {
     format!("there is no {}, which is `uplink.path` of {from}; {why}", absolute.display())
 }
 
-fn print(reader: &Reader, args: &Args) -> Result<(), Stop> {
+fn print(reader: &Reader, args: &Args) -> Result<(), Interrupted> {
     let selection = args.selection();
     let format = args.format.of_records();
     let mut messages = Messages {
@@ -139,7 +139,7 @@ struct Messages<'a> {
 
 impl Messages<'_> {
     /// Prints what `ids` holds, part by part, and moves it behind what is printed.
-    fn print(&mut self, ids: &mut Range<i64>) -> Result<(), Stop> {
+    fn print(&mut self, ids: &mut Range<i64>) -> Result<(), Interrupted> {
         while !ids.is_empty() {
             let messages: Vec<Message> = self.reader.read(ids, self.client)?;
             messages.iter().try_for_each(|message| match self.is_raw {

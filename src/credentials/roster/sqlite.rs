@@ -31,12 +31,12 @@ const UNKNOWN: &str =
 const COUNT: &str = "SELECT count(*), count(*) FILTER (WHERE NOT enabled) FROM client";
 
 /// The file.
-pub(super) struct Sqlite {
+pub(super) struct SqliteRoster {
     connection: Connection,
     path: PathBuf,
 }
 
-impl Sqlite {
+impl SqliteRoster {
     pub(super) fn open(path: &Path, access: Access) -> Result<Self, Error> {
         let connection = match access {
             Access::Read => database::open_read_only(path)?,
@@ -70,7 +70,7 @@ impl Sqlite {
     }
 }
 
-impl Roster for Sqlite {
+impl Roster for SqliteRoster {
     fn name(&self) -> String {
         format!("sqlite {}", self.path.display())
     }

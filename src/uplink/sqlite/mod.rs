@@ -36,13 +36,13 @@ use crate::supervisor::panic_text;
 pub use self::reader::{Message, Reader, Selection, Summary};
 
 /// The store.
-pub struct Sqlite {
+pub struct SqliteStore {
     settings: config::Uplink,
     queue: Arc<Queue>,
     faults: Faults,
 }
 
-impl Sqlite {
+impl SqliteStore {
     /// Makes a store in the file of the settings. Fails if the file needs a person first. A full disk or a lock of
     /// another program is temporary, and the store waits for its end.
     pub fn open(settings: config::Uplink, faults: Faults) -> Result<Self, Error> {
@@ -53,7 +53,7 @@ impl Sqlite {
     }
 }
 
-impl Store for Sqlite {
+impl Store for SqliteStore {
     fn store(&self, origin: &Origin, batch: &mut Batch) -> Storing {
         let (promise, answer) = promise();
         let batch = std::mem::take(batch);

@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use trap_server::database::Trouble;
 
-use super::{Messages, Stop};
+use super::{Interrupted, Messages};
 
 /// How often it is looked for new messages.
 const PAUSE: Duration = Duration::from_millis(200);
 
 impl Messages<'_> {
     /// Prints messages with the id `next` or a greater one as they come.
-    pub(super) fn follow(&mut self, mut next: i64) -> Result<(), Stop> {
+    pub(super) fn follow(&mut self, mut next: i64) -> Result<(), Interrupted> {
         while self.printer.stdout().is_read_after(PAUSE)? {
             match self.print_new(&mut next) {
                 // That passes.
-                Err(Stop::Database(err)) if *err.trouble() == Trouble::Locked => {}
+                Err(Interrupted::Database(err)) if *err.trouble() == Trouble::Locked => {}
                 printed => printed?,
             }
             self.reader.check_in_place()?;
@@ -23,7 +23,7 @@ impl Messages<'_> {
         Ok(())
     }
 
-    fn print_new(&mut self, next: &mut i64) -> Result<(), Stop> {
+    fn print_new(&mut self, next: &mut i64) -> Result<(), Interrupted> {
         let mut ids = *next..self.reader.ids()?.end;
         let printed = self.print(&mut ids);
         *next = ids.start;
