@@ -115,8 +115,8 @@ async fn what_waits_for_room_when_the_server_stops_is_answered_too() {
     at_rest().await;
     rig.store.answers(Ok(()));
     let answered = device.rest().await.matches("send_ok").count();
-    // Reads of 256 KiB fill the room, and what the last of them left over was received as well.
-    assert!(answered >= 4 * 64 * 1024 / frame.len(), "only {answered} were answered");
+    // Reads fill the room, at what they cost in memory, and what the last of them left over was received as well.
+    assert!(answered >= 3 * 64 * 1024 / frame.len(), "only {answered} were answered");
     assert_eq!(answered, rig.store.records().len());
     rig.assert_ended(1, Ended::Shutdown).await;
 }
