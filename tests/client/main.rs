@@ -1,6 +1,7 @@
 //! The client, as a library and as a program, against servers that follow a script, each on a port of its own.
 
 mod device;
+mod options;
 mod script;
 mod trap_client;
 

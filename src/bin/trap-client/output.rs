@@ -141,7 +141,7 @@ pub fn text(text: impl Display) -> Result<(), Failure> {
 
 /// For whoever looks on; it is no failure if it cannot be printed.
 fn note(text: impl Display) {
-    let _ = write!(io::stderr(), "{text}");
+    let _ = io::stderr().write_all(text.to_string().as_bytes());
 }
 
 /// All of some data, as `trap-server messages` prints it.
