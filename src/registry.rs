@@ -5,7 +5,7 @@
 //! decides, one request at a time. Dropping a [`Registration`] removes its row directly, without a message: a message
 //! to an actor that is being restarted would be lost.
 //!
-//! The state [`Standing`] decides whether a session still owns its id. The message [`Kick`] only ends the session
+//! The state `Standing` decides whether a session still owns its id. The message [`Kick`] only ends the session
 //! sooner. A session hands data over under the lock of its standing ([`Registration::while_current`]). A takeover
 //! changes the standing under the same lock before the newer session gets its answer: from then on, nothing of the
 //! older session takes effect.
