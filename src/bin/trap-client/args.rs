@@ -36,7 +36,7 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "trap-client", version, after_help = AFTER_HELP, disable_help_flag = true)]
 pub struct Args {
-    /// Name or address of the server, also with its port: HOST:PORT, [IPV6]:PORT
+    /// Name or address of the server, or HOST:PORT; an IPv6 address with a port stands in brackets
     #[arg(short, long, global = true, env = "TRAP_HOST", default_value = "127.0.0.1")]
     host: Host,
 
