@@ -202,13 +202,18 @@ impl Session {
         let undecoded = self.decode(&input, ctx).len();
         input.drain(..input.len() - undecoded);
         if self.closing.is_none() && !input.is_empty() {
-            self.work().input = input;
+            let work = self.work();
+            // The memory of a frame is allocated once, not again with each read.
+            input.reserve_exact(work.begun.saturating_sub(input.len()));
+            work.input = input;
         }
     }
 
     fn keep(&mut self, undecoded: &[u8]) {
         if self.closing.is_none() && !undecoded.is_empty() {
-            self.work().input.extend_from_slice(undecoded);
+            let work = self.work();
+            work.input.reserve_exact(work.begun.max(undecoded.len()));
+            work.input.extend_from_slice(undecoded);
         }
     }
 
@@ -311,7 +316,6 @@ impl Session {
             return &[];
         }
         work.begun = len;
-        work.input.reserve_exact(len);
         input
     }
 
