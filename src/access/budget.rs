@@ -231,20 +231,11 @@ impl Drop for Held {
 
 #[cfg(test)]
 mod tests {
-    use std::task::Wake;
 
     use proptest::prelude::*;
 
     use super::*;
-
-    #[derive(Default)]
-    struct Woken(AtomicUsize);
-
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
+    use crate::access::woken::Woken;
 
     /// A requesting party.
     #[derive(Default)]
@@ -263,7 +254,7 @@ mod tests {
         }
 
         fn woken(&self) -> usize {
-            self.woken.0.load(Ordering::SeqCst)
+            self.woken.count()
         }
     }
 

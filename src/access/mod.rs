@@ -13,6 +13,8 @@ pub mod permit;
 pub mod places;
 pub mod rules;
 pub mod source;
+#[cfg(test)]
+pub(crate) mod woken;
 
 pub use budget::{Budget, Held, Ticket};
 pub use permit::{Permit, Permits};

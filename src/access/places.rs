@@ -154,21 +154,11 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
 
     use proptest::prelude::*;
 
     use super::*;
-
-    #[derive(Default)]
-    struct Woken(AtomicUsize);
-
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
+    use crate::access::woken::Woken;
 
     fn is_lost(place: &Place) -> bool {
         place.is_lost(Waker::noop())
@@ -181,13 +171,10 @@ mod tests {
         let first = places.enter().unwrap();
         assert!(!first.is_lost(&Waker::from(Arc::clone(&woken))));
         let second = places.enter().unwrap();
-        assert_eq!(woken.0.load(Ordering::SeqCst), 0);
+        assert_eq!(woken.count(), 0);
         let third = places.enter().unwrap();
         assert_eq!((is_lost(&first), is_lost(&second), is_lost(&third)), (true, false, false));
-        assert_eq!(
-            (woken.0.load(Ordering::SeqCst), places.permits().in_use(), places.strangers()),
-            (1, 2, 2)
-        );
+        assert_eq!((woken.count(), places.permits().in_use(), places.strangers()), (1, 2, 2));
         drop((first, second, third));
         assert_eq!((places.permits().in_use(), places.strangers()), (0, 0));
     }

@@ -121,21 +121,11 @@ impl Roll {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
 
     use tokio::time::{pause, sleep};
 
     use super::*;
-
-    #[derive(Default)]
-    struct Woken(AtomicUsize);
-
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
+    use crate::access::woken::Woken;
 
     #[actix::test]
     async fn each_is_woken_at_its_moment_and_not_before() {
@@ -143,7 +133,7 @@ mod tests {
         let roll = Roll::start();
         let woken: [Arc<Woken>; 3] = Default::default();
         let listed = woken.each_ref().map(|woken| roll.list(&Waker::from(Arc::clone(woken))).unwrap());
-        let counts = || woken.each_ref().map(|woken| woken.0.load(Ordering::SeqCst));
+        let counts = || woken.each_ref().map(|woken| woken.count());
         let secs = Duration::from_secs;
         roll.wake_at(listed[0], roll.after(secs(10)));
         roll.wake_at(listed[1], roll.after(secs(5)));
