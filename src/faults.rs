@@ -18,8 +18,8 @@ pub enum Point {
     Registry,
     /// The registry, at the next request.
     RegistryQuestion,
-    /// The uplink.
-    Uplink,
+    /// The store.
+    Store,
     /// The thread that writes the store's file, at its next transaction.
     Writer,
 }
@@ -32,7 +32,7 @@ impl Point {
         Self::Listener,
         Self::Registry,
         Self::RegistryQuestion,
-        Self::Uplink,
+        Self::Store,
         Self::Writer,
     ];
 }

@@ -9,7 +9,7 @@
 //! ```text
 //! Server
 //! └─ Supervisor              one_for_one · permanent children · max_restarts in a window
-//!    ├─ Uplink               supervises the writer thread; the store outlives it
+//!    ├─ Upkeep               supervises the writer thread; the store outlives it
 //!    ├─ Registry             decides on ids in use; the table belongs to the start function and outlives the actor
 //!    └─ Listener × n         one per [[listener]]; its socket, permits and counters outlive it too
 //!       └─ Acceptor × m      one per worker, linked to the listener
@@ -55,7 +55,7 @@
 //! | 3 | [`listener`] | sockets, acceptors, admission | yes |
 //! | | [`credentials`] | the ids that may authenticate | |
 //! | | [`registry`] | the connected ids | yes |
-//! | | [`uplink`] | the destination of data | yes |
+//! | | [`store`] | the destination of data | yes |
 //! | 4 | [`session`] | an actor per connection, which speaks the protocol | yes |
 //! | 5 | [`server`] | the tree from a config, and its graceful shutdown | yes |
 //! | | [`client`] | the device's side; uses [`protocol`] alone | |
@@ -82,8 +82,8 @@ pub mod registry;
 pub mod server;
 pub mod session;
 pub mod stats;
+pub mod store;
 pub mod supervisor;
-pub mod uplink;
 pub mod when;
 
 /// The examples of the README, so that they compile.

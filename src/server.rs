@@ -21,14 +21,14 @@ use crate::listener::{self, BindError, Door, Journal, Listener, Worker};
 use crate::registry::{Registry, Table};
 use crate::session::{self, Authority, OpenSessions, Setup};
 use crate::stats::{Stats, Totals};
+use crate::store::Store;
+use crate::store::{self, Upkeep};
 use crate::supervisor::{GaveUp, Intensity, Link, Name, Started, Supervisor, Terminate, spawn};
-use crate::uplink::store::Store;
-use crate::uplink::{self, Uplink};
 
 /// The names of the children, or how they begin: also the order in which they stop.
 const LISTENERS: &str = "listener";
 const REGISTRY: &str = "registry";
-const UPLINK: &str = "uplink";
+const STORE: &str = "store";
 
 /// How long a session that closes waits for its peer to close too, unless that is more than half of a stop.
 const LINGER: Duration = Duration::from_secs(1);
@@ -67,7 +67,7 @@ impl Server {
         let sockets = sockets.collect::<Result<_, BindError>>()?;
         let (credentials, unknown) = credentials::open(&config)?;
         let faults = Faults::from_env();
-        let store = uplink::open(&config.uplink, &faults)?;
+        let store = store::open(&config.uplink, &faults)?;
         Ok(Self { config, sockets, credentials, unknown, store, faults })
     }
 
@@ -163,13 +163,13 @@ fn start_workers(workers: usize, setup: &Setup) -> io::Result<(Vec<Arbiter>, Vec
     Ok((arbiters, workers))
 }
 
-/// A supervisor of the uplink and the registry, to which listeners are still to be added.
+/// A supervisor of the store and the registry, to which listeners are still to be added.
 fn supervisor(config: &Config, setup: &Setup) -> (Supervisor, oneshot::Receiver<GaveUp>) {
     let intensity = Intensity::new(config.supervisor.max_restarts, config.supervisor.within);
     let (supervisor, gave_up) = Supervisor::new(intensity);
     let (store, faults) = (Arc::clone(&setup.store), setup.faults.clone());
     let supervisor =
-        supervisor.child(UPLINK, move || Ok(Started::new(Uplink::new(Arc::clone(&store), faults.clone()))));
+        supervisor.child(STORE, move || Ok(Started::new(Upkeep::new(Arc::clone(&store), faults.clone()))));
     let (authority, faults) = (&setup.authority, setup.faults.clone());
     let (table, registry) = (authority.table.clone(), authority.registry.clone());
     let supervisor = supervisor
@@ -295,7 +295,7 @@ impl Running {
     }
 
     /// Stops in phases under one deadline: the listeners and their sockets, so that newcomers are refused from then on, the
-    /// sessions, the registry, the uplink.
+    /// sessions, the registry, the store.
     pub async fn stop(self) -> Stopped {
         let deadline = Instant::now() + self.shutdown;
         // Sessions that do not end must not cost the others their time.
@@ -307,7 +307,7 @@ impl Running {
         // The listeners, which do it otherwise, are not there any more.
         self.journals.iter().for_each(Journal::summarise);
         killed.extend(self.terminate(REGISTRY, deadline).await);
-        killed.extend(self.terminate(UPLINK, deadline).await);
+        killed.extend(self.terminate(STORE, deadline).await);
         // What is not noted in time is lost; nobody was promised that it is not.
         let _ = timeout_at(deadline, self.unknown.finish()).await;
         self.arbiters.iter().for_each(|arbiter| {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const ROWS: [&[&str]; 5] = [
     &["protocol", "access", "stats", "faults", "logging", "when"],
     &["config", "database", "supervisor"],
-    &["listener", "credentials", "registry", "uplink"],
+    &["listener", "credentials", "registry", "store"],
     &["session"],
     &["server", "client"],
 ];
@@ -18,7 +18,7 @@ const ROWS: [&[&str]; 5] = [
 const NARROWER: [(&str, &[&str]); 2] = [("client", &["protocol"]), ("supervisor", &[])];
 
 /// Who may know actix; the binary runs the actix system.
-const ACTORS: [&str; 6] = ["supervisor", "listener", "registry", "uplink", "session", "server"];
+const ACTORS: [&str; 6] = ["supervisor", "listener", "registry", "store", "session", "server"];
 
 #[test]
 fn imports_point_upward_only() {

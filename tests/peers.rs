@@ -215,7 +215,7 @@ async fn a_peer_that_vanishes() {
     eventually("the peers are there", || server.table.len() == 2).await;
     let [_, Peer(waiting)] = &peers;
     waiting.stdin.as_ref().unwrap().write_all(b"hello\n").unwrap();
-    eventually("the uplink was asked", || store.records() == [b"hello"]).await;
+    eventually("the store was asked", || store.records() == [b"hello"]).await;
     namespace.silence();
     // One peer does not answer probes, the other does not acknowledge this.
     store.answer(Ok(())).await;

@@ -17,7 +17,7 @@ use trap_server::faults::{Fault, Point};
 use trap_server::protocol::Reply;
 use trap_server::server::Server;
 use trap_server::stats::Ended;
-use trap_server::uplink::store::{Batch, Origin, Store, Storing};
+use trap_server::store::{Batch, Origin, Store, Storing};
 
 /// Devices at work in each test.
 const LOAD: usize = 24;
@@ -156,8 +156,8 @@ async fn nobody_notices_that_the_registry_crashed_over_a_question() {
 }
 
 #[tokio::test]
-async fn nobody_notices_that_the_uplink_crashed() {
-    assert_nobody_notices("crash-uplink", Point::Uplink, "uplink").await;
+async fn nobody_notices_that_the_store_crashed() {
+    assert_nobody_notices("crash-store", Point::Store, "store").await;
 }
 
 #[tokio::test]
@@ -195,7 +195,7 @@ async fn everything_crashes_again_and_again() {
     for _ in 0..20 {
         // One after the other: an AUTH survives one death of the registry, not two.
         for point in
-            [Point::Registry, Point::RegistryQuestion, Point::Uplink, Point::Listener, Point::Acceptor]
+            [Point::Registry, Point::RegistryQuestion, Point::Store, Point::Listener, Point::Acceptor]
         {
             server.faults.set(point, Fault::Panic);
             newcomers(server.address, 5).await;
@@ -249,7 +249,7 @@ async fn more_restarts_than_allowed_end_the_server_with_the_reason() {
     for (listener, point, child) in [
         ("gives-up-1", Point::Listener, "listener gives-up-1"),
         ("gives-up-2", Point::Registry, "registry"),
-        ("gives-up-3", Point::Uplink, "uplink"),
+        ("gives-up-3", Point::Store, "store"),
     ] {
         let server = server(listener, |config| config.supervisor.max_restarts = 2);
         let mut device = server.authenticated("a").await;

@@ -3,7 +3,7 @@
 use log::{Level, Metadata};
 
 /// Targets whose number of lines depends on the devices: events of sessions, and their data.
-const OF_SESSIONS: [&str; 2] = ["trap_server::session", "trap_server::uplink"];
+const OF_SESSIONS: [&str; 2] = ["trap_server::session", "trap_server::store"];
 
 /// A kind of line with its own share of the buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,13 +15,13 @@ pub(super) enum Lane {
 }
 
 impl Lane {
-    /// The lane of a record. A warning of the uplink is about the server, a warning of a session about a peer.
+    /// The lane of a record. A warning of the store is about the server, a warning of a session about a peer.
     pub(super) fn of(record: &Metadata<'_>) -> Self {
-        let [session, uplink] = OF_SESSIONS.map(|target| is_within(record.target(), target));
+        let [session, store] = OF_SESSIONS.map(|target| is_within(record.target(), target));
         match record.level() {
             Level::Error => Self::Server,
             Level::Warn if session => Self::Sessions,
-            Level::Info if session || uplink => Self::Sessions,
+            Level::Info if session || store => Self::Sessions,
             Level::Warn | Level::Info => Self::Server,
             Level::Debug | Level::Trace => Self::Sessions,
         }
@@ -41,7 +41,7 @@ mod tests {
         let lane = |level, target| Lane::of(&Metadata::builder().level(level).target(target).build());
         for (level, target) in [
             (Level::Error, "trap_server::session"),
-            (Level::Warn, "trap_server::uplink::sqlite::writer"),
+            (Level::Warn, "trap_server::store::sqlite::writer"),
             (Level::Warn, "trap_server::listener::journal"),
             (Level::Info, "trap_server::server"),
             (Level::Info, "trap_server::sessions"),
@@ -52,7 +52,7 @@ mod tests {
         for (level, target) in [
             (Level::Warn, "trap_server::session"),
             (Level::Info, "trap_server::session::guard"),
-            (Level::Info, "trap_server::uplink"),
+            (Level::Info, "trap_server::store"),
             (Level::Debug, "trap_server::server"),
         ] {
             assert_eq!(lane(level, target), Lane::Sessions, "{level} {target}");

@@ -21,7 +21,7 @@ pub enum Kind {
     Connect = 1,
     /// States the device's id.
     Auth = 4,
-    /// Data for the uplink.
+    /// Data for the store.
     Send = 7,
     /// Data for another client, or from another client.
     Publish = 10,
@@ -68,7 +68,7 @@ pub enum Frame<'a> {
         mode: Mode,
         /// The id of the device.
         client: Id<'a>,
-        /// The data for the uplink.
+        /// The data for the store.
         data: &'a [u8],
     },
     /// `4a data_len:16 id_len:8 client data`

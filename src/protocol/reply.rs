@@ -15,9 +15,9 @@ pub enum Reply {
     AuthOk,
     /// To AUTH, or after the auth timeout; the server closes.
     AuthFailure,
-    /// To SEND: the uplink has accepted the data.
+    /// To SEND: the store has accepted the data.
     SendOk,
-    /// To SEND: the uplink has not accepted the data.
+    /// To SEND: the store has not accepted the data.
     SendFailure,
     /// To PUBLISH: the frame is queued for the other client.
     PubOk,

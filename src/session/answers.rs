@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::protocol::Reply;
 
-/// Words that can leave, and behind them the answers that wait for the uplink.
+/// Words that can leave, and behind them the answers that wait for the store.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
     out: Vec<u8>,
@@ -13,7 +13,7 @@ pub(super) struct Answers {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Waiting {
-    /// Number of consecutive SENDs without an answer from the uplink.
+    /// Number of consecutive SENDs without an answer from the store.
     Sends(usize),
     /// A word that waits behind pending SENDs.
     Word(Reply),

@@ -16,7 +16,7 @@ use crate::access::Budget;
 use crate::config;
 use crate::faults::Faults;
 use crate::stats::Stats;
-use crate::uplink::store::Store;
+use crate::store::Store;
 
 /// Maximum bytes per read.
 pub(super) const READ: usize = 32 * 1024;

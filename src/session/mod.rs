@@ -255,7 +255,7 @@ impl Session {
             Timer::Room => self.refuse_for_lack_of_room(ctx),
             Timer::Look => self.look_after_peer(),
             Timer::Idle => self.close(Closing::LastWordsAndLinger, Ended::IdleTimeout, ""),
-            Timer::Store => self.uplink_takes_too_long(),
+            Timer::Store => self.store_takes_too_long(),
             Timer::Write => {
                 self.stream.reset_on_close();
                 self.close(Closing::Now, Ended::WriteTimeout, "the peer does not read its answers");

@@ -1,4 +1,4 @@
-//! SEND: data for the uplink.
+//! SEND: data for the store.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::work::BeingStored;
 use super::{Closing, STORE, Session};
 use crate::protocol::{ClientId, Id, Kind, Mode, Reply};
 use crate::stats::Ended;
-use crate::uplink::store::{NotStored, Origin, Storing};
+use crate::store::{NotStored, Origin, Storing};
 
 /// A SEND.
 #[derive(Message)]
@@ -68,7 +68,7 @@ impl Session {
         }
     }
 
-    /// The id of a one-shot is known: its record goes to the uplink, and the session ends after the answer.
+    /// The id of a one-shot is known: its record goes to the store, and the session ends after the answer.
     pub(super) fn store_one_shot(&mut self, client: ClientId) {
         self.work().answers.send();
         self.store(client, Mode::OneShot);
@@ -106,7 +106,7 @@ impl Session {
         false
     }
 
-    /// Whether the uplink answered.
+    /// Whether the store answered.
     pub(super) fn poll_stored(&mut self, cx: &mut TaskContext<'_>) -> bool {
         let Some(storing) = self.work.as_mut().and_then(|work| work.storing.as_mut()) else {
             return false;
@@ -114,13 +114,13 @@ impl Session {
         let Poll::Ready(stored) = Pin::new(&mut storing.stored).poll(cx) else {
             return false;
         };
-        self.uplink_answered(stored);
+        self.store_answered(stored);
         true
     }
 
-    pub(super) fn uplink_takes_too_long(&mut self) {
-        let too_long = NotStored("uplink timed out".into());
-        self.uplink_answered(Err(too_long.clone()));
+    pub(super) fn store_takes_too_long(&mut self) {
+        let too_long = NotStored("store timed out".into());
+        self.store_answered(Err(too_long.clone()));
         // The last words wait behind records that are not handed over yet, and there is no time for a retry.
         if self.closing.is_some() {
             let records = self.work().batch.len();
@@ -129,7 +129,7 @@ impl Session {
         }
     }
 
-    fn uplink_answered(&mut self, stored: Result<(), NotStored>) {
+    fn store_answered(&mut self, stored: Result<(), NotStored>) {
         self.is_not_idle();
         let work = self.work();
         work.clock.clear(Timer::Store);

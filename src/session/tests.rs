@@ -23,9 +23,9 @@ use crate::protocol::codec::encode;
 use crate::protocol::{ClientId, Frame, Id, Mode};
 use crate::registry::{Registry, Table};
 use crate::stats::{Stats, Totals};
+use crate::store::Upkeep;
+use crate::store::{Batch, NotStored, Origin, Store, Storing, promise};
 use crate::supervisor::Name;
-use crate::uplink::Uplink;
-use crate::uplink::store::{Batch, NotStored, Origin, Store, Storing, promise};
 
 /// Longer than every deadline of a session.
 const FOREVER: Duration = Duration::from_secs(3600);
@@ -41,7 +41,7 @@ struct Rig {
     store: TestStore,
     known: watch::Sender<bool>,
     // The actor lives as long as its address.
-    _uplink: Addr<Uplink>,
+    _upkeep: Addr<Upkeep>,
     budget: Budget,
     strangers: Budget,
 }
@@ -62,7 +62,7 @@ impl Rig {
         let (faults, registry) = (Faults::default(), Name::new());
         let table = Table::default();
         registry.register(Registry::new(table.clone(), faults.clone()).start());
-        let uplink = Uplink::new(Arc::new(store.clone()), faults.clone()).start();
+        let upkeep = Upkeep::new(Arc::new(store.clone()), faults.clone()).start();
         let (stats, open) = (Arc::new(Stats::default()), Arc::new(OpenSessions::default()));
         install(Setup {
             settings,
@@ -87,7 +87,7 @@ impl Rig {
             places: Places::new(Permits::new(100), 50),
             store,
             known,
-            _uplink: uplink,
+            _upkeep: upkeep,
             budget,
             strangers,
         }

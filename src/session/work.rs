@@ -6,7 +6,7 @@ use super::auth::LookUp;
 use super::clock::Clock;
 use crate::access::{Budget, Held, Ticket};
 use crate::protocol::Kind;
-use crate::uplink::store::{Answer, Batch};
+use crate::store::{Answer, Batch};
 
 /// Bytes of input that each session may keep outside the budget: enough to find out that it must wait for room. If
 /// these bytes counted, waiting sessions could use up the budget.

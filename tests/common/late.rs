@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
 use trap_server::credentials::{Checking, Credentials, Denied};
 use trap_server::protocol::{ClientId, Mode};
-use trap_server::uplink::store::{Batch, NotStored, Origin, Store, Storing, promise};
+use trap_server::store::{Batch, NotStored, Origin, Store, Storing, promise};
 
 use super::eventually;
 

@@ -238,6 +238,6 @@ fn a_level_at_which_the_store_log_is_silent_is_warned_of() {
     let config = CONFIG.to_owned() + "[uplink]\nstore = \"log\"\n";
     assert!(Server::start(&config).lines(warning).is_empty());
     let (mut command, folder) = command(Some(&config), &[]);
-    command.env("RUST_LOG", "info,trap_server::uplink=off");
+    command.env("RUST_LOG", "info,trap_server::store=off");
     Server::of(command, folder).await_line(warning);
 }

@@ -7,7 +7,7 @@
 //! | `frames` `mistakes` | the tables: what a device may send, and what it may not |
 //! | `large` | data up to the limit, kept and not kept |
 //! | `registry` | two sessions of one id |
-//! | `order` | answers when the uplink or the look-up takes its time |
+//! | `order` | answers when the store or the look-up takes its time |
 //! | `pressure` | a device that sends more than is answered |
 //! | `drain` | a server that stops |
 

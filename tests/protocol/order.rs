@@ -1,4 +1,4 @@
-//! Answers leave in the order of the frames, whenever the uplink and the look-up answer.
+//! Answers leave in the order of the frames, whenever the store and the look-up answer.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::common::late::{LateCredentials, LateStore, not_stored};
 use crate::common::raw::{CONNECT, PING, Raw, auth, send, with_data};
 use crate::common::{self, TestServer, eventually};
 
-/// A server whose uplink takes its time, and a session on it.
-async fn late_uplink(name: &str) -> (TestServer, LateStore, Raw) {
+/// A server whose store takes its time, and a session on it.
+async fn late_store(name: &str) -> (TestServer, LateStore, Raw) {
     let store = LateStore::default();
     let server = Server::bind(common::config(name)).unwrap().with_store(Arc::new(store.clone()));
     let server = TestServer::run(name, server);
@@ -31,11 +31,11 @@ fn late_look_up(name: &str) -> (TestServer, LateCredentials) {
 
 #[tokio::test]
 async fn a_word_waits_for_the_sends_before_it() {
-    let (server, store, mut raw) = late_uplink("order").await;
+    let (server, store, mut raw) = late_store("order").await;
     let frames = [&PING[..], &send(ID, "a"), &PING, &send("other", "b"), &send(ID, "c"), &CONNECT];
     raw.send(frames.concat()).await;
     raw.expect("pong").await;
-    eventually("the uplink was asked", || store.records() == [b"a", b"c"]).await;
+    eventually("the store was asked", || store.records() == [b"a", b"c"]).await;
     // What the answer is, is decided only now: it cannot have left before.
     store.answer(Err(not_stored("no room"))).await;
     raw.expect("send_failurepongsend_failuresend_failureconnect_ok").await;
@@ -50,7 +50,7 @@ async fn a_word_waits_for_the_sends_before_it() {
 
 #[tokio::test]
 async fn a_read_is_a_batch_and_batches_keep_their_order() {
-    let (server, store, mut raw) = late_uplink("batches").await;
+    let (server, store, mut raw) = late_store("batches").await;
     raw.send([send(ID, "1"), send(ID, "2")].concat()).await;
     eventually("the first batch", || store.handed().len() == 1).await;
     raw.send([&send(ID, "3")[..], &PING].concat()).await;
@@ -78,9 +78,9 @@ async fn a_word_that_closes_takes_its_place() {
         (with_data(0x87, ID, "hello"), "protocol_error", Ended::ProtocolError),
     ];
     for (bytes, word, reason) in endings {
-        let (server, store, mut raw) = late_uplink("endings").await;
+        let (server, store, mut raw) = late_store("endings").await;
         raw.send([&send(ID, "a")[..], &PING, &bytes, &PING, &send(ID, "behind")].concat()).await;
-        eventually("the uplink was asked", || store.handed().len() == 1).await;
+        eventually("the store was asked", || store.handed().len() == 1).await;
         store.answer(Ok(())).await;
         raw.expect_last(&format!("send_okpong{word}")).await;
         assert_eq!(store.records(), [b"a"], "nothing behind is used");
@@ -94,10 +94,10 @@ async fn a_word_that_closes_takes_its_place() {
 #[tokio::test]
 async fn a_peer_that_half_closes_gets_its_pending_answers() {
     for (partial, reason) in [(&[][..], Ended::PeerClosed), (&[0x47, 0][..], Ended::Truncated)] {
-        let (server, store, mut raw) = late_uplink("half-closes").await;
+        let (server, store, mut raw) = late_store("half-closes").await;
         raw.send([&send(ID, "a")[..], &PING, partial].concat()).await;
         raw.half_close().await;
-        eventually("the uplink was asked", || store.handed().len() == 1).await;
+        eventually("the store was asked", || store.handed().len() == 1).await;
         store.answer(Ok(())).await;
         raw.expect_last("send_okpong").await;
         eventually("it has ended", || server.totals().ended(reason) == 1).await;
@@ -107,9 +107,9 @@ async fn a_peer_that_half_closes_gets_its_pending_answers() {
 }
 
 #[tokio::test]
-async fn a_one_shot_waits_for_the_uplink() {
+async fn a_one_shot_waits_for_the_store() {
     for (stored, answer) in [(Ok(()), "send_ok"), (Err(not_stored("no room")), "send_failure")] {
-        let (server, store, raw) = late_uplink("one-shot-late").await;
+        let (server, store, raw) = late_store("one-shot-late").await;
         drop(raw);
         let mut raw = server.raw().await;
         raw.send([&PING[..], &with_data(0x87, ID, "hello"), &PING].concat()).await;

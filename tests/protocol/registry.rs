@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use trap_server::config::Duplicate;
 use trap_server::server::Server;
 use trap_server::stats::Ended;
-use trap_server::uplink::store::{Batch, Origin, Store, Storing};
+use trap_server::store::{Batch, Origin, Store, Storing};
 
 use crate::ID;
 use crate::common::late::LateStore;
@@ -68,13 +68,13 @@ async fn the_older_session_stays_if_the_config_says_so() {
 }
 
 #[tokio::test]
-async fn a_takeover_drops_what_the_uplink_does_not_hold_and_nothing_else() {
+async fn a_takeover_drops_what_the_store_does_not_hold_and_nothing_else() {
     let store = LateStore::default();
     let server = Server::bind(common::config("pending")).unwrap().with_store(Arc::new(store.clone()));
     let server = TestServer::run("pending", server);
     let mut older = authenticated(&server).await;
     older.send([&send(ID, "held")[..], &PING].concat()).await;
-    eventually("the uplink holds the first", || store.records() == [b"held"]).await;
+    eventually("the store holds the first", || store.records() == [b"held"]).await;
     older.send(send(ID, "not held")).await;
     eventually("the second is read", || server.totals().frames == 4).await;
 

@@ -129,7 +129,7 @@ async fn a_lock_that_somebody_holds_is_waited_for_and_then_it_fails_until_it_is_
     let path = folder.path().to_str().unwrap();
     let said = logs::lines(&[path, "fails: locked by another program"]);
     assert_eq!(said.len(), 1, "{said:?}");
-    assert!(said[0].starts_with("uplink ERROR the store "), "{said:?}");
+    assert!(said[0].starts_with("store ERROR the store "), "{said:?}");
     assert!(said[0].ends_with("Until it works again, SENDs are answered send_failure"), "{said:?}");
     let over = || logs::lines(&[path, "works again after="]);
     eventually("it is said to be over", || !over().is_empty()).await;

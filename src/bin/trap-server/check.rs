@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use trap_server::config::{Config, Store};
 use trap_server::database::{Trouble, look};
-use trap_server::uplink::sqlite::Reader;
+use trap_server::store::sqlite::Reader;
 
 use crate::clients;
 use crate::command::Failure;

@@ -10,7 +10,7 @@ use std::path::Path;
 use trap_server::config::{Config, Store};
 use trap_server::database::{self, Timestamp, look};
 use trap_server::protocol::{BadClientId, ClientId};
-use trap_server::uplink::sqlite::{Message, Reader, Selection};
+use trap_server::store::sqlite::{Message, Reader, Selection};
 use trap_server::when::{self, NotATime};
 
 use self::format::Format;

@@ -159,7 +159,7 @@ async fn a_session_is_idle_from_its_auth_on() {
 }
 
 #[actix::test]
-async fn an_uplink_that_never_answers_has_failed_in_the_end() {
+async fn a_store_that_never_answers_has_failed_in_the_end() {
     let rig = Rig::new(|_| {});
     rig.store.never_answers();
     let mut device = rig.authenticated(100).await;
@@ -175,14 +175,14 @@ async fn an_uplink_that_never_answers_has_failed_in_the_end() {
 }
 
 #[actix::test]
-async fn the_last_words_wait_for_the_uplink_and_no_longer() {
+async fn the_last_words_wait_for_the_store_and_no_longer() {
     let rig = Rig::new(|_| {});
     rig.store.never_answers();
     let mut device = rig.authenticated(100).await;
     let since = Instant::now();
     device.send(&send(b"a")).await;
     at_rest().await;
-    // The uplink holds the first SEND, so the second waits.
+    // The store holds the first SEND, so the second waits.
     device.send(&[&send(b"b")[..], &[0xc0]].concat()).await;
     last_words(since, &mut device, "send_failuresend_failureprotocol_error", secs(30)).await;
     rig.assert_ended(1, Ended::ProtocolError).await;
@@ -190,7 +190,7 @@ async fn the_last_words_wait_for_the_uplink_and_no_longer() {
 }
 
 #[actix::test]
-async fn a_slow_uplink_is_waited_for_where_the_device_is_not_at_fault() {
+async fn a_slow_store_is_waited_for_where_the_device_is_not_at_fault() {
     let rig = Rig::new(|_| {});
     rig.store.never_answers();
     let mut closes = rig.authenticated(100).await;

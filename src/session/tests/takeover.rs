@@ -9,7 +9,7 @@ fn kick() -> Kick {
 }
 
 #[actix::test]
-async fn a_session_that_was_taken_over_is_told_nothing_even_if_the_uplink_answers_now() {
+async fn a_session_that_was_taken_over_is_told_nothing_even_if_the_store_answers_now() {
     let rig = Rig::new(|_| {});
     rig.store.never_answers();
     let (mut device, session) = rig.device_and_session(100);

@@ -2,14 +2,14 @@
 
 use log::{Level, info, log_enabled, warn};
 
-use super::store::{Batch, NotStored, Origin, Store, Storing};
+use super::{Batch, NotStored, Origin, Store, Storing};
 use crate::logging::escape;
 
 /// Maximum bytes of data per line.
 const SHOWN: usize = 64;
 
 /// The log target of these lines, also for `RUST_LOG`.
-const TARGET: &str = "trap_server::uplink";
+const TARGET: &str = "trap_server::store";
 
 /// Writes each SEND to the log at level `info`.
 #[derive(Clone, Copy, Debug)]

@@ -1,48 +1,49 @@
-//! The uplink: receives data from devices, and answers when it is safe.
+//! What devices send: where it goes, and the answer when it is safe.
 //!
 //! Sessions hand their records to the store on their own threads. The actor supervises the background work of the
 //! store. The store outlives the actor: batches that arrive during a restart wait in the store for the next
 //! incarnation.
 
+mod batch;
 mod log;
 pub mod sqlite;
-pub mod store;
 
 use std::sync::Arc;
 
 use actix::prelude::*;
 
 use self::sqlite::SqliteStore;
-use self::store::Store;
+
 use crate::faults::{Faults, Point};
 use crate::supervisor::{Stop, exit};
 use crate::{config, database};
 
+pub use self::batch::{Answer, Batch, NotStored, Origin, Promise, Store, Storing, Work, promise};
 pub use self::log::Log;
 
 /// The store that a config selects.
-pub fn open(uplink: &config::Uplink, faults: &Faults) -> Result<Arc<dyn Store>, database::Error> {
-    Ok(match uplink.store {
+pub fn open(store: &config::Uplink, faults: &Faults) -> Result<Arc<dyn Store>, database::Error> {
+    Ok(match store.store {
         config::Store::Log => Arc::new(Log::open()),
-        config::Store::Sqlite => Arc::new(SqliteStore::open(uplink.clone(), faults.clone())?),
+        config::Store::Sqlite => Arc::new(SqliteStore::open(store.clone(), faults.clone())?),
     })
 }
 
-/// The uplink's actor.
-pub struct Uplink {
+/// The store's actor.
+pub struct Upkeep {
     store: Arc<dyn Store>,
     faults: Faults,
     has_work: bool,
 }
 
-impl Uplink {
-    /// Makes an uplink that supervises `store`.
+impl Upkeep {
+    /// Makes an upkeep that supervises `store`.
     pub fn new(store: Arc<dyn Store>, faults: Faults) -> Self {
         Self { store, faults, has_work: false }
     }
 }
 
-impl Actor for Uplink {
+impl Actor for Upkeep {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
@@ -54,11 +55,11 @@ impl Actor for Uplink {
             }));
             self.has_work = true;
         }
-        ctx.spawn(self.faults.strike(Point::Uplink).into_actor(self));
+        ctx.spawn(self.faults.strike(Point::Store).into_actor(self));
     }
 }
 
-impl Handler<Stop> for Uplink {
+impl Handler<Stop> for Upkeep {
     type Result = ();
 
     fn handle(&mut self, _: Stop, ctx: &mut Context<Self>) {

@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 
 use self::queue::{Entrusted, Queue};
 use self::writer::Writer;
-use super::store::{Batch, Origin, Store, Storing, Work, promise};
+use super::{Batch, Origin, Store, Storing, Work, promise};
 use crate::config;
 use crate::database::{self, Error, Options, Timestamp};
 use crate::faults::Faults;
@@ -64,13 +64,13 @@ impl Store for SqliteStore {
     fn work(&self) -> Option<Work> {
         let (ended, end) = oneshot::channel();
         let writer = Writer::new(self.settings.clone(), self.queue.open(), self.faults.clone());
-        let thread = thread::Builder::new().name("uplink".into()).spawn(move || {
+        let thread = thread::Builder::new().name("store".into()).spawn(move || {
             writer.run();
             // After a panic the sender is dropped instead. The receiver may be gone.
             let _ = ended.send(());
         });
         Some(Box::pin(async {
-            let thread = thread.map_err(|err| format!("cannot start the uplink's thread: {err}"))?;
+            let thread = thread.map_err(|err| format!("cannot start the store's thread: {err}"))?;
             match end.await {
                 Ok(()) => Ok(()),
                 Err(_) => Err(end_of(thread)),

@@ -17,7 +17,7 @@ pub trait Store: Send + Sync + 'static {
     /// kept. It must not block, because it runs on the session's thread.
     fn store(&self, origin: &Origin, batch: &mut Batch) -> Storing;
 
-    /// Starts the store's background work, for the uplink's actor to supervise. Only one runs at a time: after a fault,
+    /// Starts the store's background work, for the store's actor to supervise. Only one runs at a time: after a fault,
     /// the next is started. A store that answers immediately has none.
     fn work(&self) -> Option<Work> {
         None

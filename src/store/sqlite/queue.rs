@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::database::Timestamp;
-use crate::uplink::store::{Batch, Origin, Promise};
+use crate::store::{Batch, Origin, Promise};
 
 /// A batch with a pending answer. If it is dropped unanswered, it counts as not stored.
 pub(super) struct Entrusted {
@@ -140,7 +140,7 @@ impl Room {
 mod tests {
     use super::*;
     use crate::protocol::{ClientId, Mode};
-    use crate::uplink::store::promise;
+    use crate::store::promise;
 
     fn entrusted(records: usize) -> Entrusted {
         let client = ClientId::try_from("a").unwrap();

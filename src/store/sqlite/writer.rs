@@ -13,7 +13,7 @@ use crate::config;
 use crate::database::{self, Error, Timestamp, Trouble};
 use crate::faults::{Faults, Point};
 use crate::logging::Outage;
-use crate::uplink::store::NotStored;
+use crate::store::NotStored;
 
 /// Interval of retention checks, and of retries to open a file that could not be opened.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -75,7 +75,7 @@ impl Writer {
     fn say_where(&self) {
         let path = &self.settings.path;
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        info!(target: "trap_server::uplink", "SENDs are stored in {}", absolute.display());
+        info!(target: "trap_server::store", "SENDs are stored in {}", absolute.display());
     }
 
     /// Writes the waiting batches in one transaction, and answers them.

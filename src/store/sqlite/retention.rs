@@ -111,7 +111,7 @@ fn remove(connection: &mut Connection, bytes: usize, before: i64) -> rusqlite::R
     transaction.prepare_cached("DELETE FROM clock_step WHERE first_id <= ?")?.execute([last])?;
     transaction.prepare_cached("UPDATE pruned SET last_id = ?")?.execute([last])?;
     transaction.commit()?;
-    debug!(target: "trap_server::uplink", "removed messages={removed} last_id={last}");
+    debug!(target: "trap_server::store", "removed messages={removed} last_id={last}");
     Ok(removed)
 }
 
