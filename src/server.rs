@@ -67,7 +67,7 @@ impl Server {
         let sockets = sockets.collect::<Result<_, BindError>>()?;
         let (credentials, unknown) = credentials::open(&config)?;
         let faults = Faults::from_env();
-        let store = store::open(&config.uplink, &faults)?;
+        let store = store::open(&config.store, &faults)?;
         Ok(Self { config, sockets, credentials, unknown, store, faults })
     }
 
@@ -90,7 +90,7 @@ impl Server {
     pub fn start(self) -> io::Result<Running> {
         let Self { config, sockets, credentials, unknown, store, faults } = self;
         let addresses = addresses(&config, &sockets);
-        let strangers = config.uplink.max_unanswered / STRANGERS;
+        let strangers = config.server.max_unanswered / STRANGERS;
         let authority = Authority {
             credentials,
             // Once for its turn, once for its answer.
@@ -105,7 +105,7 @@ impl Server {
             stats: Arc::default(),
             authority: Arc::new(authority),
             store,
-            budget: Budget::new(config.uplink.max_unanswered - strangers),
+            budget: Budget::new(config.server.max_unanswered - strangers),
             strangers: Budget::new(strangers),
             open: Arc::default(),
             faults,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 
 use super::{
-    ClientPattern, Config, Credentials, Duplicate, Listener, Session, Source, Store, Synchronous, Uplink,
+    ClientPattern, Config, Credentials, Duplicate, Listener, Session, Source, Store, StoreKind, Synchronous,
 };
 use crate::when::show;
 
@@ -15,13 +15,14 @@ impl Display for Config {
         writeln!(f, "server")?;
         line(f, "workers", self.server.workers)?;
         line(f, "shutdown", show(self.server.shutdown))?;
+        line(f, "max_unanswered", ByteSize(self.server.max_unanswered as u64))?;
         writeln!(f, "supervisor")?;
         line(f, "max_restarts", self.supervisor.max_restarts)?;
         line(f, "within", show(self.supervisor.within))?;
         for listener in &self.listeners {
             write!(f, "{listener}")?;
         }
-        write!(f, "{}{}{}", self.session, self.credentials, self.uplink)?;
+        write!(f, "{}{}{}", self.session, self.credentials, self.store)?;
         writeln!(f, "log")?;
         line(f, "level", self.log.level.as_str().to_ascii_lowercase())?;
         line(f, "stats_every", OrOff(self.log.stats_every))
@@ -77,12 +78,13 @@ impl Display for Credentials {
 }
 
 /// Without what the store has no use for.
-impl Display for Uplink {
+impl Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "uplink")?;
-        line(f, "store", self.store)?;
+        writeln!(f, "store")?;
+        line(f, "kind", self.kind)?;
         line(f, "path", self.path.display())?;
-        if self.store == Store::Sqlite {
+        if self.kind == StoreKind::Sqlite {
+            line(f, "segment_size", ByteSize(self.segment_size))?;
             line(f, "synchronous", self.synchronous)?;
             line(f, "batch_records", self.batch_records)?;
             line(f, "batch_bytes", ByteSize(self.batch_bytes as u64))?;
@@ -94,7 +96,7 @@ impl Display for Uplink {
                 None => line(f, "max_size", "off")?,
             }
         }
-        line(f, "max_unanswered", ByteSize(self.max_unanswered as u64))
+        Ok(())
     }
 }
 
@@ -119,7 +121,7 @@ impl Display for Duplicate {
 }
 
 /// As the file writes it.
-impl Display for Store {
+impl Display for StoreKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Log => "log",

@@ -12,10 +12,11 @@ use super::bind::bind;
 use super::mistake::Fault;
 use super::section::Section;
 use super::value::{
-    count, duration, duration_or_off, flag, name, path, postgres_url, seconds_or_off, size, size_or_off, word,
+    count, duration, duration_or_off, flag, name, path, postgres_url, seconds_or_off, size, size_of_file,
+    size_or_off, word,
 };
 use super::{
-    ClientPattern, Config, Credentials, Duplicate, Listener, Session, Source, Store, Synchronous, Uplink,
+    ClientPattern, Config, Credentials, Duplicate, Listener, Session, Source, Store, StoreKind, Synchronous,
     one_per_core,
 };
 use crate::access::Rules;
@@ -46,12 +47,17 @@ const UNANSWERED: RangeInclusive<u64> = 1 << 10..=1 << 40;
 const BATCH: RangeInclusive<usize> = 1..=1_000_000;
 const BATCH_BYTES: RangeInclusive<u64> = 1 << 10..=1 << 30;
 const BATCH_TIME: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(1);
-/// Shorter than the half minute that a session waits for the uplink.
+/// Shorter than the half minute that a session waits for the store.
 const LOCKED: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(20);
 /// How long messages may be kept.
 const AGE: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(100 * 365 * 24 * 60 * 60);
-/// Smaller than this, hardly a message fits beside what a file has of its own; SQLite's largest file.
-const FILE: RangeInclusive<u64> = 1 << 20..=256 << 40;
+/// Bytes of all segments: a few of the smallest, and more than any machine has.
+const STORED: RangeInclusive<u64> = 1 << 20..=256 << 40;
+/// Bytes of a segment: smaller ones cost more than they hold. A segment is checkpointed at once, and archived as a whole.
+const SEGMENT: RangeInclusive<u64> = 64 << 10..=64 << 30;
+/// The former name of the section.
+const UPLINK: &str = "[uplink] is now [store]: `store` is its `kind`, `path` is the folder of the data (\"data\" if the file was \
+                      \"data/trap.db\", which the next start takes over), and `max_unanswered` belongs to [server]";
 const LOOK_UP: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
 /// How long the ids of a database may be used that nobody can ask.
 const GRACE: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(30 * 24 * 60 * 60);
@@ -59,7 +65,7 @@ const GRACE: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::fro
 const CACHE: RangeInclusive<usize> = 1..=100_000_000;
 const UNKNOWN: RangeInclusive<usize> = 0..=1_000_000;
 
-const STORES: &[(&str, Store)] = &[("log", Store::Log), ("sqlite", Store::Sqlite)];
+const STORES: &[(&str, StoreKind)] = &[("log", StoreKind::Log), ("sqlite", StoreKind::Sqlite)];
 
 const SYNCHRONOUS: &[(&str, Synchronous)] = &[("full", Synchronous::Full), ("normal", Synchronous::Normal)];
 
@@ -86,6 +92,7 @@ pub(super) fn read(text: &str, table: DeTable<'_>, whole: bool) -> (Config, Vec<
         file.section("server", |section| {
             section.set("workers", &mut config.server.workers, workers);
             section.set("shutdown", &mut config.server.shutdown, duration(TIME));
+            section.set("max_unanswered", &mut config.server.max_unanswered, size(UNANSWERED));
         });
         file.section("supervisor", |section| {
             section.set("max_restarts", &mut config.supervisor.max_restarts, count(RESTARTS));
@@ -94,7 +101,8 @@ pub(super) fn read(text: &str, table: DeTable<'_>, whole: bool) -> (Config, Vec<
         listeners(file, &mut config.listeners, whole);
         file.section("session", |section| session(section, &mut config.session));
         file.section("credentials", |section| credentials(section, &mut config.credentials));
-        file.section("uplink", |section| uplink(section, &mut config.uplink));
+        file.section("store", |section| store(section, &mut config.store));
+        file.renamed("uplink", UPLINK);
         file.section("log", |section| {
             section.set("level", &mut config.log.level, word(LEVELS));
             section.set("stats_every", &mut config.log.stats_every, duration_or_off(STATS));
@@ -200,17 +208,17 @@ fn credentials(section: &mut Section<'_>, credentials: &mut Credentials) {
     section.set("max_unknown", &mut credentials.max_unknown, count(UNKNOWN));
 }
 
-fn uplink(section: &mut Section<'_>, uplink: &mut Uplink) {
-    section.set("store", &mut uplink.store, word(STORES));
-    section.set("path", &mut uplink.path, path);
-    section.set("synchronous", &mut uplink.synchronous, word(SYNCHRONOUS));
-    section.set("batch_records", &mut uplink.batch_records, count(BATCH));
-    section.set("batch_bytes", &mut uplink.batch_bytes, size(BATCH_BYTES));
-    section.set("batch_time", &mut uplink.batch_time, duration(BATCH_TIME));
-    section.set("lock_timeout", &mut uplink.lock_timeout, duration(LOCKED));
-    section.set("max_unanswered", &mut uplink.max_unanswered, size(UNANSWERED));
-    section.set("max_age", &mut uplink.max_age, duration_or_off(AGE));
-    section.set("max_size", &mut uplink.max_size, size_or_off(FILE));
+fn store(section: &mut Section<'_>, store: &mut Store) {
+    section.set("kind", &mut store.kind, word(STORES));
+    section.set("path", &mut store.path, path);
+    section.set("segment_size", &mut store.segment_size, size_of_file(SEGMENT));
+    section.set("synchronous", &mut store.synchronous, word(SYNCHRONOUS));
+    section.set("batch_records", &mut store.batch_records, count(BATCH));
+    section.set("batch_bytes", &mut store.batch_bytes, size(BATCH_BYTES));
+    section.set("batch_time", &mut store.batch_time, duration(BATCH_TIME));
+    section.set("lock_timeout", &mut store.lock_timeout, duration(LOCKED));
+    section.set("max_age", &mut store.max_age, duration_or_off(AGE));
+    section.set("max_size", &mut store.max_size, size_or_off(STORED));
 }
 
 fn clients(lines: &[&str]) -> Result<Vec<ClientPattern>, Vec<(usize, String)>> {

@@ -48,8 +48,8 @@ pub struct Config {
     pub session: Session,
     /// `[credentials]`
     pub credentials: Credentials,
-    /// `[uplink]`
-    pub uplink: Uplink,
+    /// `[store]`
+    pub store: Store,
     /// `[log]`
     pub log: Log,
 }
@@ -67,10 +67,14 @@ impl Config {
         Err(Mistakes::new(text, file, syntax, faults))
     }
 
-    /// Reads a config file, of at most [`mistake::MAX_FILE`] bytes of UTF-8.
+    /// Reads a config file, of at most [`mistake::MAX_FILE`] bytes of UTF-8. Its relative paths start at its folder.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
         let text = mistake::read(path)?;
-        Ok(Self::parse(&text, &path.display().to_string())?)
+        let mut config = Self::parse(&text, &path.display().to_string())?;
+        // Absolute, so that it stays the same whatever the working directory is.
+        let file = std::path::absolute(path).unwrap_or_else(|_| path.into());
+        config.store.path = file.parent().unwrap_or(Path::new("/")).join(&config.store.path);
+        Ok(config)
     }
 }
 
@@ -82,7 +86,7 @@ impl Default for Config {
             listeners: vec![Listener::default()],
             session: Session::default(),
             credentials: Credentials::default(),
-            uplink: Uplink::default(),
+            store: Store::default(),
             log: Log::default(),
         }
     }
@@ -95,11 +99,13 @@ pub struct Server {
     pub workers: usize,
     /// How long stopping may take, all phases together.
     pub shutdown: Duration,
+    /// Bytes that all sessions together may have unanswered; past it none is read that has some.
+    pub max_unanswered: usize,
 }
 
 impl Default for Server {
     fn default() -> Self {
-        Self { workers: one_per_core(), shutdown: Duration::from_secs(2) }
+        Self { workers: one_per_core(), shutdown: Duration::from_secs(2), max_unanswered: 64 * MIB }
     }
 }
 
@@ -246,7 +252,7 @@ impl Default for Credentials {
 pub enum Source {
     /// In the config itself.
     List,
-    /// In the file of the uplink's store.
+    /// In the file `state.db` of the folder of [`Store`].
     Sqlite,
     /// In a PostgreSQL database.
     Postgres,
@@ -296,11 +302,13 @@ pub enum BadPattern {
 
 /// Where the data of devices goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Uplink {
+pub struct Store {
     /// What keeps it.
-    pub store: Store,
-    /// The file of [`Store::Sqlite`], and of [`Source::Sqlite`].
+    pub kind: StoreKind,
+    /// The folder of the data: of [`StoreKind::Sqlite`], and of [`Source::Sqlite`].
     pub path: PathBuf,
+    /// The size at which a segment is sealed and the next one begins, in bytes.
+    pub segment_size: u64,
     /// What has happened to a record when its SEND is answered.
     pub synchronous: Synchronous,
     /// The most records of one transaction, at least 1.
@@ -311,25 +319,30 @@ pub struct Uplink {
     pub batch_time: Duration,
     /// How long another program may keep the file locked before SENDs are answered `send_failure`.
     pub lock_timeout: Duration,
-    /// Bytes that all sessions together may have unanswered; past it none is read that has some.
-    pub max_unanswered: usize,
-    /// Messages that are older are removed; `None` keeps them for ever.
+    /// Segments are removed when all of their messages are older; `None` keeps them for ever.
     pub max_age: Option<Duration>,
-    /// The oldest messages are removed when the file is larger, in bytes; `None` lets it grow.
+    /// The oldest segments are removed when all together are larger, in bytes; `None` lets them grow.
     pub max_size: Option<u64>,
 }
 
-impl Default for Uplink {
+impl Store {
+    /// The file that holds everything.
+    pub fn file(&self) -> PathBuf {
+        self.path.join("trap.db")
+    }
+}
+
+impl Default for Store {
     fn default() -> Self {
         Self {
-            store: Store::Sqlite,
-            path: "data/trap.db".into(),
+            kind: StoreKind::Sqlite,
+            path: "data".into(),
+            segment_size: 256 << 20,
             synchronous: Synchronous::Full,
             batch_records: 4096,
             batch_bytes: 4 * MIB,
             batch_time: Duration::from_millis(5),
             lock_timeout: Duration::from_secs(5),
-            max_unanswered: 64 * MIB,
             max_age: None,
             max_size: None,
         }
@@ -338,7 +351,7 @@ impl Default for Uplink {
 
 /// What can keep the data of devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Store {
+pub enum StoreKind {
     /// Lines in the log.
     Log,
     /// Rows of a SQLite file.

@@ -113,6 +113,13 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Notes that a section of this name has become another one.
+    pub(super) fn renamed(&mut self, key: &str, message: &str) {
+        if let Some(value) = self.table.remove(key) {
+            self.fault(value.span(), message.into());
+        }
+    }
+
     /// Notes a mistake.
     pub(super) fn fault(&mut self, at: Range<usize>, message: String) {
         self.faults.push(Fault { at, message });

@@ -12,6 +12,7 @@ const OTHER: &str = r#"
 [server]
 workers = 3
 shutdown = "1500ms"
+max_unanswered = "1GiB"
 [supervisor]
 max_restarts = 0
 within = "1m"
@@ -45,15 +46,15 @@ cache_time = "0s"
 outage_grace = "0s"
 cache_size = 5
 max_unknown = 0
-[uplink]
-store = "log"
-path = "/var/lib/trap/x.db"
+[store]
+kind = "log"
+path = "/var/lib/trap"
+segment_size = "1MiB"
 synchronous = "normal"
 batch_records = 1
 batch_bytes = "1KiB"
 batch_time = "1ms"
 lock_timeout = "20s"
-max_unanswered = "1GiB"
 max_age = "30days"
 max_size = "10MB"
 [log]
@@ -76,7 +77,7 @@ fn other() -> Config {
     let wan = Listener { name: "wan-2".into(), bind: "0.0.0.0:7000".parse().unwrap(), ..Listener::default() };
     let size = ClientPattern::Exact(ClientId::try_from("größe 7").unwrap());
     Config {
-        server: Server { workers: 3, shutdown: Duration::from_millis(1500) },
+        server: Server { workers: 3, shutdown: Duration::from_millis(1500), max_unanswered: 1 << 30 },
         supervisor: Supervisor { max_restarts: 0, within: Duration::from_secs(60) },
         listeners: vec![lan, wan],
         session: Session {
@@ -98,15 +99,15 @@ fn other() -> Config {
             cache_size: 5,
             max_unknown: 0,
         },
-        uplink: Uplink {
-            store: Store::Log,
-            path: "/var/lib/trap/x.db".into(),
+        store: Store {
+            kind: StoreKind::Log,
+            path: "/var/lib/trap".into(),
+            segment_size: 1 << 20,
             synchronous: Synchronous::Normal,
             batch_records: 1,
             batch_bytes: 1 << 10,
             batch_time: Duration::from_millis(1),
             lock_timeout: Duration::from_secs(20),
-            max_unanswered: 1 << 30,
             max_age: Some(Duration::from_secs(30 * 24 * 60 * 60)),
             max_size: Some(10_000_000),
         },
@@ -166,6 +167,7 @@ fn a_config_tells_what_it_means() {
 server
   workers             3
   shutdown            1s 500ms
+  max_unanswered      1.0 GiB
 supervisor
   max_restarts        0
   within              1m
@@ -203,10 +205,9 @@ credentials
   cache_size          5
   url                 postgresql://u@h/d
   max_unknown         0
-uplink
-  store               log
-  path                /var/lib/trap/x.db
-  max_unanswered      1.0 GiB
+store
+  kind                log
+  path                /var/lib/trap
 log
   level               debug
   stats_every         off
@@ -217,10 +218,11 @@ log
     let (default, list) =
         (Config::default().to_string(), "  clients             client0012\n  max_unknown         1000\n");
     assert!(default.contains(list), "{default}");
-    let uplink = "\
-uplink
-  store               sqlite
-  path                data/trap.db
+    let store = "\
+store
+  kind                sqlite
+  path                data
+  segment_size        256.0 MiB
   synchronous         full
   batch_records       4096
   batch_bytes         4.0 MiB
@@ -228,9 +230,8 @@ uplink
   lock_timeout        5s
   max_age             off
   max_size            off
-  max_unanswered      64.0 MiB
 ";
-    assert!(default.contains(uplink), "{default}");
+    assert!(default.contains(store), "{default}");
 }
 
 #[test]
@@ -248,7 +249,9 @@ fn a_file_is_loaded_or_it_is_said_why_not() {
         Err("FILE:2:13: a config file is UTF-8 text, this byte is not\n  |\n2 | level = \"inf\u{fffd}\u{fffd}o\"\n  |             ^\n".into())
     );
     let most = usize::try_from(mistake::MAX_FILE).unwrap();
-    assert_eq!(load(&vec![b'\n'; most]), Ok(Config::default()));
+    let mut default = Config::default();
+    default.store.path = std::env::temp_dir().join("data");
+    assert_eq!(load(&vec![b'\n'; most]), Ok(default));
     assert_eq!(
         load(&vec![b'\n'; most + 1]),
         Err("FILE is larger than a config file may be, which is 1048576 bytes".into())

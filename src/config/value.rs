@@ -92,6 +92,11 @@ pub(super) fn size(range: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Resul
     }
 }
 
+/// Bytes of a file, with their unit.
+pub(super) fn size_of_file(range: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Result<u64, String> {
+    move |value| bytes(value).filter(|size| range.contains(size)).ok_or_else(|| sizes(&range))
+}
+
 /// Bytes with their unit, of which 0 means off.
 pub(super) fn size_or_off(
     range: RangeInclusive<u64>,
@@ -114,10 +119,10 @@ fn sizes(range: &RangeInclusive<u64>) -> String {
     format!("a size with its unit, such as \"256KiB\" or \"64MiB\", from {from} to {to}")
 }
 
-/// Where a file is, or will be.
+/// A folder.
 pub(super) fn path(value: &DeValue<'_>) -> Result<PathBuf, String> {
-    let path = value.as_str().filter(|path| !path.is_empty() && !path.contains('\0') && !path.ends_with('/'));
-    path.map(PathBuf::from).ok_or_else(|| "the path of a file, in quotes, such as \"data/trap.db\"".into())
+    let path = value.as_str().filter(|path| !path.is_empty() && !path.contains('\0'));
+    path.map(PathBuf::from).ok_or_else(|| "the path of a folder, in quotes, such as \"data\"".into())
 }
 
 /// A PostgreSQL database. Its password does not belong into a file that is shown and copied.

@@ -7,7 +7,7 @@ use super::cached::Cached;
 use super::directory::{Directory, Failed};
 use super::sqlite::{Attempts, SqliteDirectory};
 use super::{Credentials, List, Unknown};
-use crate::config::{self, Config, Source, Store};
+use crate::config::{self, Config, Source, StoreKind};
 use crate::database;
 
 /// Why a source cannot be used at all.
@@ -40,7 +40,7 @@ impl Unusable {
 /// Who knows the devices, and who notes those that nobody knows. A database that is only down for now is waited for.
 pub fn open(config: &Config) -> Result<(Arc<dyn Credentials>, Unknown), Unusable> {
     let credentials = &config.credentials;
-    let path = &config.uplink.path;
+    let path = &config.store.file();
     match credentials.source {
         Source::List => {
             let list = Arc::new(List::new(&credentials.clients));
@@ -57,15 +57,12 @@ pub fn open(config: &Config) -> Result<(Arc<dyn Credentials>, Unknown), Unusable
 
 /// Whether a SQLite file is in use, by whomever.
 pub(super) fn has_file(config: &Config) -> bool {
-    config.credentials.source == Source::Sqlite || config.uplink.store == Store::Sqlite
+    config.credentials.source == Source::Sqlite || config.store.kind == StoreKind::Sqlite
 }
 
 fn make_file(config: &Config) -> Result<(), Failed> {
-    let options = database::Options {
-        path: config.uplink.path.clone(),
-        full: true,
-        lock_timeout: config.credentials.timeout,
-    };
+    let options =
+        database::Options { path: config.store.file(), full: true, lock_timeout: config.credentials.timeout };
     match database::open(&options) {
         Err(err) if err.is_lasting() => Err(err.into()),
         Ok(_) | Err(_) => Ok(()),

@@ -22,10 +22,10 @@ pub use self::batch::{Answer, Batch, NotStored, Origin, Promise, Store, Storing,
 pub use self::log::Log;
 
 /// The store that a config selects.
-pub fn open(store: &config::Uplink, faults: &Faults) -> Result<Arc<dyn Store>, database::Error> {
-    Ok(match store.store {
-        config::Store::Log => Arc::new(Log::open()),
-        config::Store::Sqlite => Arc::new(SqliteStore::open(store.clone(), faults.clone())?),
+pub fn open(store: &config::Store, faults: &Faults) -> Result<Arc<dyn Store>, database::Error> {
+    Ok(match store.kind {
+        config::StoreKind::Log => Arc::new(Log::open()),
+        config::StoreKind::Sqlite => Arc::new(SqliteStore::open(store.clone(), faults.clone())?),
     })
 }
 

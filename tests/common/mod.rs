@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use trap_server::access::{Budget, Permits};
 use trap_server::client::Device;
-use trap_server::config::{ClientPattern, Config, Store};
+use trap_server::config::{ClientPattern, Config, StoreKind};
 use trap_server::faults::Faults;
 use trap_server::registry::Table;
 use trap_server::server::{Running, Server, Stopped};
@@ -58,7 +58,7 @@ pub fn config(listener: &str) -> Config {
     config.listeners[0].bind = "127.0.0.1:0".parse().unwrap();
     config.listeners[0].max_connections = 5000;
     config.credentials.clients = vec![ClientPattern::Prefix(String::new())];
-    config.uplink.store = Store::Log;
+    config.store.kind = StoreKind::Log;
     config.log.stats_every = None;
     config
 }

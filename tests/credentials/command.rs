@@ -88,13 +88,13 @@ fn a_file_that_is_missing_or_is_not_ours_is_told_and_left_alone() {
 #[test]
 fn check_says_what_is_there() {
     let site = Site::new(SQLITE);
-    let missing = "sqlite trap.db: not there yet; the server makes it when it starts\n";
+    let missing = "trap.db: not there yet; the server makes it when it starts\n";
     assert!(site.done(&["--check"]).contains(missing));
     assert!(!site.path("trap.db").exists());
     site.done(&["clients", "add", "a"]);
-    assert!(site.done(&["--check"]).contains("sqlite trap.db: 1 client\n"));
+    assert!(site.done(&["--check"]).contains("trap.db: 1 client\n"));
     site.done(&["clients", "add", "b", "--disabled"]);
-    assert!(site.done(&["--check"]).contains("sqlite trap.db: 2 clients, 1 disabled\n"));
+    assert!(site.done(&["--check"]).contains("trap.db: 2 clients, 1 disabled\n"));
     assert!(Site::new("clients = [\"*\"]").done(&["--check"]).contains("list: 1 client in the config\n"));
 }
 

@@ -23,7 +23,7 @@ impl Site {
     pub fn with_store(store: &str, credentials: &str) -> Self {
         let config = format!(
             "[server]\nworkers = 2\nshutdown = \"30s\"\n[[listener]]\nname = \"test\"\nbind = \"127.0.0.1:0\"\n\
-             [log]\nlevel = \"debug\"\n[credentials]\n{credentials}\n[uplink]\nstore = \"{store}\"\npath = \"trap.db\"\n"
+             [log]\nlevel = \"debug\"\n[credentials]\n{credentials}\n[store]\nkind = \"{store}\"\npath = \".\"\n"
         );
         let (_, folder) = child::command(Some(&config), &[]);
         Self { folder, environment: Vec::new() }

@@ -114,7 +114,7 @@ async fn signals_without_a_meaning_are_ignored_and_said() {
 #[test]
 fn a_start_that_waits_for_a_lock_can_be_stopped() {
     // A file as the server makes it.
-    let config = CONFIG.to_owned() + "[uplink]\nlock_timeout = \"20s\"\n";
+    let config = CONFIG.to_owned() + "[store]\nlock_timeout = \"20s\"\n";
     let (command, folder) = command(Some(&config), &[]);
     let mut first = Server::of(command, folder);
     first.await_line("listening listener=");
@@ -235,7 +235,7 @@ fn a_session_that_crashes_is_one_line_with_the_place() {
 #[test]
 fn a_level_at_which_the_store_log_is_silent_is_warned_of() {
     let warning = "the store \"log\" writes nothing at this log level";
-    let config = CONFIG.to_owned() + "[uplink]\nstore = \"log\"\n";
+    let config = CONFIG.to_owned() + "[store]\nkind = \"log\"\n";
     assert!(Server::start(&config).lines(warning).is_empty());
     let (mut command, folder) = command(Some(&config), &[]);
     command.env("RUST_LOG", "info,trap_server::store=off");

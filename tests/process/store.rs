@@ -10,7 +10,7 @@ use trap_server::database::{self, Options};
 use crate::child::{CONFIG, Server, run_in};
 use crate::usage::assert_ends;
 
-const LOG: &str = "[uplink]\nstore = \"log\"\n";
+const LOG: &str = "[store]\nkind = \"log\"\n";
 
 /// A folder with this config.
 pub fn folder(config: &str) -> TempDir {
@@ -41,10 +41,10 @@ fn with_message(config: &str) -> TempDir {
 fn a_file_that_is_not_there_yet_is_named() {
     let folder = folder(CONFIG);
     let place = path(folder.path()).display().to_string();
-    let said = ["there is no ", &place, "`uplink.path` of config.toml", "the server makes it"];
+    let said = ["there is no ", &place, "`store.path` of config.toml", "the server makes it"];
     assert_ends(&run_in(folder.path(), &["messages"]), 74, &[], &said);
     let said = [
-        "stores\n  uplink              data/trap.db: not there yet; it is made when the server starts",
+        "data/trap.db: not there yet; it is made when the server starts",
         "\n  credentials         list: 1 client",
     ];
     assert_ends(&run_in(folder.path(), &["--check"]), 0, &said, &[]);
@@ -54,8 +54,8 @@ fn a_file_that_is_not_there_yet_is_named() {
 #[test]
 fn the_store_log_has_no_file_but_one_that_is_there_is_read() {
     let without = folder(LOG);
-    assert_ends(&run_in(without.path(), &["messages"]), 74, &[], &["`store` is \"log\""]);
-    assert_ends(&run_in(without.path(), &["--check"]), 0, &["\n  uplink              the log\n"], &[]);
+    assert_ends(&run_in(without.path(), &["messages"]), 74, &[], &["`kind` is \"log\""]);
+    assert_ends(&run_in(without.path(), &["--check"]), 0, &["\n  store               the log\n"], &[]);
     assert_ends(&run_in(with_message(LOG).path(), &["messages"]), 0, &["\"hi\""], &[]);
 }
 

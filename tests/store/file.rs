@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use trap_server::config::{Config, Store};
+use trap_server::config::{Config, StoreKind};
 use trap_server::database::VERSION;
 use trap_server::server::Server;
 
@@ -16,8 +16,8 @@ use crate::{open, pair, rows, server};
 /// Why a server does not start on the file in `folder`.
 pub fn refusal(folder: &Path) -> String {
     let mut config = common::config("refused");
-    config.uplink.store = Store::Sqlite;
-    config.uplink.path = folder.join("trap.db");
+    config.store.kind = StoreKind::Sqlite;
+    config.store.path = folder.into();
     let Err(err) = Server::bind(config) else { panic!("it starts") };
     err.to_string().replace(folder.to_str().unwrap(), "FOLDER")
 }
@@ -104,7 +104,7 @@ async fn a_truncated_file_is_refused_with_what_to_do() {
 
 #[test]
 fn the_binary_says_so_and_exits_with_74() {
-    let config = format!("{CONFIG}[uplink]\npath = \"config.toml\"\n");
+    let config = format!("{CONFIG}[store]\npath = \"config.toml\"\n");
     let output = child::run(Some(&config), &[]);
     assert_eq!(output.status.code(), Some(74));
     let log = String::from_utf8_lossy(&output.stderr);
@@ -115,7 +115,7 @@ fn the_binary_says_so_and_exits_with_74() {
 async fn a_lock_that_somebody_holds_is_waited_for_and_then_it_fails_until_it_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let server = server("locked", folder.path(), |config| {
-        config.uplink.lock_timeout = Duration::from_millis(20);
+        config.store.lock_timeout = Duration::from_millis(20);
     });
     assert!(stored(&server, "before").await);
     let other = open(folder.path());
@@ -143,7 +143,7 @@ async fn a_server_starts_on_a_file_that_is_locked() {
     let other = open(folder.path());
     other.execute_batch("PRAGMA locking_mode = exclusive; BEGIN EXCLUSIVE").unwrap();
     let server = server("start", folder.path(), |config: &mut Config| {
-        config.uplink.lock_timeout = Duration::from_millis(20);
+        config.store.lock_timeout = Duration::from_millis(20);
     });
     assert!(!stored(&server, "during").await);
     drop(other);

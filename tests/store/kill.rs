@@ -51,7 +51,7 @@ async fn send_until_the_end(
 
 async fn round(number: usize, folder: &Path) -> Vec<(String, usize)> {
     let (mut command, own_folder) = command(None, &[]);
-    let config = format!("{CONFIG}[uplink]\npath = {:?}\n", folder.join("trap.db"));
+    let config = format!("{CONFIG}[store]\npath = {:?}\n", folder);
     File::create(own_folder.path().join("config.toml")).unwrap().write_all(config.as_bytes()).unwrap();
     command.env("RUST_LOG", "info,trap_server::session=error");
     let mut server = Server::of(command, own_folder);

@@ -21,13 +21,13 @@ use std::path::Path;
 
 use common::TestServer;
 use rusqlite::Connection;
-use trap_server::config::{Config, Store};
+use trap_server::config::{Config, StoreKind};
 
 /// A server whose store is the file in `folder`.
 fn server(listener: &str, folder: &Path, change: impl FnOnce(&mut Config)) -> TestServer {
     TestServer::start(listener, |config| {
-        config.uplink.store = Store::Sqlite;
-        config.uplink.path = folder.join("trap.db");
+        config.store.kind = StoreKind::Sqlite;
+        config.store.path = folder.into();
         change(config);
     })
 }

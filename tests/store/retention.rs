@@ -31,7 +31,7 @@ async fn messages_that_are_too_old_go_and_the_others_stay() {
     insert(folder.path(), 50_000, 3601 * SECOND);
     insert(folder.path(), 60_000, 60 * SECOND);
     let server =
-        server("age", folder.path(), |config| config.uplink.max_age = Some(Duration::from_secs(3600)));
+        server("age", folder.path(), |config| config.store.max_age = Some(Duration::from_secs(3600)));
     let mut device = server.authenticated("a").await;
     eventually("they have gone", || number(folder.path(), COUNT) <= 10_000).await;
     // More than one look later.
@@ -47,7 +47,7 @@ async fn a_file_stays_within_its_size_while_messages_come() {
     const MAX: u64 = 2 << 20;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trap.db");
-    let server = server("size", folder.path(), |config| config.uplink.max_size = Some(MAX));
+    let server = server("size", folder.path(), |config| config.store.max_size = Some(MAX));
     let mut device = server.authenticated("a").await;
     for number in 0..600 {
         device.send(format!("{number:010000}").as_bytes()).await.unwrap();
@@ -68,7 +68,7 @@ async fn a_million_rows_over_the_limit_go_in_the_background_and_the_file_shrinks
     server("shrink", folder.path(), |_| {}).stop();
     insert(folder.path(), 1_000_000, 0);
     let path = folder.path().join("trap.db");
-    let server = server("shrink", folder.path(), |config| config.uplink.max_size = Some(MAX));
+    let server = server("shrink", folder.path(), |config| config.store.max_size = Some(MAX));
     let mut device = server.authenticated("a").await;
     // Each is answered while the old ones go.
     let mut sent = 0;

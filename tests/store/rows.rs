@@ -63,7 +63,7 @@ async fn the_answer_is_sent_when_the_row_is_there() {
 #[tokio::test]
 async fn one_segment_is_stored_in_its_order_and_answered_in_it() {
     let folder = tempfile::tempdir().unwrap();
-    let server = server("order", folder.path(), |config| config.uplink.batch_records = 7);
+    let server = server("order", folder.path(), |config| config.store.batch_records = 7);
     let mut raw = server.raw().await;
     raw.send(crate::common::raw::auth("a")).await;
     raw.expect("auth_ok").await;
@@ -143,7 +143,7 @@ async fn what_waits_when_the_server_stops_is_stored_and_answered() {
 #[tokio::test]
 async fn what_is_only_with_the_operating_system_is_a_row_too() {
     let folder = tempfile::tempdir().unwrap();
-    let server = server("normal", folder.path(), |config| config.uplink.synchronous = Synchronous::Normal);
+    let server = server("normal", folder.path(), |config| config.store.synchronous = Synchronous::Normal);
     server.authenticated("a").await.send(b"x").await.unwrap();
     assert_eq!(rows(folder.path()), [pair("a", "x")]);
 }

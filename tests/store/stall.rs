@@ -43,7 +43,7 @@ fn memory(server: &Server, name: &str) -> usize {
 
 #[tokio::test]
 async fn a_writer_that_stalls_costs_nothing_but_time() {
-    let config = format!("{CONFIG}[uplink]\nmax_unanswered = \"{BUDGET}B\"\n");
+    let config = CONFIG.replace("[server]", &format!("[server]\nmax_unanswered = \"{BUDGET}B\""));
     let (mut command, folder) = command(Some(&config), &[]);
     command.env("TRAP_FAULTS", "Writer=10s");
     let server = Server::of(command, folder);
@@ -89,7 +89,7 @@ async fn a_writer_that_stalls_costs_nothing_but_time() {
 #[tokio::test]
 async fn nobody_is_forgotten_where_there_is_room_for_a_few_only() {
     let folder = tempfile::tempdir().unwrap();
-    let server = server("few", folder.path(), |config| config.uplink.max_unanswered = 16 << 10);
+    let server = server("few", folder.path(), |config| config.server.max_unanswered = 16 << 10);
     let mut load = JoinSet::new();
     for number in 0..60 {
         let mut device = server.raw().await;

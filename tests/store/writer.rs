@@ -28,7 +28,7 @@ async fn a_writer_that_panics_is_restarted_and_only_its_transaction_fails() {
 #[tokio::test]
 async fn what_waits_while_the_writer_panics_is_stored_by_the_next() {
     let folder = tempfile::tempdir().unwrap();
-    let server = server("panics", folder.path(), |config| config.uplink.batch_records = 1);
+    let server = server("panics", folder.path(), |config| config.store.batch_records = 1);
     let mut raw = server.raw().await;
     let mut other = server.raw().await;
     for (peer, id) in [(&mut raw, "a"), (&mut other, "b")] {

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::path::Path;
 
-use trap_server::config::{Config, Store};
+use trap_server::config::{Config, StoreKind};
 use trap_server::database::{self, Timestamp, look};
 use trap_server::protocol::{BadClientId, ClientId};
 use trap_server::store::sqlite::{Message, Reader, Selection};
@@ -83,9 +83,9 @@ impl From<io::Error> for Interrupted {
 }
 
 pub(super) fn run(args: &Args, config: &Config, from: &str) -> Result<(), Failure> {
-    let path = &config.uplink.path;
+    let path = &config.store.file();
     if look(path).is_err_and(|err| err.kind() == ErrorKind::NotFound) {
-        return Err(Failure::io(missing(path, config.uplink.store, from)));
+        return Err(Failure::io(missing(path, config.store.kind, from)));
     }
     let reader = Reader::open(path).map_err(Failure::io)?;
     print(&reader, args).map_err(|stop| match stop {
@@ -95,13 +95,15 @@ pub(super) fn run(args: &Args, config: &Config, from: &str) -> Result<(), Failur
 }
 
 /// Why there is nothing to be read.
-fn missing(path: &Path, store: Store, from: &str) -> String {
+fn missing(path: &Path, store: StoreKind, from: &str) -> String {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
     let why = match store {
-        Store::Sqlite => "the server makes it when it starts",
-        Store::Log => "the server does not make it, for `store` is \"log\": what devices send is in its log",
+        StoreKind::Sqlite => "the server makes it when it starts",
+        StoreKind::Log => {
+            "the server does not make it, for `kind` is \"log\": what devices send is in its log"
+        }
     };
-    format!("there is no {}, which is `uplink.path` of {from}; {why}", absolute.display())
+    format!("there is no {}, which is `store.path` of {from}; {why}", absolute.display())
 }
 
 fn print(reader: &Reader, args: &Args) -> Result<(), Interrupted> {

@@ -89,7 +89,7 @@ pub fn open(config: &Config, access: Access) -> Result<Option<Box<dyn Roster>>, 
     match config.credentials.source {
         Source::Postgres => postgres(config).map(Some),
         Source::Sqlite | Source::List if has_file(config) => {
-            let roster = sqlite::SqliteRoster::open(&config.uplink.path, access).map_err(Failed::from)?;
+            let roster = sqlite::SqliteRoster::open(&config.store.file(), access).map_err(Failed::from)?;
             Ok(Some(Box::new(roster)))
         }
         Source::Sqlite | Source::List => Ok(None),

@@ -37,7 +37,7 @@ pub use self::reader::{Message, Reader, Selection, Summary};
 
 /// The store.
 pub struct SqliteStore {
-    settings: config::Uplink,
+    settings: config::Store,
     queue: Arc<Queue>,
     faults: Faults,
 }
@@ -45,7 +45,7 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Makes a store in the file of the settings. Fails if the file needs a person first. A full disk or a lock of
     /// another program is temporary, and the store waits for its end.
-    pub fn open(settings: config::Uplink, faults: Faults) -> Result<Self, Error> {
+    pub fn open(settings: config::Store, faults: Faults) -> Result<Self, Error> {
         match database::open(&options(&settings)) {
             Err(err) if err.is_lasting() => Err(err),
             Ok(_) | Err(_) => Ok(Self { settings, queue: Arc::default(), faults }),
@@ -84,9 +84,9 @@ impl Store for SqliteStore {
 }
 
 /// The options for opening the file.
-fn options(settings: &config::Uplink) -> Options {
+fn options(settings: &config::Store) -> Options {
     Options {
-        path: settings.path.clone(),
+        path: settings.file(),
         full: settings.synchronous == config::Synchronous::Full,
         lock_timeout: settings.lock_timeout,
     }

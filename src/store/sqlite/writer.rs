@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const LARGE_LOG: u64 = 256 << 20;
 
 pub(super) struct Writer {
-    settings: config::Uplink,
+    settings: config::Store,
     intake: Intake,
     faults: Faults,
     retention: Retention,
@@ -42,9 +42,10 @@ enum State {
 }
 
 impl Writer {
-    pub(super) fn new(settings: config::Uplink, intake: Intake, faults: Faults) -> Self {
+    pub(super) fn new(settings: config::Store, intake: Intake, faults: Faults) -> Self {
         let retention = Retention::new(settings.max_age, settings.max_size);
-        let path = settings.path.display();
+        let file = settings.file();
+        let path = file.display();
         let storing = Outage::none(format!("the store {path}"));
         let removing = Outage::none(format!("removing old messages from {path}"));
         let copying = Outage::none(format!("emptying {path}-wal"));
@@ -73,7 +74,7 @@ impl Writer {
     }
 
     fn say_where(&self) {
-        let path = &self.settings.path;
+        let path = &self.settings.file();
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
         info!(target: "trap_server::store", "SENDs are stored in {}", absolute.display());
     }
@@ -139,7 +140,7 @@ impl Writer {
             self.faults.trip(Point::Writer);
             Ok(())
         });
-        written.map_err(|err| Error::of(&self.settings.path, &err))
+        written.map_err(|err| Error::of(&self.settings.file(), &err))
     }
 
     /// Opens the file if it is not open, or if the open file is no longer the one at its path.
@@ -154,7 +155,7 @@ impl Writer {
             State::Shut(err, until) if Instant::now() < *until => return Err(err.clone()),
             State::Shut(..) | State::Closed => {}
         }
-        let path = &self.settings.path;
+        let path = &self.settings.file();
         match database::open(&options(&self.settings)) {
             Ok(connection) => {
                 self.file = State::Open(File::new(connection, path.clone()));
@@ -168,7 +169,8 @@ impl Writer {
     }
 
     fn abandon(&mut self) {
-        let path = self.settings.path.display();
+        let file = self.settings.file();
+        let path = file.display();
         warn!("{path}: the file was moved, removed or truncated: reopening the file");
         if let State::Open(file) = std::mem::replace(&mut self.file, State::Closed)
             && let Err(err) = file.abandon()
@@ -206,7 +208,7 @@ impl Writer {
                 pace
             }
             Err(err) => {
-                let err = Error::of(&self.settings.path, &err);
+                let err = Error::of(&self.settings.file(), &err);
                 self.removing.note(err.trouble(), "the file grows", 0);
                 Pace::Rest
             }

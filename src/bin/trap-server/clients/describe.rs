@@ -11,7 +11,7 @@ use crate::command::Failure;
 
 /// What the credentials of `config` are, in a line. Nothing is made and nothing is changed.
 pub(crate) fn describe(config: &Config) -> Result<String, Failure> {
-    let (credentials, path) = (&config.credentials, &config.uplink.path);
+    let (credentials, path) = (&config.credentials, &config.store.file());
     match credentials.source {
         Source::List => return Ok(format!("list: {} in the config", clients(credentials.clients.len()))),
         Source::Sqlite if look(path).is_err_and(|err| err.kind() == ErrorKind::NotFound) => {
