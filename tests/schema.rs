@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use tempfile::TempDir;
-use trap_server::database::{self, APPLICATION, Options, Trouble, VERSION};
+use trap_server::database::{self, Options, SINGLE, Trouble};
 
 /// As version 1 made it. This is history, and does not change with the server.
 const VERSION_1: &str = "
@@ -45,7 +45,7 @@ fn made_of(sql: &str) -> (PathBuf, TempDir) {
 }
 
 fn open(path: &Path) -> Result<Connection, database::Error> {
-    database::open(&Options { path: path.into(), full: true, lock_timeout: Duration::from_secs(30) })
+    database::open(&SINGLE, &Options { path: path.into(), full: true, lock_timeout: Duration::from_secs(30) })
 }
 
 fn refused(path: &Path) -> Trouble {
@@ -68,19 +68,19 @@ fn schema(connection: &Connection) -> Vec<(String, String)> {
 fn a_file_of_version_1_gets_the_new_tables_and_keeps_its_messages() {
     let (path, _folder) = made_of(VERSION_1);
     assert_eq!(
-        database::open_read_only(&path).map(drop).unwrap_err().trouble(),
-        &Trouble::Older { found: 1 },
+        database::open_read_only(&SINGLE, &path).map(drop).unwrap_err().trouble(),
+        &Trouble::Older { found: 1, required: SINGLE.version() },
         "who only reads does not migrate"
     );
     let connection = open(&path).unwrap();
-    assert_eq!(number(&connection, "PRAGMA user_version"), VERSION);
+    assert_eq!(number(&connection, "PRAGMA user_version"), SINGLE.version());
     let mut messages = connection.prepare("SELECT id, client, data FROM message ORDER BY id").unwrap();
     let rows = messages.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
     let rows: Vec<(i64, String, Vec<u8>)> = rows.map(Result::unwrap).collect();
     assert_eq!(rows, [(1, "a".into(), vec![0, 255]), (2, "b".into(), vec![])]);
     assert_eq!(number(&connection, "SELECT first_id FROM clock_step"), 2);
     connection.execute("INSERT INTO client VALUES ('a', 1, '', NULL, 0)", []).unwrap();
-    assert!(database::open_read_only(&path).is_ok());
+    assert!(database::open_read_only(&SINGLE, &path).is_ok());
 }
 
 #[test]
@@ -94,11 +94,11 @@ fn a_migrated_file_and_a_new_one_have_the_same_tables() {
 
 #[test]
 fn a_newer_file_is_refused_and_left_as_it_is() {
-    let newer = VERSION + 1;
+    let newer = SINGLE.version() + 1;
     let (path, _folder) =
         made_of(&format!("{VERSION_1} PRAGMA user_version = {newer}; PRAGMA journal_mode = delete;"));
     let before = fs::read(&path).unwrap();
-    assert_eq!(refused(&path), Trouble::Newer { found: newer });
+    assert_eq!(refused(&path), Trouble::Newer { found: newer, supported: SINGLE.version() });
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
@@ -127,10 +127,10 @@ fn an_empty_file_is_filled_but_not_by_who_only_reads() {
     let (path, _folder) = path();
     fs::write(&path, "").unwrap();
     assert_eq!(
-        database::open_read_only(&path).map(drop).unwrap_err().trouble(),
-        &Trouble::Older { found: 0 }
+        database::open_read_only(&SINGLE, &path).map(drop).unwrap_err().trouble(),
+        &Trouble::Older { found: 0, required: SINGLE.version() }
     );
     let connection = open(&path).unwrap();
-    assert_eq!(number(&connection, "PRAGMA application_id"), APPLICATION);
+    assert_eq!(number(&connection, "PRAGMA application_id"), SINGLE.application);
     assert_eq!(number(&connection, "SELECT count(*) FROM client"), 0);
 }

@@ -63,7 +63,7 @@ pub(super) fn has_file(config: &Config) -> bool {
 fn make_file(config: &Config) -> Result<(), Failed> {
     let options =
         database::Options { path: config.store.file(), full: true, lock_timeout: config.credentials.timeout };
-    match database::open(&options) {
+    match database::open(&database::SINGLE, &options) {
         Err(err) if err.is_lasting() => Err(err.into()),
         Ok(_) | Err(_) => Ok(()),
     }

@@ -88,7 +88,7 @@ impl File {
                 return Ok(reader);
             }
         }
-        let connection = database::open_read_only_within(&self.path, self.timeout)?;
+        let connection = database::open_read_only_within(&database::SINGLE, &self.path, self.timeout)?;
         Ok(Reader { connection, identity })
     }
 
@@ -116,7 +116,7 @@ impl Keeper for Attempts {
     fn keep(&self, attempts: Vec<Attempt>, most: usize) -> Asking<()> {
         let path = self.0.clone();
         Box::pin(blocking(move || {
-            let mut connection = database::open_for_command(&path)?;
+            let mut connection = database::open_for_command(&database::SINGLE, &path)?;
             keep(&mut connection, &attempts, most).map_err(|err| Error::of(&path, &err))
         }))
     }

@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-use super::schema::VERSION;
-
 /// An error of a file. Its display is for operators.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {trouble}", path.display())]
@@ -21,10 +19,13 @@ pub struct Error {
 pub enum Trouble {
     /// The folder is missing and cannot be created.
     Folder {
-        /// The folder.
-        folder: PathBuf,
         /// The error of the system.
         cause: String,
+    },
+    /// Another server has the folder.
+    InUse {
+        /// Its process, and since when.
+        by: String,
     },
     /// The file cannot be opened.
     Unopened {
@@ -39,11 +40,15 @@ pub enum Trouble {
     Newer {
         /// The version of its tables.
         found: i32,
+        /// The version that this program has.
+        supported: i32,
     },
     /// Created by an older version, and opened for reading only; 0 is an empty file.
     Older {
         /// The version of its tables.
         found: i32,
+        /// The version that this program has.
+        required: i32,
     },
     /// The file is damaged.
     Corrupt {
@@ -70,20 +75,27 @@ pub enum Trouble {
 }
 
 impl Error {
-    pub(crate) fn new(path: &Path, trouble: Trouble) -> Self {
+    /// A problem of a file or folder.
+    pub fn new(path: &Path, trouble: Trouble) -> Self {
         Self { path: path.into(), trouble }
     }
 
-    pub(super) fn folder(path: &Path, folder: &Path, source: io::Error) -> Self {
+    /// A folder that cannot be created.
+    pub fn folder(folder: &Path, source: io::Error) -> Self {
         let trouble = match source.kind() {
-            io::ErrorKind::StorageFull => Trouble::Full,
-            _ => Trouble::Folder { folder: folder.into(), cause: source.to_string() },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Trouble::Full,
+            _ => Trouble::Folder { cause: source.to_string() },
         };
-        Self::new(path, trouble)
+        Self::new(folder, trouble)
     }
 
-    pub(super) fn unreadable(path: &Path, source: io::Error) -> Self {
-        Self::new(path, Trouble::Unopened { cause: source.to_string() })
+    /// A file or folder that cannot be used as it must be.
+    pub fn unreadable(path: &Path, source: &io::Error) -> Self {
+        let trouble = match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Trouble::Full,
+            _ => Trouble::Unopened { cause: source.to_string() },
+        };
+        Self::new(path, trouble)
     }
 
     /// Converts an SQLite error of the file at `path`.
@@ -101,6 +113,11 @@ impl Error {
         Self::new(path, trouble)
     }
 
+    /// The file or folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The kind of problem.
     pub const fn trouble(&self) -> &Trouble {
         &self.trouble
@@ -115,10 +132,13 @@ impl Error {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Folder { folder, cause } => write!(
+            Self::Folder { cause } => write!(
                 f,
-                "cannot create the folder {} ({cause}); create it, owned by the server's user, or change `path`",
-                folder.display()
+                "cannot create the folder ({cause}); create it, owned by the server's user, or change `path`"
+            ),
+            Self::InUse { by } => write!(
+                f,
+                "in use by another trap-server ({by}); stop it, or give each server a `path` of its own"
             ),
             Self::Unopened { cause } => {
                 write!(
@@ -131,15 +151,15 @@ impl fmt::Display for Trouble {
             Self::NotOurs => {
                 f.write_str("an SQLite database of another program; move it away, or change `path`")
             }
-            Self::Newer { found } => write!(
+            Self::Newer { found, supported } => write!(
                 f,
-                "created by a newer trap-server (table version {found}, supported {VERSION}); run that version, or \
+                "created by a newer trap-server (table version {found}, supported {supported}); run that version, or \
                  change `path`"
             ),
-            Self::Older { found: 0 } => f.write_str("empty file; the server initialises it when it starts"),
-            Self::Older { found } => write!(
+            Self::Older { found: 0, .. } => f.write_str("empty file; the server initialises it when it starts"),
+            Self::Older { found, required } => write!(
                 f,
-                "created by an older trap-server (table version {found}, required {VERSION}); the server upgrades it \
+                "created by an older trap-server (table version {found}, required {required}); the server upgrades it \
                  when it starts"
             ),
             Self::Corrupt { cause } => write!(

@@ -1,16 +1,22 @@
-//! The SQLite file of the server: creation, migration, opening, and its errors in words.
+//! SQLite files: creation, migration, opening, writing by one thread, and their errors in words.
 //!
 //! Opening returns a connection that is ready for use. The content of the tables belongs to their owners.
 //!
 //! | file | subject |
 //! |---|---|
 //! | `error` | errors of the file, and their remedies |
+//! | `files` `lock` | permissions and identity of files, and the lock of a folder |
+//! | `queue` `writer` | a thread that writes jobs with group commit |
 //! | `schema` | the tables, version by version |
 //! | `timestamp` | times in a row |
 
 mod error;
+mod files;
+mod lock;
+mod queue;
 mod schema;
 mod timestamp;
+mod writer;
 
 use std::fs;
 use std::io;
@@ -21,8 +27,12 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 pub use error::{Error, Trouble};
-pub use schema::{APPLICATION, VERSION};
+pub use files::{Identity, beside, look, make_file, make_folder, sync_folder};
+pub use lock::{Lock, holder};
+pub use queue::{Intake, Job, Jobs, Queue, Room};
+pub use schema::{SINGLE, Schema};
 pub use timestamp::Timestamp;
+pub use writer::{Limits, Target, write};
 
 /// Maximum attempts of a command to lock a file that the server writes to without a pause.
 const TRIES: i32 = 10_000;
@@ -43,22 +53,22 @@ pub struct Options {
 }
 
 /// Opens the file for writing. Creates it and its folder if they are missing, and migrates an older version.
-pub fn open(options: &Options) -> Result<Connection, Error> {
+pub fn open(schema: &Schema, options: &Options) -> Result<Connection, Error> {
     let path = &options.path;
-    make_folder(path)?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-    let mut connection = connect(path, flags)?;
+    make_both(path)?;
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(options.lock_timeout).map_err(|err| Error::of(path, &err))?;
-    schema::migrate(&mut connection, path)?;
+    schema.migrate(&mut connection, path)?;
+    write_ahead(&connection, path)?;
     configure(&connection, options.full).map_err(|err| Error::of(path, &err))?;
     Ok(connection)
 }
 
 /// Opens the file for one change while a server may be writing to it.
-pub fn open_for_command(path: &Path) -> Result<Connection, Error> {
+pub fn open_for_command(schema: &Schema, path: &Path) -> Result<Connection, Error> {
     let options =
         Options { path: path.into(), full: true, lock_timeout: BETWEEN_TRIES * TRIES.unsigned_abs() };
-    let mut connection = open(&options)?;
+    let mut connection = open(schema, &options)?;
     // SQLite's own timeout waits longer at each attempt, and misses the short gaps between writes.
     connection.busy_handler(Some(try_often)).map_err(|err| Error::of(path, &err))?;
     Ok(connection)
@@ -70,30 +80,35 @@ fn try_often(tries: i32) -> bool {
 }
 
 /// Opens the file for reading while other processes may write to it. It must exist.
-pub fn open_read_only(path: &Path) -> Result<Connection, Error> {
-    open_to_read(path, |connection| connection.busy_handler(Some(try_often)))
+pub fn open_read_only(schema: &Schema, path: &Path) -> Result<Connection, Error> {
+    open_to_read(schema, path, |connection| connection.busy_handler(Some(try_often)))
 }
 
 /// The same with a timeout for locks.
-pub fn open_read_only_within(path: &Path, lock_timeout: Duration) -> Result<Connection, Error> {
-    open_to_read(path, |connection| connection.busy_timeout(lock_timeout))
+pub fn open_read_only_within(
+    schema: &Schema,
+    path: &Path,
+    lock_timeout: Duration,
+) -> Result<Connection, Error> {
+    open_to_read(schema, path, |connection| connection.busy_timeout(lock_timeout))
 }
 
 fn open_to_read(
+    schema: &Schema,
     path: &Path,
     wait_for_locks: impl FnOnce(&mut Connection) -> rusqlite::Result<()>,
 ) -> Result<Connection, Error> {
     match fs::metadata(path) {
         // SQLite would open it, and report a failing disk.
         Ok(found) if found.is_dir() => {
-            return Err(Error::unreadable(path, io::ErrorKind::IsADirectory.into()));
+            return Err(Error::unreadable(path, &io::ErrorKind::IsADirectory.into()));
         }
         Ok(_) => {}
-        Err(source) => return Err(Error::unreadable(path, source)),
+        Err(source) => return Err(Error::unreadable(path, &source)),
     }
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     wait_for_locks(&mut connection).map_err(|err| Error::of(path, &err))?;
-    match schema::check(&connection, path) {
+    match schema.check(&connection, path) {
         // The only writes are to the files that readers and writers share.
         Err(err) if *err.trouble() == Trouble::ReadOnly => Err(Error::new(path, Trouble::Unshared)),
         checked => checked.map(|()| connection),
@@ -102,18 +117,25 @@ fn open_to_read(
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
     // An absolute path is never one of SQLite's special names.
-    let absolute = std::path::absolute(path).map_err(|source| Error::unreadable(path, source))?;
+    let absolute = std::path::absolute(path).map_err(|source| Error::unreadable(path, &source))?;
     // Each connection is used by only one thread at a time.
     Connection::open_with_flags(absolute, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|err| Error::of(path, &err))
 }
 
-fn make_folder(path: &Path) -> Result<(), Error> {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => {
-            fs::create_dir_all(folder).map_err(|source| Error::folder(path, folder, source))
-        }
-        _ => Ok(()),
+fn make_both(path: &Path) -> Result<(), Error> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        make_folder(folder).map_err(|source| Error::folder(folder, source))?;
+    }
+    make_file(path).map_err(|source| Error::unreadable(path, &source))
+}
+
+/// Switches the file to a write-ahead log, which lets others read while it is written.
+fn write_ahead(connection: &Connection, path: &Path) -> Result<(), Error> {
+    let mode = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0));
+    match mode.map_err(|err| Error::of(path, &err))?.as_str() {
+        "wal" => Ok(()),
+        _ => Err(Error::new(path, Trouble::NoWal)),
     }
 }
 
@@ -123,18 +145,4 @@ fn configure(connection: &Connection, full: bool) -> rusqlite::Result<()> {
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(())
-}
-
-/// The identity of a file, to detect a replacement: SQLite keeps writing to a file that was moved away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
-    device: u64,
-    inode: u64,
-}
-
-/// The identity and the size of the file at `path`.
-pub fn look(path: &Path) -> io::Result<(Identity, u64)> {
-    use std::os::unix::fs::MetadataExt;
-    let metadata = fs::metadata(path)?;
-    Ok((Identity { device: metadata.dev(), inode: metadata.ino() }, metadata.len()))
 }

@@ -1,4 +1,4 @@
-//! The tables, version by version. A file records its version, and is migrated when it is opened for writing.
+//! The tables of a file, version by version. A file records its version, and is migrated when it is opened for writing.
 //! Migrations never remove anything.
 
 use std::path::Path;
@@ -7,10 +7,16 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::error::{Error, Trouble};
 
-/// Marks a file as a file of this program (`PRAGMA application_id`): "trap".
-pub const APPLICATION: i32 = 0x7472_6170;
+/// A kind of file.
+#[derive(Debug)]
+pub struct Schema {
+    /// Marks a file as one of this kind (`PRAGMA application_id`).
+    pub application: i32,
+    /// The step to each version from the one before (`PRAGMA user_version`); the first step starts from an empty file.
+    pub migrations: &'static [&'static str],
+}
 
-/// The step to each version from the one before (`PRAGMA user_version`); the first step starts from an empty file.
+/// The file that once held messages and ids: "trap".
 ///
 /// The id is the only index of `message`: an index on client and time would cost several times the insert itself. The
 /// ids follow the time of receipt, so a time is found by bisection. Wherever the clock was set back, a new segment
@@ -19,6 +25,8 @@ pub const APPLICATION: i32 = 0x7472_6170;
 ///
 /// `client` contains the ids that may authenticate, `unknown_client` the rejected ones. All times are microseconds
 /// since 1970, UTC.
+pub const SINGLE: Schema = Schema { application: 0x7472_6170, migrations: &MIGRATIONS };
+
 const MIGRATIONS: [&str; 2] = [
     "
     CREATE TABLE message (
@@ -54,55 +62,55 @@ const MIGRATIONS: [&str; 2] = [
 ",
 ];
 
-/// The version that this program reads and writes.
-pub const VERSION: i32 = MIGRATIONS.len() as i32;
+impl Schema {
+    /// The version that this program reads and writes.
+    pub fn version(&self) -> i32 {
+        i32::try_from(self.migrations.len()).unwrap_or(i32::MAX)
+    }
 
-/// Creates the tables, or migrates them.
-pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
-    let sqlite = |err| Error::of(path, &err);
-    if !is_current(connection, path)? {
-        // Only before the first table exists.
-        connection.pragma_update(None, "auto_vacuum", "incremental").map_err(sqlite)?;
+    /// Creates the tables, or migrates them.
+    pub(super) fn migrate(&self, connection: &mut Connection, path: &Path) -> Result<(), Error> {
+        let sqlite = |err| Error::of(path, &err);
+        if self.found(connection, path)? == self.version() {
+            return Ok(());
+        }
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
         // Another process may have migrated it already.
-        let found = version(&transaction, path)?;
-        let missing = MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or_default());
+        let found = self.found(&transaction, path)?;
+        let missing = self.migrations.iter().skip(usize::try_from(found).unwrap_or_default());
         missing.copied().try_for_each(|sql| transaction.execute_batch(sql)).map_err(sqlite)?;
-        transaction.pragma_update(None, "user_version", VERSION).map_err(sqlite)?;
-        transaction.pragma_update(None, "application_id", APPLICATION).map_err(sqlite)?;
-        transaction.commit().map_err(sqlite)?;
+        transaction.pragma_update(None, "user_version", self.version()).map_err(sqlite)?;
+        transaction.pragma_update(None, "application_id", self.application).map_err(sqlite)?;
+        transaction.commit().map_err(sqlite)
     }
-    let mode: String =
-        connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(sqlite)?;
-    match mode.as_str() {
-        "wal" => Ok(()),
-        _ => Err(Error::new(path, Trouble::NoWal)),
+
+    /// Fails unless the file has the current version.
+    pub(super) fn check(&self, connection: &Connection, path: &Path) -> Result<(), Error> {
+        match self.found(connection, path)? {
+            found if found == self.version() => Ok(()),
+            found => Err(Error::new(path, Trouble::Older { found, required: self.version() })),
+        }
+    }
+
+    /// The version of a file of this kind; 0 for an empty file. All of it is read in one transaction, because another
+    /// process may create the file meanwhile.
+    fn found(&self, connection: &Connection, path: &Path) -> Result<i32, Error> {
+        let (application, version, tables) = marks(connection).map_err(|err| Error::of(path, &err))?;
+        match (application, version) {
+            (0, 0) if tables == 0 => Ok(0),
+            (application, found) if application != self.application || found < 1 => {
+                Err(Error::new(path, Trouble::NotOurs))
+            }
+            (_, found) if found <= self.version() => Ok(found),
+            (_, found) => Err(Error::new(path, Trouble::Newer { found, supported: self.version() })),
+        }
     }
 }
 
-/// Fails unless the file has this version.
-pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), Error> {
-    match version(connection, path)? {
-        VERSION => Ok(()),
-        found => Err(Error::new(path, Trouble::Older { found })),
-    }
-}
-
-fn is_current(connection: &Connection, path: &Path) -> Result<bool, Error> {
-    Ok(version(connection, path)? == VERSION)
-}
-
-/// The version of a file of this program; 0 for an empty file.
-fn version(connection: &Connection, path: &Path) -> Result<i32, Error> {
-    let sqlite = |err| Error::of(path, &err);
-    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(sqlite);
-    let tables: u32 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(sqlite)?;
-    match (pragma("application_id")?, pragma("user_version")?) {
-        (0, 0) if tables == 0 => Ok(0),
-        (APPLICATION, found @ 1..=VERSION) => Ok(found),
-        (APPLICATION, found) => Err(Error::new(path, Trouble::Newer { found })),
-        _ => Err(Error::new(path, Trouble::NotOurs)),
-    }
+/// Application id, version, and number of tables.
+fn marks(connection: &Connection) -> rusqlite::Result<(i32, i32, u32)> {
+    const MARKS: &str = "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+        FROM pragma_application_id, pragma_user_version";
+    connection.query_row(MARKS, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
 }

@@ -7,6 +7,7 @@ mod child;
 mod exit;
 mod intensity;
 mod name;
+mod thread;
 
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ pub use child::{Link, spawn, spawn_on};
 pub use exit::{Exit, exit, panic_text};
 pub use intensity::{Intensity, TooMany};
 pub use name::{Name, NoAnswer};
+pub use thread::thread;
 
 /// Asks a child to finish its pending work and to stop.
 #[derive(Clone, Copy, Debug, Message)]

@@ -22,7 +22,7 @@ pub fn folder(config: &str) -> TempDir {
 /// The file as the server makes it in such a folder.
 pub fn database(folder: &Path) -> Connection {
     let options = Options { path: path(folder), full: false, lock_timeout: crate::child::PATIENCE };
-    database::open(&options).unwrap()
+    database::open(&database::SINGLE, &options).unwrap()
 }
 
 fn path(folder: &Path) -> PathBuf {

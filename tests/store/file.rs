@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use trap_server::config::{Config, StoreKind};
-use trap_server::database::VERSION;
+use trap_server::database::SINGLE;
 use trap_server::server::Server;
 
 use crate::child::{self, CONFIG};
@@ -75,11 +75,12 @@ fn a_file_that_needs_somebody_is_refused_and_left_as_it_is() {
 fn a_file_of_a_newer_version_is_refused_and_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     server("newer", folder.path(), |_| {}).stop();
-    let newer = VERSION + 1;
+    let version = SINGLE.version();
+    let newer = version + 1;
     open(folder.path()).pragma_update(None, "user_version", newer).unwrap();
     let before = fs::read(folder.path().join("trap.db")).unwrap();
     let expected = format!(
-        "FOLDER/trap.db: created by a newer trap-server (table version {newer}, supported {VERSION}); run \
+        "FOLDER/trap.db: created by a newer trap-server (table version {newer}, supported {version}); run \
          that version, or change `path`"
     );
     assert_eq!(refusal(folder.path()), expected);
@@ -108,7 +109,7 @@ fn the_binary_says_so_and_exits_with_74() {
     let output = child::run(Some(&config), &[]);
     assert_eq!(output.status.code(), Some(74));
     let log = String::from_utf8_lossy(&output.stderr);
-    assert!(log.contains("config.toml: not an SQLite database"), "{log}");
+    assert!(log.contains("config.toml: cannot create the folder"), "{log}");
 }
 
 #[tokio::test]

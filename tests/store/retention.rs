@@ -60,25 +60,3 @@ async fn a_file_stays_within_its_size_while_messages_come() {
     let numbers: Vec<usize> = rows.iter().map(|(_, data)| data.parse().unwrap()).collect();
     assert!(numbers.iter().copied().eq(600 - numbers.len()..600), "{numbers:?}");
 }
-
-#[tokio::test]
-async fn a_million_rows_over_the_limit_go_in_the_background_and_the_file_shrinks() {
-    const MAX: u64 = 8 << 20;
-    let folder = tempfile::tempdir().unwrap();
-    server("shrink", folder.path(), |_| {}).stop();
-    insert(folder.path(), 1_000_000, 0);
-    let path = folder.path().join("trap.db");
-    let server = server("shrink", folder.path(), |config| config.store.max_size = Some(MAX));
-    let mut device = server.authenticated("a").await;
-    // Each is answered while the old ones go.
-    let mut sent = 0;
-    while std::fs::metadata(&path).unwrap().len() > MAX {
-        device.send(b"meanwhile").await.unwrap();
-        sent += 1;
-        assert!(sent < 100_000, "the file does not shrink");
-    }
-    assert!(sent > 10, "{sent}");
-    let new = number(folder.path(), "SELECT count(*) FROM message WHERE client = 'a'");
-    assert_eq!(new, sent);
-    assert!(number(folder.path(), COUNT) > 20_000);
-}

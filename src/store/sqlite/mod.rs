@@ -21,9 +21,6 @@ mod rows;
 mod writer;
 
 use std::sync::Arc;
-use std::thread;
-
-use tokio::sync::oneshot;
 
 use self::queue::{Entrusted, Queue};
 use self::writer::Writer;
@@ -31,7 +28,7 @@ use super::{Batch, Origin, Store, Storing, Work, promise};
 use crate::config;
 use crate::database::{self, Error, Options, Timestamp};
 use crate::faults::Faults;
-use crate::supervisor::panic_text;
+use crate::supervisor::thread;
 
 pub use self::reader::{Message, Reader, Selection, Summary};
 
@@ -46,7 +43,7 @@ impl SqliteStore {
     /// Makes a store in the file of the settings. Fails if the file needs a person first. A full disk or a lock of
     /// another program is temporary, and the store waits for its end.
     pub fn open(settings: config::Store, faults: Faults) -> Result<Self, Error> {
-        match database::open(&options(&settings)) {
+        match database::open(&database::SINGLE, &options(&settings)) {
             Err(err) if err.is_lasting() => Err(err),
             Ok(_) | Err(_) => Ok(Self { settings, queue: Arc::default(), faults }),
         }
@@ -62,20 +59,8 @@ impl Store for SqliteStore {
     }
 
     fn work(&self) -> Option<Work> {
-        let (ended, end) = oneshot::channel();
         let writer = Writer::new(self.settings.clone(), self.queue.open(), self.faults.clone());
-        let thread = thread::Builder::new().name("store".into()).spawn(move || {
-            writer.run();
-            // After a panic the sender is dropped instead. The receiver may be gone.
-            let _ = ended.send(());
-        });
-        Some(Box::pin(async {
-            let thread = thread.map_err(|err| format!("cannot start the store's thread: {err}"))?;
-            match end.await {
-                Ok(()) => Ok(()),
-                Err(_) => Err(end_of(thread)),
-            }
-        }))
+        Some(Box::pin(thread("store", move || writer.run())))
     }
 
     fn finish(&self) {
@@ -89,13 +74,5 @@ fn options(settings: &config::Store) -> Options {
         path: settings.file(),
         full: settings.synchronous == config::Synchronous::Full,
         lock_timeout: settings.lock_timeout,
-    }
-}
-
-/// The reason why a thread ended unexpectedly.
-fn end_of(thread: thread::JoinHandle<()>) -> String {
-    match thread.join() {
-        Ok(()) => "its thread ended".into(),
-        Err(payload) => format!("its thread panicked: {}", panic_text(payload.as_ref())),
     }
 }

@@ -71,7 +71,7 @@ impl Reader {
     pub fn open(path: &Path) -> Result<Self, Error> {
         // Before the file is opened: a replacement in between is detected.
         let identity = identity(path);
-        let connection = database::open_read_only(path)?;
+        let connection = database::open_read_only(&database::SINGLE, path)?;
         Ok(Self { connection, path: path.into(), identity })
     }
 

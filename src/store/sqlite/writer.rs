@@ -156,7 +156,7 @@ impl Writer {
             State::Shut(..) | State::Closed => {}
         }
         let path = &self.settings.file();
-        match database::open(&options(&self.settings)) {
+        match database::open(&database::SINGLE, &options(&self.settings)) {
             Ok(connection) => {
                 self.file = State::Open(File::new(connection, path.clone()));
                 Ok(())

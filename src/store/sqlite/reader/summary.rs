@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{Timestamp, search};
-use crate::database::VERSION;
+use crate::database::SINGLE;
 
 /// A summary of a file. Its display is one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Summary {
             messages: ids.end.abs_diff(ids.start),
             times: Self::times(connection)?,
             bytes: pragma("page_size")? * pragma("page_count")?,
-            version: VERSION,
+            version: SINGLE.version(),
         })
     }
 

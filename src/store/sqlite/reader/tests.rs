@@ -27,7 +27,7 @@ impl Kept {
         let folder = tempfile::tempdir().unwrap();
         let options =
             Options { path: folder.path().join("trap.db"), full: false, lock_timeout: Default::default() };
-        let connection = database::open(&options).unwrap();
+        let connection = database::open(&database::SINGLE, &options).unwrap();
         let kept = Self { folder, connection };
         kept.connection.execute_batch("BEGIN").unwrap();
         sent.iter().for_each(|sent| kept.insert(sent));
