@@ -30,7 +30,7 @@ pub use error::{Error, Trouble};
 pub use files::{Identity, beside, look, make_file, make_folder, sync_folder};
 pub use lock::{Lock, holder};
 pub use queue::{Intake, Job, Jobs, Queue, Room};
-pub use schema::{SINGLE, Schema};
+pub use schema::{SINGLE, STATE, Schema};
 pub use timestamp::Timestamp;
 pub use writer::{Limits, Target, write};
 
@@ -91,6 +91,26 @@ pub fn open_read_only_within(
     lock_timeout: Duration,
 ) -> Result<Connection, Error> {
     open_to_read(schema, path, |connection| connection.busy_timeout(lock_timeout))
+}
+
+/// Opens a file for reading that no process writes any more: without locks, and without files beside it.
+pub fn open_unchanging(schema: &Schema, path: &Path) -> Result<Connection, Error> {
+    let absolute = std::path::absolute(path).map_err(|source| Error::unreadable(path, &source))?;
+    let uri = format!("file:{}?immutable=1", escape(&absolute));
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(uri, flags).map_err(|err| Error::of(path, &err))?;
+    schema.check(&connection, path).map(|()| connection)
+}
+
+/// A path as part of a URI.
+fn escape(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
+    let bytes = path.as_os_str().as_bytes().iter();
+    bytes
+        .map(|&byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 fn open_to_read(

@@ -62,6 +62,30 @@ const MIGRATIONS: [&str; 2] = [
 ",
 ];
 
+/// What the server knows: "trst". `client` contains the ids that may authenticate, `unknown_client` the rejected ones.
+/// Times are microseconds since 1970, UTC.
+pub const STATE: Schema = Schema {
+    application: 0x7472_7374,
+    migrations: &["
+    CREATE TABLE client (
+        id TEXT PRIMARY KEY,
+        enabled INTEGER NOT NULL, -- 0 or 1
+        note TEXT NOT NULL,
+        expires_at INTEGER, -- null: never
+        created_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE unknown_client (
+        id TEXT PRIMARY KEY,
+        peer TEXT NOT NULL,
+        first_at INTEGER NOT NULL,
+        last_at INTEGER NOT NULL,
+        times INTEGER NOT NULL,
+        reason TEXT NOT NULL -- 'unknown', 'disabled' or 'expired'
+    ) STRICT;
+    CREATE INDEX unknown_client_last_at ON unknown_client (last_at);
+"],
+};
+
 impl Schema {
     /// The version that this program reads and writes.
     pub fn version(&self) -> i32 {

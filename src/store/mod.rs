@@ -6,6 +6,7 @@
 
 mod batch;
 mod log;
+pub mod segments;
 pub mod sqlite;
 
 use std::sync::Arc;
