@@ -50,13 +50,20 @@ enum Standing {
     Replaced,
 }
 
-/// The claim of a session to an id, shared by its row and its registration.
-struct Claim {
+/// The claim of a session to an id, shared by its row, its registration, and what it has handed over.
+pub struct Claim {
     standing: Mutex<Standing>,
     taken_down: AtomicBool,
 }
 
 impl Claim {
+    /// Does `effect` unless a newer session has the id; then a [`Kick`] was sent. None has it before `effect` is done, so it
+    /// must not block.
+    pub fn while_current<R>(&self, effect: impl FnOnce() -> R) -> Option<R> {
+        let standing = self.standing();
+        (*standing != Standing::Replaced).then(effect)
+    }
+
     /// It is locked for as long as a hand-over takes, which does not block.
     fn standing(&self) -> MutexGuard<'_, Standing> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
@@ -137,11 +144,14 @@ impl Registration {
         &self.client
     }
 
-    /// Does `effect` unless a newer session has the id; then a [`Kick`] was sent. None has it before `effect` is done, so it
-    /// must not block.
+    /// See [`Claim::while_current`].
     pub fn while_current<R>(&self, effect: impl FnOnce() -> R) -> Option<R> {
-        let standing = self.claim.standing();
-        (*standing != Standing::Replaced).then(effect)
+        self.claim.while_current(effect)
+    }
+
+    /// The claim, for another thread to check.
+    pub fn claim(&self) -> Arc<Claim> {
+        Arc::clone(&self.claim)
     }
 
     /// The peer has closed: the next session may take the id over, even while the last answers are pending.

@@ -17,7 +17,7 @@ use trap_server::faults::{Fault, Point};
 use trap_server::protocol::Reply;
 use trap_server::server::Server;
 use trap_server::stats::Ended;
-use trap_server::store::{Batch, Origin, Store, Storing};
+use trap_server::store::{Batch, NotStored, Origin, Store, Turn};
 
 /// Devices at work in each test.
 const LOAD: usize = 24;
@@ -42,10 +42,12 @@ fn server(listener: &str, change: impl FnOnce(&mut Config)) -> TestServer {
 struct Sink;
 
 impl Store for Sink {
-    fn store(&self, _: &Origin, batch: &mut Batch) -> Storing {
+    fn store_now(&self, _: &Origin, batch: &mut Batch) -> Option<Result<(), NotStored>> {
         batch.clear();
-        Storing::Now(Ok(()))
+        Some(Ok(()))
     }
+
+    fn take(&self, _: Turn<'_>) {}
 }
 
 /// Devices that ping and send all the time, and check every answer.

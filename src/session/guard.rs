@@ -16,6 +16,7 @@ use crate::logging::Crash;
 use crate::protocol::ClientId;
 use crate::registry::Registration;
 use crate::stats::Ended;
+use crate::store::Fence;
 
 /// The log target of these lines.
 const TARGET: &str = "trap_server::session";
@@ -106,6 +107,11 @@ impl Guard {
             // A one-shot has no row, and nobody to be replaced by.
             None => Some(effect()),
         }
+    }
+
+    /// The right of this session to its id, for the store to check.
+    pub(super) fn fence(&self) -> Option<Arc<dyn Fence>> {
+        self.registration.as_ref().map(|registration| registration.claim() as Arc<dyn Fence>)
     }
 
     /// The name of the listener that took the connection.

@@ -16,7 +16,7 @@ use crate::access::Budget;
 use crate::config;
 use crate::faults::Faults;
 use crate::stats::Stats;
-use crate::store::Store;
+use crate::store::{Outbox, Store};
 
 /// Maximum bytes per read.
 pub(super) const READ: usize = 32 * 1024;
@@ -93,12 +93,14 @@ pub(super) struct Host {
     #[expect(clippy::vec_box, reason = "the boxes themselves are lent")]
     spare: RefCell<Vec<Box<Work>>>,
     pub(super) roll: Rc<Roll>,
+    pub(super) outbox: Rc<Outbox>,
     stopping: Cell<bool>,
 }
 
 /// Prepares the current thread to run sessions.
 pub fn install(setup: Setup) {
     let host = Host {
+        outbox: Outbox::start(Arc::clone(&setup.store)),
         setup,
         buffer: RefCell::new(vec![0; READ]),
         spare: RefCell::default(),

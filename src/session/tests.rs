@@ -24,7 +24,7 @@ use crate::protocol::{ClientId, Frame, Id, Mode};
 use crate::registry::{Registry, Table};
 use crate::stats::{Stats, Totals};
 use crate::store::Upkeep;
-use crate::store::{Batch, NotStored, Origin, Store, Storing, promise};
+use crate::store::{Entrusted, NotStored, Store, Turn};
 use crate::supervisor::Name;
 
 /// Longer than every deadline of a session.
@@ -201,17 +201,17 @@ impl TestStore {
 }
 
 impl Store for TestStore {
-    fn store(&self, _: &Origin, batch: &mut Batch) -> Storing {
-        let batch = std::mem::take(batch);
-        self.batches.lock().unwrap().push(batch.iter().map(<[u8]>::to_vec).collect());
-        let (mut answers, (promise, answer)) = (self.answer.subscribe(), promise());
-        actix_rt::spawn(async move {
-            let stored = answers.wait_for(Option::is_some).await.unwrap().clone();
-            // Its part of the budget is held until then.
-            drop(batch);
-            promise.keep(stored.unwrap());
+    fn take(&self, turn: Turn<'_>) {
+        turn.hand_over(|Entrusted { batch, promise, .. }| {
+            self.batches.lock().unwrap().push(batch.iter().map(<[u8]>::to_vec).collect());
+            let mut answers = self.answer.subscribe();
+            actix_rt::spawn(async move {
+                let stored = answers.wait_for(Option::is_some).await.unwrap().clone();
+                // Its part of the budget is held until then.
+                drop(batch);
+                promise.keep(stored.unwrap());
+            });
         });
-        Storing::Later(answer)
     }
 }
 

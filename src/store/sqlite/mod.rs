@@ -22,11 +22,11 @@ mod writer;
 
 use std::sync::Arc;
 
-use self::queue::{Entrusted, Queue};
+use self::queue::Queue;
 use self::writer::Writer;
-use super::{Batch, Origin, Store, Storing, Work, promise};
+use super::{Store, Turn, Work};
 use crate::config;
-use crate::database::{self, Error, Options, Timestamp};
+use crate::database::{self, Error, Options};
 use crate::faults::Faults;
 use crate::supervisor::thread;
 
@@ -51,11 +51,8 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn store(&self, origin: &Origin, batch: &mut Batch) -> Storing {
-        let (promise, answer) = promise();
-        let batch = std::mem::take(batch);
-        self.queue.push(Entrusted { origin: origin.clone(), received_at: Timestamp::now(), batch, promise });
-        Storing::Later(answer)
+    fn take(&self, turn: Turn<'_>) {
+        self.queue.take_turn(turn);
     }
 
     fn work(&self) -> Option<Work> {

@@ -4,16 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::database::Timestamp;
-use crate::store::{Batch, Origin, Promise};
-
-/// A batch with a pending answer. If it is dropped unanswered, it counts as not stored.
-pub(super) struct Entrusted {
-    pub(super) origin: Origin,
-    pub(super) received_at: Timestamp,
-    pub(super) batch: Batch,
-    pub(super) promise: Promise,
-}
+use crate::store::{Batch, Entrusted, Turn};
 
 /// Batches that are not taken yet, oldest first.
 #[derive(Default)]
@@ -33,11 +24,11 @@ struct Waiting {
 }
 
 impl Queue {
-    /// Adds a batch.
-    pub(super) fn push(&self, entrusted: Entrusted) {
+    /// Adds the batches of a turn.
+    pub(super) fn take_turn(&self, turn: Turn<'_>) {
         let mut waiting = self.waiting();
-        waiting.batches.push_back(entrusted);
-        if std::mem::take(&mut waiting.is_awaited) {
+        turn.hand_over(|entrusted| waiting.batches.push_back(entrusted));
+        if !waiting.batches.is_empty() && std::mem::take(&mut waiting.is_awaited) {
             drop(waiting);
             self.news.notify_all();
         }
@@ -133,65 +124,5 @@ impl Room {
     fn shrink(&mut self, by: &Batch) {
         self.records = self.records.saturating_sub(by.len());
         self.bytes = self.bytes.saturating_sub(by.bytes());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::{ClientId, Mode};
-    use crate::store::promise;
-
-    fn entrusted(records: usize) -> Entrusted {
-        let client = ClientId::try_from("a").unwrap();
-        let origin =
-            Origin { client, peer: ([127, 0, 0, 1], 1).into(), listener: "trap".into(), mode: Mode::Session };
-        let mut batch = Batch::default();
-        (0..records).for_each(|_| batch.push(b"12345"));
-        Entrusted { origin, received_at: Timestamp(0), batch, promise: promise().0 }
-    }
-
-    fn sizes(taken: &[Entrusted]) -> Vec<usize> {
-        taken.iter().map(|entrusted| entrusted.batch.len()).collect()
-    }
-
-    #[test]
-    fn batches_are_taken_whole_in_order_and_as_long_as_there_is_room() {
-        let queue = Arc::new(Queue::default());
-        let (intake, mut taken) = (queue.open(), Vec::new());
-        [1, 2, 3, 4].into_iter().for_each(|records| queue.push(entrusted(records)));
-        assert!(intake.take(&mut taken, &mut Room { records: 2, bytes: usize::MAX }));
-        assert_eq!(sizes(&taken), [1, 2]);
-        let mut room = Room { records: usize::MAX, bytes: 15 };
-        assert!(intake.take(&mut taken, &mut room) && !room.is_some());
-        assert!(!intake.take(&mut taken, &mut room));
-        assert!(intake.take(&mut taken, &mut { Room::UNLIMITED }));
-        assert_eq!(sizes(&taken), [1, 2, 3, 4]);
-        assert!(!intake.take(&mut taken, &mut { Room::UNLIMITED }));
-    }
-
-    #[test]
-    fn what_waits_is_taken_before_the_end_and_only_by_the_newest_thread() {
-        let queue = Arc::new(Queue::default());
-        let first = queue.open();
-        queue.push(entrusted(1));
-        assert_eq!(first.wait(Duration::ZERO), Next::Batches);
-        let second = queue.open();
-        assert_eq!(first.wait(Duration::MAX), Next::End);
-        assert!(!first.take(&mut Vec::new(), &mut { Room::UNLIMITED }));
-        queue.close();
-        assert_eq!(second.wait(Duration::MAX), Next::Batches);
-        assert!(second.take(&mut Vec::new(), &mut { Room::UNLIMITED }));
-        assert_eq!(second.wait(Duration::MAX), Next::End);
-    }
-
-    #[test]
-    fn a_thread_that_waits_is_woken() {
-        let queue = Arc::new(Queue::default());
-        let intake = queue.open();
-        assert_eq!(intake.wait(Duration::ZERO), Next::Nothing);
-        let waiting = std::thread::spawn(move || intake.wait(Duration::from_secs(60)));
-        queue.push(entrusted(1));
-        assert_eq!(waiting.join().unwrap(), Next::Batches);
     }
 }

@@ -2,8 +2,8 @@
 
 use rusqlite::Connection;
 
-use super::queue::Entrusted;
 use crate::protocol::Mode;
+use crate::store::Entrusted;
 
 /// Maximum apparent step back of the clock when batches overtake each other, in microseconds. A larger step means that
 /// the clock was set.

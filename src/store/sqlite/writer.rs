@@ -6,14 +6,14 @@ use log::{error, info, warn};
 
 use super::file::File;
 use super::options;
-use super::queue::{Entrusted, Intake, Next, Room};
+use super::queue::{Intake, Next, Room};
 use super::retention::{Pace, Retention};
 use super::rows::Last;
 use crate::config;
 use crate::database::{self, Error, Timestamp, Trouble};
 use crate::faults::{Faults, Point};
 use crate::logging::Outage;
-use crate::store::NotStored;
+use crate::store::{Entrusted, NotStored, answer_all};
 
 /// Interval of retention checks, and of retries to open a file that could not be opened.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -95,11 +95,7 @@ impl Writer {
                 Err(NotStored(err.to_string()))
             }
         };
-        for Entrusted { batch, promise, .. } in taken {
-            // First, so that an answered device no longer holds budget.
-            drop(batch);
-            promise.keep(answer.clone());
-        }
+        answer_all(taken, &answer);
     }
 
     fn refuse(&self, err: &Error, records: u64) {
