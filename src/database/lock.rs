@@ -19,7 +19,8 @@ const SHOWN: usize = 100;
 #[derive(Debug)]
 pub struct Lock {
     folder: PathBuf,
-    identity: Option<Identity>,
+    /// Of the folder, and of the lock file.
+    identities: [Option<Identity>; 2],
     _file: File,
 }
 
@@ -30,15 +31,18 @@ impl Lock {
         make_folder(folder).map_err(|source| Error::folder(folder, source))?;
         let folder = fs::canonicalize(folder).map_err(|source| Error::unreadable(folder, &source))?;
         let path = folder.join(NAME);
-        let mut file = open(&path).map_err(|source| Error::unreadable(&path, &source))?;
+        let unreadable = |source| Error::unreadable(&path, &source);
+        let mut signed = open(&path).map_err(unreadable)?;
+        // For reading only, so that the file system can be made read-only.
+        let file = File::open(&path).map_err(unreadable)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(in_use(&folder)),
-            Err(TryLockError::Error(source)) => return Err(Error::unreadable(&path, &source)),
+            Err(TryLockError::Error(source)) => return Err(unreadable(source)),
         }
-        sign(&mut file).map_err(|source| Error::unreadable(&path, &source))?;
-        let identity = look(&path).ok().map(|(identity, _)| identity);
-        Ok(Self { folder, identity, _file: file })
+        sign(&mut signed).map_err(unreadable)?;
+        let identities = [&folder, &path].map(|path| identity(path));
+        Ok(Self { folder, identities, _file: file })
     }
 
     /// The folder, without links.
@@ -48,8 +52,17 @@ impl Lock {
 
     /// Whether the lock file is still at its place: another process can take the folder otherwise.
     pub fn is_in_place(&self) -> bool {
-        look(&self.folder.join(NAME)).ok().map(|(identity, _)| identity) == self.identity
+        identity(&self.folder.join(NAME)) == self.identities[1]
     }
+
+    /// Whether the folder is still at its place: it may be moved away, or its file system unmounted.
+    pub fn folder_is_in_place(&self) -> bool {
+        identity(&self.folder) == self.identities[0]
+    }
+}
+
+fn identity(path: &Path) -> Option<Identity> {
+    look(path).ok().map(|(identity, _)| identity)
 }
 
 fn open(path: &Path) -> io::Result<File> {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 
-use self::sqlite::SqliteStore;
+use self::segments::SegmentStore;
 
 use crate::faults::{Faults, Point};
 use crate::supervisor::{Stop, exit};
@@ -56,7 +56,10 @@ pub type Work = Pin<Box<dyn Future<Output = Result<(), String>>>>;
 pub fn open(store: &config::Store, faults: &Faults) -> Result<Arc<dyn Store>, database::Error> {
     Ok(match store.kind {
         config::StoreKind::Log => Arc::new(Log::open()),
-        config::StoreKind::Sqlite => Arc::new(SqliteStore::open(store.clone(), faults.clone())?),
+        config::StoreKind::Sqlite => {
+            let lock = Arc::new(database::Lock::take(&store.path)?);
+            Arc::new(SegmentStore::open(store.clone(), lock, faults.clone())?)
+        }
     })
 }
 
