@@ -100,7 +100,8 @@ impl Retention {
         let mut closed = segments.split_last().map_or(&[][..], |(_, closed)| closed);
         while let [segment, later @ ..] = closed {
             let too_large = self.max_size.is_some_and(|most| total > most);
-            if !too_large && !(believes && self.is_too_old(segment, later, open_since, now)) {
+            let mut too_old = || believes && self.is_too_old(segment, later, open_since, now);
+            if !too_large && !too_old() {
                 break;
             }
             if self.unsealed.contains(&segment.path) {

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use rusqlite::Connection;
+use rusqlite::types::Null;
 
 use crate::protocol::Mode;
 use crate::store::Entrusted;
@@ -54,6 +55,9 @@ impl Last {
     pub(super) fn insert(&mut self, connection: &Connection, batches: &[Entrusted]) -> rusqlite::Result<()> {
         let mut insert = connection.prepare_cached(INSERT)?;
         let mut peer = String::new();
+        // The first id is given, because the segment may be empty.
+        let mut follows = false;
+        insert.raw_bind_parameter(1, self.id + 1)?;
         for Entrusted { origin, received_at, batch, .. } in batches {
             let (received_at, steps_back) = self.follow(received_at.0);
             if steps_back {
@@ -69,12 +73,16 @@ impl Last {
             insert.raw_bind_parameter(4, peer.as_str())?;
             insert.raw_bind_parameter(5, &*origin.listener)?;
             insert.raw_bind_parameter(6, mode(origin.mode))?;
-            // Bound values stay bound: the rows of a batch differ only in id and data.
+            // Bound values stay bound: the rows of a batch differ only in their data.
             for data in batch.iter() {
-                self.id += 1;
-                insert.raw_bind_parameter(1, self.id)?;
                 insert.raw_bind_parameter(7, data)?;
                 insert.raw_execute()?;
+                self.id += 1;
+                if !follows {
+                    // SQLite gives the next id itself, without a search for it.
+                    insert.raw_bind_parameter(1, Null)?;
+                    follows = true;
+                }
             }
         }
         Ok(())

@@ -14,9 +14,9 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use super::folder::Folder;
-use super::next;
 use super::open::{Writing, connect};
 use super::rescue::{self, Remains};
+use super::{next, segment};
 use crate::database::{Error, Trouble, beside, sync_folder};
 use crate::logging::Outage;
 
@@ -78,14 +78,16 @@ impl Sealer {
             self.unsealed.paths().insert(path.clone());
         }
         // A thread that has panicked is replaced together with the writer; a start seals what it has left.
-        let _ = self.sender.as_ref().map(|sender| sender.send(task));
+        if let Some(sender) = &self.sender {
+            let _ = sender.send(task);
+        }
     }
 }
 
 struct Worker {
     folder: Folder,
     writing: Writing,
-    waiting: VecDeque<(PathBuf, Option<Connection>)>,
+    waiting: VecDeque<Full>,
     unsealed: Unsealed,
     is_prepared: bool,
     sealing: Outage,
@@ -98,7 +100,7 @@ impl Worker {
             let is_idle = self.waiting.is_empty() && self.is_prepared;
             match tasks.recv_timeout(if is_idle { Duration::MAX } else { PAUSE }) {
                 Ok(Task::Prepare) => self.is_prepared = false,
-                Ok(Task::Seal(path, connection)) => self.waiting.push_back((path, connection)),
+                Ok(Task::Seal(path, connection)) => self.waiting.push_back(Full { path, connection }),
                 Ok(Task::Rescue(remains)) => rescue::rescue(remains, &self.folder),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -124,39 +126,41 @@ impl Worker {
     /// Tries to seal each segment once.
     fn seal(&mut self) {
         for _ in 0..self.waiting.len() {
-            let Some((path, connection)) = self.waiting.pop_front() else { return };
-            match self.seal_one(&path, connection) {
+            let Some(mut full) = self.waiting.pop_front() else { return };
+            match full.seal(self.writing) {
                 Ok(()) => {
-                    self.unsealed.paths().remove(&path);
+                    self.unsealed.paths().remove(&full.path);
                     self.sealing.works();
                 }
-                Err((err, connection)) => {
+                Err(err) => {
                     self.sealing.note(&err, "it is sealed later; its messages can be read meanwhile", 0);
-                    self.waiting.push_back((path, connection));
+                    self.waiting.push_back(full);
                 }
             }
         }
     }
+}
 
-    fn seal_one(
-        &self,
-        path: &Path,
-        connection: Option<Connection>,
-    ) -> Result<(), (Error, Option<Connection>)> {
-        let connection = match connection {
-            Some(connection) => connection,
-            // Somebody has removed it; it is missed elsewhere.
-            None if !path.exists() => return Ok(()),
-            None => connect(path, self.writing).map_err(|err| (err, None))?,
-        };
-        if let Err(err) = checkpoint(&connection, path) {
-            return Err((err, Some(connection)));
+/// A segment that is full, but not sealed yet.
+struct Full {
+    path: PathBuf,
+    connection: Option<Connection>,
+}
+
+impl Full {
+    fn seal(&mut self, writing: Writing) -> Result<(), Error> {
+        // Somebody has removed it; it is missed elsewhere.
+        if self.connection.is_none() && !self.path.exists() {
+            return Ok(());
         }
-        if let Err((connection, err)) = connection.close() {
-            return Err((Error::of(path, &err), Some(connection)));
+        if self.connection.is_some() || !segment::is_sealed(&self.path)? {
+            let connection = self.connection.take().map_or_else(|| connect(&self.path, writing), Ok)?;
+            checkpoint(self.connection.insert(connection), &self.path)?;
         }
-        finish(path).map_err(|err| (err, None))?;
-        debug!(target: super::TARGET, "sealed {}", path.display());
+        // Nothing is left to be copied when it is closed.
+        self.connection = None;
+        finish(&self.path)?;
+        debug!(target: super::TARGET, "sealed {}", self.path.display());
         Ok(())
     }
 }
