@@ -26,9 +26,10 @@ mod sealer;
 pub mod segment;
 mod writer;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use self::folder::Folder;
+use self::open::Open;
 use self::writer::{Known, Writer, continue_after, prepare_folder, writing};
 use super::{Entrusted, Store, Turn, Work};
 use crate::config;
@@ -45,6 +46,8 @@ pub struct SegmentStore {
     lock: Arc<Lock>,
     queue: Arc<Queue<Entrusted>>,
     known: Known,
+    /// For the first writer thread, so that its log is read only once.
+    opened: Mutex<Option<Open>>,
     faults: Faults,
 }
 
@@ -62,18 +65,18 @@ impl SegmentStore {
     /// Makes a store in the folder of `lock`. Fails if a file needs a person first. A full disk or a lock of another
     /// program is temporary, and the store waits for its end.
     pub fn open(settings: config::Store, lock: Arc<Lock>, faults: Faults) -> Result<Self, Error> {
-        let store = Self { settings, lock, queue: Arc::default(), known: Known::default(), faults };
-        match store.try_open() {
-            Err(err) if err.is_lasting() => Err(err),
-            Ok(()) | Err(_) => Ok(store),
-        }
+        let opened = match try_open(&settings, &lock) {
+            Err(err) if err.is_lasting() => return Err(err),
+            opened => Mutex::new(opened.ok()),
+        };
+        Ok(Self { settings, lock, queue: Arc::default(), known: Known::default(), opened, faults })
     }
+}
 
-    fn try_open(&self) -> Result<(), Error> {
-        let (folder, writing) = (Folder::of(self.lock.folder()), writing(&self.settings));
-        let segments = prepare_folder(&folder, writing)?;
-        continue_after(segments.last(), &folder, 1, writing).map(drop)
-    }
+fn try_open(settings: &config::Store, lock: &Lock) -> Result<Open, Error> {
+    let (folder, writing) = (Folder::of(lock.folder()), writing(settings));
+    let segments = prepare_folder(&folder, writing)?;
+    continue_after(segments.last(), &folder, 1, writing)
 }
 
 impl Store for SegmentStore {
@@ -85,9 +88,10 @@ impl Store for SegmentStore {
         let (lock, known, queue) = (Arc::clone(&self.lock), self.known.clone(), Arc::clone(&self.queue));
         let (settings, faults) = (self.settings.clone(), self.faults.clone());
         let room = Room { rows: settings.batch_records, bytes: settings.batch_bytes };
+        let open = self.opened.lock().unwrap_or_else(PoisonError::into_inner).take();
         let limits = Limits { room, time: settings.batch_time };
         Some(Box::pin(thread("store", move || {
-            let mut writer = Writer::new(settings, lock, &known, faults);
+            let mut writer = Writer::new(settings, lock, &known, open, faults);
             writer.start();
             database::write(&mut writer, &queue, limits);
         })))

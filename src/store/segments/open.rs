@@ -125,6 +125,11 @@ impl Open {
         self.seen >= size
     }
 
+    /// Whether it is larger than this size, in bytes.
+    pub(super) fn is_large(&self, size: u64) -> bool {
+        self.log_size() > size
+    }
+
     pub(super) const fn is_empty(&self) -> bool {
         self.last.id < self.first_id
     }

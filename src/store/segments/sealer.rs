@@ -142,13 +142,13 @@ impl Worker {
 }
 
 /// A segment that is full, but not sealed yet.
-struct Full {
-    path: PathBuf,
-    connection: Option<Connection>,
+pub(super) struct Full {
+    pub(super) path: PathBuf,
+    pub(super) connection: Option<Connection>,
 }
 
 impl Full {
-    fn seal(&mut self, writing: Writing) -> Result<(), Error> {
+    pub(super) fn seal(&mut self, writing: Writing) -> Result<(), Error> {
         // Somebody has removed it; it is missed elsewhere.
         if self.connection.is_none() && !self.path.exists() {
             return Ok(());

@@ -1,5 +1,7 @@
 //! The writer thread: transactions, full segments, failures and recovery.
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
@@ -10,7 +12,7 @@ use super::folder::{Folder, Segment};
 use super::open::{Open, Writing};
 use super::rescue::Remains;
 use super::retention::Retention;
-use super::sealer::{Sealer, Task, Unsealed};
+use super::sealer::{Full, Sealer, Task, Unsealed};
 use super::{next, orphan, segment};
 use crate::config;
 use crate::database::{Error, Jobs, Lock, Target, Timestamp, Trouble, make_folder};
@@ -20,6 +22,9 @@ use crate::store::{Entrusted, NotStored, answer_all};
 
 /// Interval of looks at the files, and of retries to open a segment.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// A stop seals the open segment if it is larger than this, in bytes: the next start would have to read its whole log.
+const LARGE: u64 = 16 << 20;
 
 /// A segment has at most this part of `max_size`.
 const PARTS: u64 = 8;
@@ -62,7 +67,13 @@ enum State {
 }
 
 impl Writer {
-    pub(super) fn new(settings: config::Store, lock: Arc<Lock>, known: &Known, faults: Faults) -> Self {
+    pub(super) fn new(
+        settings: config::Store,
+        lock: Arc<Lock>,
+        known: &Known,
+        open: Option<Open>,
+        faults: Faults,
+    ) -> Self {
         let Known { next_id, unsealed } = known.clone();
         let folder = Folder::of(lock.folder());
         let (max_age, max_size) = (settings.max_age, settings.max_size);
@@ -73,7 +84,8 @@ impl Writer {
         let storing = Outage::none(format!("the store {path}"));
         let rolling = Outage::none(format!("beginning the next segment in {path}"));
         let removing = Outage::none(format!("removing old segments from {path}"));
-        let state = State::Closed;
+        next_id.fetch_max(open.as_ref().map_or(1, |open| open.last.id + 1), Ordering::Relaxed);
+        let state = open.map_or(State::Closed, State::Open);
         Self {
             settings,
             lock,
@@ -92,6 +104,7 @@ impl Writer {
 
     /// Opens the newest segment before there is anything to write.
     pub(super) fn start(&mut self) {
+        self.seal_older();
         match self.open() {
             Ok(_) => info!(target: super::TARGET, "SENDs are stored in {}", self.folder.path().display()),
             Err(err) => self.refuse(&err, 0),
@@ -128,18 +141,24 @@ impl Writer {
             return Err(Error::new(self.lock.folder(), Trouble::Moved));
         }
         let writing = writing(&self.settings);
-        let mut segments = prepare_folder(&self.folder, writing)?;
-        let newest = segments.pop();
-        for Segment { path, .. } in segments {
-            if !self.unsealed.contains(&path) && !segment::is_sealed(&path).unwrap_or(true) {
-                self.sealer.send(Task::Seal(path, None));
-            }
-        }
+        let newest = prepare_folder(&self.folder, writing)?.pop();
         let open =
             continue_after(newest.as_ref(), &self.folder, self.next_id.load(Ordering::Relaxed), writing)?;
         self.next_id.fetch_max(open.last.id + 1, Ordering::Relaxed);
         self.sealer.send(Task::Prepare);
         Ok(open)
+    }
+
+    /// Has segments sealed that an earlier run has left open.
+    fn seal_older(&self) {
+        let mut older = self.folder.list().unwrap_or_default();
+        older.pop();
+        for Segment { path, .. } in older {
+            if is_writable(&path) && !self.unsealed.contains(&path) {
+                self.sealer.send(Task::Seal(path, None));
+            }
+        }
+        self.sealer.send(Task::Prepare);
     }
 
     /// Begins the next segment if the open one is full or old. If that fails, the open one grows.
@@ -264,6 +283,22 @@ impl Target for Writer {
         self.remove_old();
         PAUSE
     }
+
+    fn finish(&mut self) {
+        let State::Open(open) = std::mem::replace(&mut self.state, State::Closed) else { return };
+        if open.is_large(LARGE) {
+            let (connection, path) = open.into_parts();
+            let mut full = Full { path, connection: Some(connection) };
+            if let Err(err) = full.seal(writing(&self.settings)) {
+                info!(target: super::TARGET, "the open segment is not sealed: {err}; the next start reads all of it");
+            }
+        }
+    }
+}
+
+/// Whether a segment has the permissions of one that is not sealed.
+fn is_writable(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.permissions().readonly())
 }
 
 /// How segments are written.
@@ -322,7 +357,7 @@ impl Begin {
 fn begin(folder: &Folder, first_id: i64, writing: Writing) -> Result<Open, Begin> {
     let path = folder.segment(first_id);
     next::place(folder, &path, writing).map_err(Begin::Nothing)?;
-    Open::new(&path, first_id, writing).map_err(|err| match std::fs::remove_file(&path) {
+    Open::new(&path, first_id, writing).map_err(|err| match fs::remove_file(&path) {
         Ok(()) => Begin::Nothing(err),
         Err(_) => Begin::Half(err),
     })
