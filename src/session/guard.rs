@@ -14,7 +14,7 @@ use crate::access::Place;
 use crate::listener::Journal;
 use crate::logging::Crash;
 use crate::protocol::ClientId;
-use crate::registry::Registration;
+use crate::registry::{Claim, Registration};
 use crate::stats::Ended;
 
 /// The log target of these lines.
@@ -87,7 +87,8 @@ impl Guard {
     pub(super) fn authenticated(&mut self, registration: Registration) {
         self.place.iter_mut().for_each(Place::settle);
         self.host.setup.stats.authenticated.one();
-        let (listener, peer, client) = (self.journal.listener(), self.peer, registration.client().as_str());
+        let (listener, peer, client) =
+            (self.journal.listener(), self.peer, registration.claim().client().as_str());
         self.logged = self.journal.admits(client, peer);
         let level = if self.logged { Level::Info } else { Level::Debug };
         log!(target: TARGET, level, "authenticated listener={listener} peer={peer} client={client:?}");
@@ -99,10 +100,20 @@ impl Guard {
         self.registration.iter().for_each(Registration::leaves);
     }
 
-    /// Does `effect` unless a newer session has the id of this one, see [`Registration::while_current`].
+    /// The claim to the id. A one-shot has none.
+    fn claim(&self) -> Option<&Claim> {
+        self.registration.as_ref().map(Registration::claim)
+    }
+
+    /// The peer of the newer session that owns the id, if any.
+    pub(super) fn replaced_by(&self) -> Option<SocketAddr> {
+        self.claim().and_then(Claim::replaced_by)
+    }
+
+    /// Does `effect` unless a newer session has the id of this one, see [`Claim::while_current`].
     pub(super) fn while_current<R>(&self, effect: impl FnOnce() -> R) -> Option<R> {
-        match &self.registration {
-            Some(registration) => registration.while_current(effect),
+        match self.claim() {
+            Some(claim) => claim.while_current(effect),
             // A one-shot has no row, and nobody to be replaced by.
             None => Some(effect()),
         }
@@ -114,12 +125,12 @@ impl Guard {
     }
 
     pub(super) fn client(&self) -> Option<&ClientId> {
-        self.registration.as_ref().map(Registration::client)
+        self.claim().map(Claim::client)
     }
 
     /// Removes the row from the registry: the session sends nothing more, and another session may take the id.
     pub(super) fn sign_off(&mut self) {
-        if self.registration.as_mut().is_some_and(Registration::take_down) {
+        if self.registration.as_ref().is_some_and(Registration::take_down) {
             self.host.setup.stats.signed_off.one();
         }
     }

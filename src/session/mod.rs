@@ -2,7 +2,8 @@
 //!
 //! A session lives on the thread of its acceptor. It polls its own socket, decodes frames in place, and calls the
 //! [`Handler`] of each frame's message directly: a message through its own mailbox would box every frame, and prevent
-//! one write per read. The mailbox is for messages from other actors: [`Kick`](crate::registry::Kick).
+//! one write per read. What other actors tell a session is state, and a wake-up; the session looks at it at the start of
+//! its turn: the claim to its id ([`Claim`](crate::registry::Claim)), and whether its thread stops.
 //!
 //! | file | subject |
 //! |---|---|
@@ -44,6 +45,7 @@ use self::guard::Guard;
 use self::host::Host;
 use self::input::Read;
 use self::roll::Moment;
+use self::takeover::Takeover;
 use self::wait_for_auth::WaitForAuth;
 use self::work::Work;
 use crate::faults::Point;
@@ -170,6 +172,10 @@ impl Session {
             self.close(Closing::Now, Ended::CrowdedOut, "");
         }
         for _ in 0..ROUNDS {
+            // In each round: it may have happened to an id that the session got in the round before.
+            if let Some(by) = self.guard.replaced_by() {
+                self.handle(Takeover { by }, ctx);
+            }
             // A session that was taken over sends nothing, not even an answer that arrives from the store now.
             if self.closing == Some(Closing::Now) {
                 return Poll::Ready(());

@@ -17,7 +17,7 @@ impl Session {
         if self.work.as_ref().is_none_or(|work| work.answers.out().is_empty()) {
             return false;
         }
-        // A session that was taken over says nothing; the message that ends it is on its way.
+        // A session that was taken over says nothing; it ends at its next turn.
         if self.guard.while_current(|| ()).is_none() {
             return false;
         }

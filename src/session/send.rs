@@ -100,7 +100,7 @@ impl Session {
                 work.clock.set(Timer::Store, self.guard.host.roll.after(STORE));
                 return true;
             }
-            // It was taken over, and the message that ends it is on its way.
+            // It was taken over, and ends at its next turn.
             None => work.batch.clear(),
         }
         false
