@@ -53,7 +53,7 @@ impl Handler<Auth<'_>> for Session {
 
 impl Session {
     fn registration(&self, client: ClientId) -> LookUp {
-        let (setup, peer) = (&self.host().setup, self.guard.peer);
+        let (setup, peer) = (&self.host().setup, self.guard.peer());
         let (authority, duplicate) = (Arc::clone(&setup.authority), setup.settings.duplicate);
         let id = client.clone();
         let asking = Box::pin(async move {
@@ -68,7 +68,7 @@ impl Session {
     /// Looks up the sender of a one-shot; the registry is not involved.
     pub(super) fn look_up_one_shot(&mut self, client: ClientId) {
         let (authority, peer, id) =
-            (Arc::clone(&self.host().setup.authority), self.guard.peer, client.clone());
+            (Arc::clone(&self.host().setup.authority), self.guard.peer(), client.clone());
         let asking = Box::pin(async move {
             authority.identify(&id, peer).await?;
             Ok(Known::OneShot(id))

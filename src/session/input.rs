@@ -88,7 +88,7 @@ impl Session {
     }
 
     fn received(&mut self, bytes: &[u8], ctx: &mut Context<Self>) {
-        trace!("received peer={} \"{}\"", self.guard.peer, escape(bytes, bytes.len()));
+        trace!("received peer={} \"{}\"", self.guard.peer(), escape(bytes, bytes.len()));
         self.is_not_idle();
         match self.work.as_mut().filter(|work| !work.input.is_empty()) {
             Some(work) => {
@@ -275,7 +275,7 @@ impl Session {
         }
         debug!(
             "frame peer={} {:?} id={:?} data=\"{}\"",
-            self.guard.peer,
+            self.guard.peer(),
             frame.kind(),
             frame.id().map_or("", Id::as_str),
             escape(frame.data(), SHOWN)

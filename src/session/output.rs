@@ -33,7 +33,7 @@ impl Session {
                     break;
                 }
                 Poll::Ready(Ok(written)) => {
-                    trace!("sent peer={} \"{}\"", self.guard.peer, escape(work.answers.out(), written));
+                    trace!("sent peer={} \"{}\"", self.guard.peer(), escape(work.answers.out(), written));
                     work.answers.left(written);
                     work.clock.clear(Timer::Write);
                     wrote = true;

@@ -87,7 +87,7 @@ impl Session {
 
     fn store(&mut self, client: ClientId, mode: Mode) -> bool {
         let origin =
-            Origin { client, peer: self.guard.peer, listener: Arc::clone(self.guard.listener()), mode };
+            Origin { client, peer: self.guard.peer(), listener: Arc::clone(self.guard.listener()), mode };
         let work = self.work.get_or_insert_with(|| self.guard.host.lend());
         let (records, cost) = (work.batch.len(), work.batch.cost());
         work.batch.hold(self.guard.host.budget(self.phase));
@@ -147,7 +147,7 @@ impl Session {
             }
             Err(why) => {
                 stats.not_stored.add(records as u64);
-                debug!("not stored peer={} records={records} cause=\"{why}\"", self.guard.peer);
+                debug!("not stored peer={} records={records} cause=\"{why}\"", self.guard.peer());
                 Reply::SendFailure
             }
         };
