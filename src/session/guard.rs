@@ -51,6 +51,7 @@ struct End {
 impl Guard {
     pub(super) fn new(host: Rc<Host>, journal: Journal, peer: SocketAddr, place: Place) -> Self {
         host.setup.open.enter();
+        host.roll.new_turn();
         let since = host.roll.now();
         debug!(target: TARGET, "connected listener={} peer={peer}", journal.listener());
         let (registration, listed, end) = (None, None, None);
@@ -184,6 +185,8 @@ impl Guard {
         let level = if self.is_logged(end) { level(end.reason) } else { Level::Debug };
         let (listener, peer, frames) = (self.listener(), self.peer(), self.frames);
         let client = self.client().or(end.client.as_ref()).map(ClientId::as_str).unwrap_or_default();
+        // The session may have been cut off long after its last turn.
+        self.host.roll.new_turn();
         let age = self.host.roll.since(self.details.since).as_secs_f32();
         let End { reason, detail, .. } = end;
         log!(

@@ -169,6 +169,7 @@ impl Session {
 
     /// Performs the work that is possible now. Ready when the session is over.
     fn turn(&mut self, ctx: &mut Context<Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
+        self.host().roll.new_turn();
         self.guard.list(cx.waker());
         self.host().setup.faults.trip(Point::Session);
         if self.phase == Phase::New && self.guard.is_crowded_out(cx.waker()) {
@@ -187,16 +188,20 @@ impl Session {
             if self.poll_closed(cx).is_ready() {
                 return Poll::Ready(());
             }
-            match (round, self.due()) {
-                (Round::Share, None) => break,
-                (Round::Moved, None) => {}
-                // Deadlines apply to a busy session too.
-                (_, Some(timer)) => self.time_is_up(timer, ctx),
-                (Round::Rest, None) => {
-                    self.settle();
-                    return Poll::Pending;
-                }
+            match round {
+                Round::Moved => continue,
+                Round::Share => break,
+                Round::Rest => {}
             }
+            let Some(timer) = self.due() else {
+                self.settle();
+                return Poll::Pending;
+            };
+            self.time_is_up(timer, ctx);
+        }
+        // Deadlines apply to a busy session too.
+        if let Some(timer) = self.due() {
+            self.time_is_up(timer, ctx);
         }
         self.settle();
         cx.waker().wake_by_ref();
