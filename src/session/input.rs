@@ -20,7 +20,7 @@ use super::work::{Paused, SIP, Skipping};
 use super::{Closing, LOOK, Phase, ROOM, Session, auth::Auth};
 use crate::logging::escape;
 use crate::protocol::codec::{self, Decoded, Head};
-use crate::protocol::{Frame, Id, Kind, Malformed, Mode, Reply};
+use crate::protocol::{ClientId, Frame, Id, Kind, Malformed, Mode, Reply};
 use crate::stats::Ended;
 
 /// Maximum bytes per read, and of unanswered data, of a session that has not authenticated.
@@ -88,7 +88,7 @@ impl Session {
     }
 
     fn received(&mut self, bytes: &[u8], ctx: &mut Context<Self>) {
-        trace!("received peer={} \"{}\"", self.guard.peer, escape(bytes, bytes.len()));
+        trace!("received peer={} \"{}\"", self.guard.peer(), escape(bytes, bytes.len()));
         self.is_not_idle();
         match self.work.as_mut().filter(|work| !work.input.is_empty()) {
             Some(work) => {
@@ -228,6 +228,9 @@ impl Session {
 
     fn decode_frames<'a>(&mut self, mut input: &'a [u8], ctx: &mut Context<Self>) -> &'a [u8] {
         let max_frame = self.host().setup.settings.max_frame;
+        // It cannot change here: a session that gets its id decodes nothing until then.
+        let own = self.guard.client().cloned();
+        let own = own.as_ref().map(ClientId::as_id);
         loop {
             input = self.skip(input);
             if self.closing.is_some() || self.phase == Phase::LookingUp || !self.has_own_room() {
@@ -237,7 +240,7 @@ impl Session {
             if input.is_empty() {
                 return input;
             }
-            match codec::decode(input, max_frame) {
+            match codec::decode_from(own, input, max_frame) {
                 Ok(Decoded::Frame(Frame::Send { mode, .. }, len)) if !self.takes(mode, len) => {
                     if self.work().paused.is_some() {
                         return input;
@@ -275,7 +278,7 @@ impl Session {
         }
         debug!(
             "frame peer={} {:?} id={:?} data=\"{}\"",
-            self.guard.peer,
+            self.guard.peer(),
             frame.kind(),
             frame.id().map_or("", Id::as_str),
             escape(frame.data(), SHOWN)

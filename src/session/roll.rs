@@ -22,6 +22,8 @@ impl Moment {
 
 pub(super) struct Roll {
     start: Instant,
+    /// The time of this turn since `start`, if it was read. Reading the clock takes longer than most steps of a turn.
+    elapsed: Cell<Option<Duration>>,
     sessions: RefCell<Slab<Listed>>,
     /// No session needs to wake up before this time.
     next: Cell<Moment>,
@@ -38,6 +40,7 @@ impl Roll {
     pub(super) fn start() -> Rc<Self> {
         let roll = Rc::new(Self {
             start: Instant::now(),
+            elapsed: Cell::new(None),
             sessions: RefCell::default(),
             next: Cell::new(Moment::NEVER),
             earlier: Notify::new(),
@@ -46,13 +49,24 @@ impl Roll {
         roll
     }
 
+    /// A turn begins: all its steps happen at the same time.
+    pub(super) fn new_turn(&self) {
+        self.elapsed.set(None);
+    }
+
+    fn elapsed(&self) -> Duration {
+        let elapsed = self.elapsed.get().unwrap_or_else(|| self.start.elapsed());
+        self.elapsed.set(Some(elapsed));
+        elapsed
+    }
+
     pub(super) fn now(&self) -> Moment {
-        self.moment(self.start.elapsed().as_millis() / u128::from(GRAIN))
+        self.moment(self.elapsed().as_millis() / u128::from(GRAIN))
     }
 
     /// The first moment at least this far in the future.
     pub(super) fn after(&self, time: Duration) -> Moment {
-        self.moment(self.start.elapsed().saturating_add(time).as_millis().div_ceil(u128::from(GRAIN)))
+        self.moment(self.elapsed().saturating_add(time).as_millis().div_ceil(u128::from(GRAIN)))
     }
 
     /// How long ago a moment was, at least.
@@ -106,6 +120,7 @@ impl Roll {
 
     /// Wakes the sessions whose time has come. Postponed wake-ups are detected only here.
     fn ring(&self) {
+        self.new_turn();
         let (now, mut next) = (self.now(), Moment::NEVER);
         for (_, session) in self.sessions.borrow_mut().iter_mut() {
             if session.wake_at <= now {
@@ -139,6 +154,7 @@ mod tests {
         roll.wake_at(listed[1], roll.after(secs(5)));
         roll.wake_at(listed[2], roll.after(secs(2)));
         sleep(secs(1)).await;
+        roll.new_turn();
         roll.wake_at(listed[2], Moment::NEVER);
         roll.wake_at(listed[1], roll.after(secs(8)));
         sleep(Duration::from_millis(7990)).await;

@@ -10,7 +10,7 @@ use super::clock::Timer;
 use super::work::BeingStored;
 use super::{Closing, STORE, Session};
 use crate::protocol::{ClientId, Id, Kind, Mode, Reply};
-use crate::registry::Claim;
+use crate::registry::Row;
 use crate::stats::Ended;
 use crate::store::{Fence, NotStored, Origin};
 
@@ -87,7 +87,7 @@ impl Session {
 
     fn store(&mut self, client: ClientId, mode: Mode) -> bool {
         let origin =
-            Origin { client, peer: self.guard.peer, listener: Arc::clone(self.guard.listener()), mode };
+            Origin { client, peer: self.guard.peer(), listener: Arc::clone(self.guard.listener()), mode };
         let work = self.work.get_or_insert_with(|| self.guard.host.lend());
         let (records, cost) = (work.batch.len(), work.batch.cost());
         work.batch.hold(self.guard.host.budget(self.phase));
@@ -101,7 +101,7 @@ impl Session {
                 work.clock.set(Timer::Store, host.roll.after(STORE));
                 return true;
             }
-            // It was taken over, and the message that ends it is on its way.
+            // It was taken over, and ends at its next turn.
             None => work.batch.clear(),
         }
         false
@@ -149,7 +149,7 @@ impl Session {
             }
             Err(why) => {
                 stats.not_stored.add(records as u64);
-                debug!("not stored peer={} records={records} cause=\"{why}\"", self.guard.peer);
+                debug!("not stored peer={} records={records} cause=\"{why}\"", self.guard.peer());
                 Reply::SendFailure
             }
         };
@@ -158,7 +158,7 @@ impl Session {
 }
 
 /// A session loses its right when a newer one has its id.
-impl Fence for Claim {
+impl Fence for Row {
     fn while_current(&self, effect: &mut dyn FnMut()) {
         Self::while_current(self, effect);
     }

@@ -129,6 +129,14 @@ impl Rig {
         Totals::of(std::slice::from_ref(&self.stats))
     }
 
+    /// Checks that the other one of two sessions ended for this reason, and ends the one of `device`.
+    async fn assert_one_of_two_ended(&self, device: Peer, reason: Ended) {
+        at_rest().await;
+        assert_eq!((self.totals().ended(reason), self.open.count()), (1, 1));
+        drop(device);
+        self.assert_ended(1, reason).await;
+    }
+
     /// Checks that this many sessions ended, all for this reason, and that none of their resources is left.
     async fn assert_ended(&self, sessions: u64, reason: Ended) {
         timeout(FOREVER, self.open.none()).await.expect("all sessions have ended");
