@@ -179,3 +179,125 @@ impl Drop for Answer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::ready;
+
+    use super::super::answer_all;
+    use super::*;
+    use crate::protocol::{ClientId, Mode};
+
+    /// Keeps the turns that it is given.
+    #[derive(Default)]
+    struct Kept(Mutex<Vec<Vec<Entrusted>>>);
+
+    impl Store for Kept {
+        fn take(&self, turn: Turn<'_>) {
+            let mut taken = Vec::new();
+            turn.hand_over(|entrusted| taken.push(entrusted));
+            self.0.lock().unwrap().push(taken);
+        }
+    }
+
+    impl Kept {
+        fn turns(&self) -> Vec<Vec<String>> {
+            let text =
+                |one: &Entrusted| String::from_utf8(one.batch.iter().collect::<Vec<_>>().concat()).unwrap();
+            self.0.lock().unwrap().iter().map(|turn| turn.iter().map(text).collect()).collect()
+        }
+
+        fn answer(&self) {
+            answer_all(self.0.lock().unwrap().drain(..).flatten(), &Ok(()));
+        }
+    }
+
+    struct Right(AtomicBool);
+
+    impl Fence for Right {
+        fn while_current(&self, effect: &mut dyn FnMut()) {
+            if self.0.load(Ordering::SeqCst) {
+                effect();
+            }
+        }
+    }
+
+    fn batch(data: &str) -> (Origin, Batch) {
+        let client = ClientId::try_from("a").unwrap();
+        let origin =
+            Origin { client, peer: ([127, 0, 0, 1], 1).into(), listener: "trap".into(), mode: Mode::Session };
+        let mut batch = Batch::default();
+        batch.push(data.as_bytes());
+        (origin, batch)
+    }
+
+    fn put(outbox: &Rc<Outbox>, data: &str, fence: Option<Arc<dyn Fence>>) -> Answer {
+        let (origin, batch) = batch(data);
+        outbox.put(origin, batch, fence)
+    }
+
+    async fn answered(answer: &Answer) -> (Result<(), NotStored>, usize) {
+        poll_fn(|cx| {
+            let (stored, batch) = ready!(answer.poll(cx));
+            assert!(batch.is_empty());
+            Poll::Ready((stored, batch.capacity()))
+        })
+        .await
+    }
+
+    /// Until everything that can happen has happened.
+    async fn rest() {
+        for _ in 0..10 {
+            yield_now().await;
+        }
+    }
+
+    #[actix::test]
+    async fn a_turn_is_handed_over_at_once_and_its_memory_comes_back_with_the_answers() {
+        let store = Arc::new(Kept::default());
+        let outbox = Outbox::start(Arc::clone(&store) as Arc<dyn Store>);
+        let first = [put(&outbox, "1", None), put(&outbox, "2", None)];
+        rest().await;
+        let second = put(&outbox, "3", None);
+        rest().await;
+        assert_eq!(store.turns(), [vec!["1", "2"], vec!["3"]]);
+        // Its session has ended.
+        drop(second);
+        store.answer();
+        for answer in &first {
+            let (stored, capacity) = answered(answer).await;
+            assert!(stored.is_ok() && capacity > 0, "{stored:?} {capacity}");
+        }
+        rest().await;
+        drop(first);
+        assert_eq!(outbox.slots.borrow().len(), 0);
+    }
+
+    #[actix::test]
+    async fn what_a_session_has_lost_the_right_to_is_not_handed_over() {
+        let store = Arc::new(Kept::default());
+        let outbox = Outbox::start(Arc::clone(&store) as Arc<dyn Store>);
+        let right = Arc::new(Right(AtomicBool::new(true)));
+        let kept = put(&outbox, "kept", Some(right.clone()));
+        rest().await;
+        let lost = put(&outbox, "lost", Some(right.clone()));
+        right.0.store(false, Ordering::SeqCst);
+        rest().await;
+        assert_eq!(store.turns(), [vec!["kept"], vec![]]);
+        assert!(answered(&lost).await.0.is_err());
+        store.answer();
+        assert!(answered(&kept).await.0.is_ok());
+    }
+
+    #[actix::test]
+    async fn a_batch_that_a_store_drops_is_answered() {
+        let store = Arc::new(Kept::default());
+        let outbox = Outbox::start(Arc::clone(&store) as Arc<dyn Store>);
+        let answer = put(&outbox, "dropped", None);
+        rest().await;
+        store.0.lock().unwrap().clear();
+        assert!(answered(&answer).await.0.is_err());
+    }
+}
