@@ -18,6 +18,10 @@ pub enum Point {
     Registry,
     /// The registry, at the next request.
     RegistryQuestion,
+    /// The task that reports the counters.
+    Reporter,
+    /// The parent of all sessions.
+    Sessions,
     /// The uplink.
     Uplink,
     /// The thread that writes the store's file, at its next transaction.
@@ -26,12 +30,14 @@ pub enum Point {
 
 impl Point {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Session,
         Self::Acceptor,
         Self::Listener,
         Self::Registry,
         Self::RegistryQuestion,
+        Self::Reporter,
+        Self::Sessions,
         Self::Uplink,
         Self::Writer,
     ];

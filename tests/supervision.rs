@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use common::{Outcome, PATIENCE, TestServer, eventually, logs};
+use common::{Outcome, PATIENCE, TestServer, eventually, eventually_so, logs};
 use tokio::task::{JoinHandle, JoinSet};
 use trap_server::client::{Device, Error};
 use trap_server::config::Config;
@@ -17,6 +17,7 @@ use trap_server::faults::{Fault, Point};
 use trap_server::protocol::Reply;
 use trap_server::server::Server;
 use trap_server::stats::Ended;
+use trap_server::supervisor::{ChildState, RestartChild};
 use trap_server::uplink::store::{Batch, Origin, Store, Storing};
 
 /// Devices at work in each test.
@@ -188,20 +189,37 @@ async fn a_session_that_crashes_loses_its_own_device_only() {
 }
 
 #[tokio::test]
+async fn nobody_notices_that_the_parent_of_the_sessions_crashed() {
+    assert_nobody_notices("crash-sessions", Point::Sessions, "sessions").await;
+}
+
+#[tokio::test]
+async fn nobody_notices_that_the_reporter_crashed() {
+    assert_nobody_notices("crash-reporter", Point::Reporter, "reporter").await;
+}
+
+#[tokio::test]
 async fn everything_crashes_again_and_again() {
     let server = server("crash-all", |_| {});
     let load = Load::start(&server).await;
-    let mut restarts = 0;
-    for _ in 0..20 {
+    let listener = "listener crash-all";
+    for round in 1..=20 {
         // One after the other: an AUTH survives one death of the registry, not two.
-        for point in
-            [Point::Registry, Point::RegistryQuestion, Point::Uplink, Point::Listener, Point::Acceptor]
-        {
+        for (point, child, times) in [
+            (Point::Registry, "registry", 2),
+            (Point::RegistryQuestion, "registry", 2),
+            (Point::Uplink, "uplink", 1),
+            (Point::Listener, listener, 2),
+            (Point::Acceptor, listener, 2),
+            (Point::Sessions, "sessions", 1),
+            (Point::Reporter, "reporter", 1),
+        ] {
+            let before = server.child(child).await.restarts;
             server.faults.set(point, Fault::Panic);
             newcomers(server.address, 5).await;
-            restarts += 1;
-            let restarted = format!("restarting restart={restarts} limit=");
-            eventually("it is restarted", || logs::has(&["crash-all ERROR", &restarted])).await;
+            let restarted = async || server.child(child).await.restarts > before;
+            eventually_so("it is restarted", restarted).await;
+            assert!(before < round * times, "{child} was restarted more often than it crashed");
         }
     }
     load.goes_on().await;
@@ -247,7 +265,7 @@ async fn an_auth_that_kills_the_registry_twice_is_refused() {
 #[tokio::test]
 async fn more_restarts_than_allowed_end_the_server_with_the_reason() {
     for (listener, point, child) in [
-        ("gives-up-1", Point::Listener, "listener gives-up-1"),
+        ("gives-up-1", Point::Sessions, "sessions"),
         ("gives-up-2", Point::Registry, "registry"),
         ("gives-up-3", Point::Uplink, "uplink"),
     ] {
@@ -269,6 +287,54 @@ async fn more_restarts_than_allowed_end_the_server_with_the_reason() {
         assert!(reason.contains("restart limit exceeded (2 in "), "{reason}");
         assert!(logs::has(&[&format!("{listener} ERROR"), "the supervisor gives up", &cause]));
     }
+}
+
+#[tokio::test]
+async fn a_listener_that_gives_up_leaves_the_others_alone() {
+    let server = server("alone-1", |config| {
+        config.supervisor.max_restarts = 2;
+        let mut other = config.listeners[0].clone();
+        other.name = "alone-2".into();
+        config.listeners.push(other);
+    });
+    let load = Load::start(&server).await;
+    let ids = ["listener alone-1", "listener alone-2"];
+    let (mut failed, mut given_up) = (0, None);
+    // Whichever of the two listeners strikes, until one has given up.
+    while given_up.is_none() {
+        failed += 1;
+        server.faults.set(Point::Listener, Fault::Panic);
+        let mut counts = [0; 2];
+        eventually_so("one was restarted or has given up", async || {
+            for (index, id) in ids.iter().enumerate() {
+                let child = server.child(id).await;
+                counts[index] = child.restarts;
+                if child.state == ChildState::GaveUp {
+                    given_up = Some(index);
+                }
+            }
+            given_up.is_some() || counts.iter().sum::<u64>() == failed
+        })
+        .await;
+    }
+    let given_up = given_up.unwrap();
+    let id = format!("listener alone-{}", given_up + 1);
+    let words =
+        [" ERROR ", &id, "gave up: it panicked: ", "restart limit exceeded (2 in 1h); retrying every 60s"];
+    eventually("it is said", || logs::has(&words)).await;
+    newcomers(server.addresses[1 - given_up], 100).await;
+    load.goes_on().await;
+    // A client of its own waits until it runs again.
+    let address = server.addresses[given_up];
+    let waiting = tokio::spawn(async move {
+        let mut device = Device::connect_within(PATIENCE, address).await?;
+        device.auth("waiting").await
+    });
+    server.supervisor.send(RestartChild(id.clone())).await.unwrap().unwrap();
+    waiting.await.unwrap().unwrap();
+    assert!(logs::has(&[" INFO ", &id, "runs again after="]));
+    assert!(load.finish().await.is_empty());
+    server.assert_nothing_is_left().await;
 }
 
 #[tokio::test]

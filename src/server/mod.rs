@@ -4,37 +4,33 @@
 //! |---|---|
 //! | `open` | sockets, credentials and the store of a config |
 //! | `tree` | the threads and the children |
+//! | `reporter` | the line with all counters |
 //! | `stop` | the graceful shutdown |
 
 mod open;
+mod reporter;
 mod stop;
 mod tree;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
 use actix_rt::Arbiter;
 use tokio::sync::oneshot;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::access::{Budget, Permits};
 use crate::credentials::Unknown;
 use crate::faults::Faults;
 use crate::listener::Journal;
 use crate::registry::Table;
-use crate::session::OpenSessions;
+use crate::session::{OpenSessions, Sessions};
 use crate::stats::Stats;
-use crate::supervisor::{GaveUp, Link, Supervisor};
+use crate::supervisor::{GaveUp, Link, Name, Supervisor};
 
 pub use open::{OpenError, Server};
 pub use stop::Stopped;
-
-/// The names of the children, or how they begin: also the order in which they stop.
-const LISTENERS: &str = "listener";
-const REGISTRY: &str = "registry";
-const UPLINK: &str = "uplink";
 
 /// A server with its tree.
 pub struct Running {
@@ -42,11 +38,11 @@ pub struct Running {
     _link: Link,
     gave_up: oneshot::Receiver<GaveUp>,
     arbiters: Vec<Arbiter>,
-    sockets: Vec<Arc<TcpListener>>,
     addresses: Vec<SocketAddr>,
     permits: Vec<Permits>,
     journals: Vec<Journal>,
     stats: Vec<Arc<Stats>>,
+    sessions: Name<Sessions>,
     open: Arc<OpenSessions>,
     budget: Budget,
     strangers: Budget,
@@ -54,7 +50,6 @@ pub struct Running {
     unknown: Unknown,
     faults: Faults,
     shutdown: Duration,
-    _reports: Option<AbortOnDropHandle<()>>,
 }
 
 impl Running {
@@ -78,7 +73,17 @@ impl Running {
         &self.table
     }
 
-    /// All sessions.
+    /// The supervisor of all parts. Its messages add, stop and list children.
+    pub const fn supervisor(&self) -> &Addr<Supervisor> {
+        &self.supervisor
+    }
+
+    /// The parent of all sessions. Its messages list, configure and close sessions.
+    pub const fn sessions(&self) -> &Name<Sessions> {
+        &self.sessions
+    }
+
+    /// The number of sessions.
     pub const fn open(&self) -> &Arc<OpenSessions> {
         &self.open
     }

@@ -6,20 +6,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_rt::Arbiter;
-use log::info;
-use tokio::sync::oneshot;
-use tokio_util::task::AbortOnDropHandle;
 
-use super::{LISTENERS, REGISTRY, Running, Server, UPLINK};
+use super::{Running, Server, reporter};
 use crate::access::{Budget, Permits, Places};
 use crate::config::{self, Config};
 use crate::faults::Faults;
-use crate::listener::{Door, Journal, Listener, Worker};
+use crate::listener::{self, Door, Journal, Listener, Worker};
 use crate::registry::{Registry, Table};
-use crate::session::{self, Authority, Setup};
-use crate::stats::{Stats, Totals};
-use crate::supervisor::{GaveUp, Intensity, Name, Started, Supervisor, spawn};
+use crate::session::{self, Authority, Sessions, Setup};
+use crate::supervisor::{ChildSpec, Intensity, Name, Started, Supervisor, spawn};
 use crate::uplink::Uplink;
+
+/// The ids of the children. That of a listener has its name behind it.
+const UPLINK: &str = "uplink";
+const REPORTER: &str = "reporter";
+const REGISTRY: &str = "registry";
+const SESSIONS: &str = "sessions";
+const LISTENER: &str = "listener";
 
 /// How long a session that closes waits for its peer to close too, unless that is more than half of a stop.
 const LINGER: Duration = Duration::from_secs(1);
@@ -31,56 +34,35 @@ impl Server {
     /// Starts the tree. It must be called within an actix system, and its thread runs everything but the sessions and
     /// their acceptors.
     pub fn start(self) -> io::Result<Running> {
-        let Self { config, sockets, credentials, unknown, store, faults } = self;
-        let addresses = addresses(&config, &sockets);
-        let strangers = config.uplink.max_unanswered / STRANGERS;
-        let authority = Authority {
-            credentials,
-            // Once for its turn, once for its answer.
-            timeout: config.credentials.timeout * 2,
-            unknown: unknown.clone(),
-            table: Table::default(),
-            registry: Name::new(),
-        };
-        let setup = Setup {
-            settings: config.session.clone(),
-            linger: LINGER.min(config.server.shutdown / 2),
-            stats: Arc::default(),
-            authority: Arc::new(authority),
-            store,
-            budget: Budget::new(config.uplink.max_unanswered - strangers),
-            strangers: Budget::new(strangers),
-            open: Arc::default(),
-            faults,
-        };
+        let addresses = addresses(&self.config, &self.sockets);
+        let setup = self.setup();
+        let Self { config, sockets, unknown, .. } = self;
         let (arbiters, workers) = start_workers(config.server.workers, &setup)?;
         let permits: Vec<_> =
             config.listeners.iter().map(|listener| Permits::new(listener.max_connections)).collect();
         let journals: Vec<_> =
             config.listeners.iter().map(|listener| Journal::from(listener.name.as_str())).collect();
-        let (mut supervisor, gave_up) = supervisor(&config, &setup);
-        for (((config, socket), permits), journal) in
-            config.listeners.iter().zip(&sockets).zip(&permits).zip(&journals)
+        let sessions = Name::new();
+        let intensity = Intensity::new(config.supervisor.max_restarts, config.supervisor.within);
+        let (mut supervisor, gave_up) = Supervisor::new(intensity, config.supervisor.max_backoff);
+        supervisor = with_services(supervisor, &config, &setup, &workers, &sessions);
+        for (((listener, socket), permits), journal) in
+            config.listeners.iter().zip(sockets).zip(&permits).zip(&journals)
         {
-            let door = door(config, journal, permits);
-            supervisor = listen(supervisor, config, Arc::clone(socket), door, &workers, &setup.faults);
+            let door = door(listener, journal, permits);
+            supervisor = supervisor.with(listen(&config, listener, socket, door, &workers, &setup.faults));
         }
         let (supervisor, link) = spawn(supervisor);
-        let stats: Vec<_> = workers.into_iter().map(|worker| worker.stats).collect();
-        let reports = config
-            .log
-            .stats_every
-            .map(|every| AbortOnDropHandle::new(actix_rt::spawn(report(stats.clone(), every))));
         Ok(Running {
             supervisor,
             _link: link,
             gave_up,
             arbiters,
-            sockets,
             addresses,
             permits,
             journals,
-            stats,
+            stats: workers.into_iter().map(|worker| worker.stats).collect(),
+            sessions,
             open: setup.open,
             budget: setup.budget,
             strangers: setup.strangers,
@@ -88,8 +70,31 @@ impl Server {
             unknown,
             faults: setup.faults,
             shutdown: config.server.shutdown,
-            _reports: reports,
         })
+    }
+
+    fn setup(&self) -> Setup {
+        let config = &self.config;
+        let strangers = config.uplink.max_unanswered / STRANGERS;
+        let authority = Authority {
+            credentials: Arc::clone(&self.credentials),
+            // Once for its turn, once for its answer.
+            timeout: config.credentials.timeout * 2,
+            unknown: self.unknown.clone(),
+            table: Table::default(),
+            registry: Name::new(),
+        };
+        Setup {
+            settings: config.session.clone(),
+            linger: LINGER.min(config.server.shutdown / 2),
+            stats: Arc::default(),
+            authority: Arc::new(authority),
+            store: Arc::clone(&self.store),
+            budget: Budget::new(config.uplink.max_unanswered - strangers),
+            strangers: Budget::new(strangers),
+            open: Arc::default(),
+            faults: self.faults.clone(),
+        }
     }
 }
 
@@ -106,18 +111,41 @@ fn start_workers(workers: usize, setup: &Setup) -> io::Result<(Vec<Arbiter>, Vec
     Ok((arbiters, workers))
 }
 
-/// A supervisor of the uplink and the registry, to which listeners are still to be added.
-fn supervisor(config: &Config, setup: &Setup) -> (Supervisor, oneshot::Receiver<GaveUp>) {
-    let intensity = Intensity::new(config.supervisor.max_restarts, config.supervisor.within);
-    let (supervisor, gave_up) = Supervisor::new(intensity);
+/// Adds everything but the listeners.
+fn with_services(
+    supervisor: Supervisor,
+    config: &Config,
+    setup: &Setup,
+    workers: &[Worker],
+    sessions: &Name<Sessions>,
+) -> Supervisor {
     let (store, faults) = (Arc::clone(&setup.store), setup.faults.clone());
-    let supervisor =
-        supervisor.child(UPLINK, move || Ok(Started::new(Uplink::new(Arc::clone(&store), faults.clone()))));
+    let uplink = move || Ok(Started::new(Uplink::new(Arc::clone(&store), faults.clone())));
     let (authority, faults) = (&setup.authority, setup.faults.clone());
-    let (table, registry) = (authority.table.clone(), authority.registry.clone());
-    let supervisor = supervisor
-        .child(REGISTRY, move || Ok(Started::named(Registry::new(table.clone(), faults.clone()), &registry)));
-    (supervisor, gave_up)
+    let (table, name) = (authority.table.clone(), authority.registry.clone());
+    let registry = move || Ok(Started::named(Registry::new(table.clone(), faults.clone()), &name));
+    let arbiters: Vec<_> = workers.iter().map(|worker| worker.arbiter.clone()).collect();
+    let (open, name, faults) = (Arc::clone(&setup.open), sessions.clone(), setup.faults.clone());
+    let sessions =
+        move || Ok(Started::named(Sessions::new(arbiters.clone(), Arc::clone(&open), faults.clone()), &name));
+    supervisor
+        .child(UPLINK, uplink)
+        .with(report(config, setup, workers))
+        .child(REGISTRY, registry)
+        .child(SESSIONS, sessions)
+}
+
+/// The reporter may fail: the server serves its devices without it.
+fn report(config: &Config, setup: &Setup, workers: &[Worker]) -> ChildSpec {
+    let stats: Vec<_> = workers.iter().map(|worker| Arc::clone(&worker.stats)).collect();
+    let (every, faults) = (config.log.stats_every, setup.faults.clone());
+    let start = move || Ok(Started::task(reporter::report(stats.clone(), every, faults.clone())));
+    ChildSpec::new(REPORTER, start).intensity(own_intensity(config))
+}
+
+/// The restart limit of a child that gives up alone.
+const fn own_intensity(config: &Config) -> Intensity {
+    Intensity::new(config.supervisor.max_restarts, config.supervisor.within)
 }
 
 fn addresses(config: &Config, sockets: &[Arc<TcpListener>]) -> Vec<SocketAddr> {
@@ -131,29 +159,36 @@ fn door(config: &config::Listener, journal: &Journal, permits: &Permits) -> Arc<
     Arc::new(Door::new(journal.clone(), rules, places, start_session))
 }
 
-/// Adds a listener. Its socket, its permits and its counters belong to the start function, and so outlive it.
+/// A listener. Its socket, its permits and its counters belong to the start function, and so outlive it.
 fn listen(
-    supervisor: Supervisor,
-    config: &config::Listener,
+    config: &Config,
+    listener: &config::Listener,
     socket: Arc<TcpListener>,
     door: Arc<Door>,
     workers: &[Worker],
     faults: &Faults,
-) -> Supervisor {
-    let workers: Vec<_> = workers.iter().take(config.acceptors).cloned().collect();
-    let faults = faults.clone();
-    supervisor.child(format!("{LISTENERS} {}", config.name), move || {
-        let listener = Listener::new(Arc::clone(&socket), Arc::clone(&door), workers.clone(), faults.clone());
+) -> ChildSpec {
+    let workers: Vec<_> = workers.iter().take(listener.acceptors).cloned().collect();
+    let (socket, faults) = (Listening(socket), faults.clone());
+    let start = move || {
+        let listener = Listener::new(socket.share(), Arc::clone(&door), workers.clone(), faults.clone());
         Ok(Started::new(listener))
-    })
+    };
+    ChildSpec::new(format!("{LISTENER} {}", listener.name), start).intensity(own_intensity(config))
 }
 
-async fn report(stats: Vec<Arc<Stats>>, every: Duration) {
-    let mut ticks = tokio::time::interval(every);
-    // The first tick comes at once, when there is nothing to report.
-    ticks.tick().await;
-    loop {
-        ticks.tick().await;
-        info!("stats {}", Totals::of(&stats));
+/// A listening socket. When its listener is deleted, clients are refused.
+struct Listening(Arc<TcpListener>);
+
+impl Listening {
+    fn share(&self) -> Arc<TcpListener> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        // An acceptor on a thread that stands still has it too.
+        listener::close(&self.0);
     }
 }

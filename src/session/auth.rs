@@ -54,7 +54,7 @@ impl Handler<Auth<'_>> for Session {
 impl Session {
     fn registration(&self, client: ClientId, ctx: &mut Context<Self>) -> LookUp {
         let (setup, peer) = (&self.host().setup, self.guard.peer);
-        let (authority, duplicate) = (Arc::clone(&setup.authority), setup.settings.duplicate);
+        let (authority, duplicate) = (Arc::clone(&setup.authority), self.host().settings().duplicate);
         let (id, session) = (client.clone(), ctx.address().downgrade().recipient());
         let asking = Box::pin(async move {
             authority.identify(&id, peer).await?;

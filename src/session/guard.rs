@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use log::{Level, debug, log};
 
@@ -67,6 +68,16 @@ impl Guard {
         if self.listed.is_none() {
             self.listed = self.host.roll.list(session);
         }
+    }
+
+    /// Its number on the roll of its thread.
+    pub(super) const fn listed(&self) -> Option<u32> {
+        self.listed
+    }
+
+    /// The time since the session began.
+    pub(super) fn age(&self) -> Duration {
+        self.host.roll.since(self.since)
     }
 
     /// Sets the wake-up time of the session.
@@ -169,7 +180,7 @@ impl Guard {
         let level = if self.is_logged(end) { level(end.reason) } else { Level::Debug };
         let (listener, peer, frames) = (self.listener(), self.peer, self.frames);
         let client = self.client().or(end.client.as_ref()).map(ClientId::as_str).unwrap_or_default();
-        let age = self.host.roll.since(self.since).as_secs_f32();
+        let age = self.age().as_secs_f32();
         let End { reason, detail, .. } = end;
         log!(
             target: TARGET,
@@ -219,6 +230,7 @@ const fn level(reason: Ended) -> Level {
         | Ended::OneShot
         | Ended::Takeover
         | Ended::CrowdedOut
+        | Ended::Closed
         | Ended::Shutdown => Level::Info,
     }
 }
@@ -240,6 +252,7 @@ impl Drop for Guard {
         self.host.setup.stats.end(end.reason);
         if let Some(listed) = self.listed {
             self.host.roll.strike_off(listed);
+            self.host.calls.strike_off(listed);
         }
         drop(self.place.take());
         // Last: once the count is zero, all resources are released.

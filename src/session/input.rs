@@ -64,8 +64,8 @@ impl Session {
     }
 
     fn has_own_room(&self) -> bool {
-        let settings = &self.host().setup.settings;
-        let most = if self.phase == Phase::Authenticated { settings.max_unanswered } else { STRANGER };
+        let authenticated = self.phase == Phase::Authenticated;
+        let most = if authenticated { self.host().settings().max_unanswered } else { STRANGER };
         self.work.as_ref().is_none_or(|work| work.unanswered() < most)
     }
 
@@ -124,7 +124,7 @@ impl Session {
 
     /// Decodes the waiting input. The frame timeout restarts, because it did not run during the pause.
     fn go_on(&mut self, ctx: &mut Context<Self>) {
-        let frame_timeout = self.after(self.host().setup.settings.frame_timeout);
+        let frame_timeout = self.after(self.host().settings().frame_timeout);
         self.is_not_idle();
         let work = self.work();
         work.paused = None;
@@ -155,7 +155,8 @@ impl Session {
     /// The peer sent something, or got an answer. A new session is never idle: it has its auth timeout.
     pub(super) fn is_not_idle(&mut self) {
         let is_open = self.phase == Phase::Authenticated && self.closing.is_none();
-        if let Some(idle_timeout) = self.host().setup.settings.idle_timeout.filter(|_| is_open) {
+        let idle_timeout = self.host().settings().idle_timeout;
+        if let Some(idle_timeout) = idle_timeout.filter(|_| is_open) {
             self.idle_at = self.after(idle_timeout);
         }
     }
@@ -227,7 +228,7 @@ impl Session {
     }
 
     fn decode_frames<'a>(&mut self, mut input: &'a [u8], ctx: &mut Context<Self>) -> &'a [u8] {
-        let max_frame = self.host().setup.settings.max_frame;
+        let max_frame = self.host().settings().max_frame;
         loop {
             input = self.skip(input);
             if self.closing.is_some() || self.phase == Phase::LookingUp || !self.has_own_room() {
@@ -295,7 +296,7 @@ impl Session {
     /// A frame has begun, and its end is missing. The data of a frame that will be refused is not kept.
     fn begun<'a>(&mut self, head: Option<Head>, input: &'a [u8]) -> &'a [u8] {
         if self.phase == Phase::Authenticated {
-            let frame_timeout = self.after(self.host().setup.settings.frame_timeout);
+            let frame_timeout = self.after(self.host().settings().frame_timeout);
             self.work().clock.start(Timer::Frame, frame_timeout);
         }
         let Some(Head { mode, kind, len }) = head else { return input };

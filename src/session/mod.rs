@@ -13,10 +13,12 @@
 //! | `authority.rs` | authentication |
 //! | `guard.rs` | the cleanup at its end |
 //! | `host.rs` `roll.rs` | the shared state of the sessions of a thread, and their common timer |
+//! | `sessions.rs` `call.rs` | the parent of all sessions, and what is asked of many of them |
 
 mod answers;
 mod auth;
 mod authority;
+mod call;
 mod clock;
 mod cmd;
 mod connect;
@@ -28,6 +30,7 @@ mod ping;
 mod publish;
 mod roll;
 mod send;
+mod sessions;
 mod takeover;
 mod wait_for_auth;
 mod work;
@@ -53,7 +56,9 @@ use crate::protocol::Reply;
 use crate::stats::Ended;
 
 pub use authority::Authority;
-pub use host::{OpenSessions, Setup, install, stop_all};
+pub use call::{SessionInfo, Which};
+pub use host::{OpenSessions, Setup, install};
+pub use sessions::{CloseSessions, Configure, ListSessions, Sessions};
 
 /// Maximum rounds of a session before the other sessions of its thread get a turn. A full read ends a turn too.
 const ROUNDS: usize = 4;
@@ -157,7 +162,7 @@ impl Session {
     fn new(stream: Stream, guard: Guard) -> Self {
         let (phase, idle_at) = (Phase::New, Moment::NEVER);
         let mut session = Self { stream, guard, phase, work: None, closing: None, idle_at };
-        let auth_timeout = session.after(session.host().setup.settings.auth_timeout);
+        let auth_timeout = session.after(session.host().settings().auth_timeout);
         session.work().clock.set(Timer::Auth, auth_timeout);
         session
     }
@@ -165,6 +170,9 @@ impl Session {
     /// Performs the work that is possible now. Ready when the session is over.
     fn turn(&mut self, ctx: &mut Context<Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         self.guard.list(cx.waker());
+        if self.host().calls.any() {
+            self.answer_calls();
+        }
         self.host().setup.faults.trip(Point::Session);
         if self.phase == Phase::New && self.guard.is_crowded_out(cx.waker()) {
             self.close(Closing::Now, Ended::CrowdedOut, "");
@@ -285,7 +293,7 @@ impl Session {
         self.guard.ends(reason, detail.to_string());
         self.closing = Some(closing);
         self.idle_at = Moment::NEVER;
-        let write_timeout = self.host().setup.settings.write_timeout;
+        let write_timeout = self.host().settings().write_timeout;
         let is_stored = self.work().is_stored();
         let last_words = self.after(if is_stored { write_timeout } else { STORE + write_timeout });
         let work = self.work();

@@ -29,7 +29,7 @@ impl Session {
             match Pin::new(&mut self.stream).poll_write(cx, work.answers.out()) {
                 Poll::Pending => {
                     let host = &self.guard.host;
-                    work.clock.start(Timer::Write, host.roll.after(host.setup.settings.write_timeout));
+                    work.clock.start(Timer::Write, host.roll.after(host.settings().write_timeout));
                     break;
                 }
                 Poll::Ready(Ok(written)) => {

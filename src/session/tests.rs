@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use super::host::stop_all;
 use super::*;
 use crate::access::{Budget, Permits, Places};
 use crate::config;
@@ -64,7 +65,7 @@ impl Rig {
         registry.register(Registry::new(table.clone(), faults.clone()).start());
         let uplink = Uplink::new(Arc::new(store.clone()), faults.clone()).start();
         let (stats, open) = (Arc::new(Stats::default()), Arc::new(OpenSessions::default()));
-        install(Setup {
+        let setup = Setup {
             settings,
             linger: Duration::from_secs(1),
             stats: Arc::clone(&stats),
@@ -80,7 +81,9 @@ impl Rig {
             strangers: strangers.clone(),
             open: Arc::clone(&open),
             faults,
-        });
+        };
+        install(setup);
+        let _ = sessions::Clock.start();
         Self {
             stats,
             open,
