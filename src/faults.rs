@@ -10,6 +10,8 @@
 pub enum Point {
     /// The next session that wakes up.
     Session,
+    /// The next session that handles a frame.
+    Frame,
     /// The next acceptor that has taken a connection.
     Acceptor,
     /// A listener.
@@ -30,8 +32,9 @@ pub enum Point {
 
 impl Point {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Session,
+        Self::Frame,
         Self::Acceptor,
         Self::Listener,
         Self::Registry,

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use common::raw::{PING, auth, send};
 use common::{Outcome, PATIENCE, TestServer, eventually, eventually_so, logs};
 use tokio::task::{JoinHandle, JoinSet};
 use trap_server::client::{Device, Error};
@@ -196,6 +197,32 @@ async fn nobody_notices_that_the_parent_of_the_sessions_crashed() {
 #[tokio::test]
 async fn nobody_notices_that_the_reporter_crashed() {
     assert_nobody_notices("crash-reporter", Point::Reporter, "reporter").await;
+}
+
+#[tokio::test]
+async fn a_crash_is_reported_with_the_frame_and_without_its_data() {
+    let server = server("crash-report", |_| {});
+    let mut peer = server.raw().await;
+    peer.send(auth("reported")).await;
+    peer.expect("auth_ok").await;
+    // The last one strikes first: the answer to the PING is still there when the SEND crashes.
+    server.faults.set(Point::Frame, Fault::Panic);
+    server.faults.set(Point::Frame, Fault::Block(Duration::ZERO));
+    peer.send([&PING[..], &send("reported", "the secret")].concat()).await;
+    peer.rest().await;
+    let usual = format!("peer={} client=\"reported\" ", peer.address());
+    let report = " phase=authenticated frame=Send length=22 unanswered=4";
+    let words = [" ERROR ", "ended reason=crashed listener=crash-report ", &usual, report];
+    eventually("it is reported", || logs::has(&words)).await;
+    assert!(!logs::has(&["secret"]));
+    assert_eq!(server.totals().ended(Ended::Crashed), 1);
+    // One that has not said who it is yet.
+    let mut peer = server.raw().await;
+    server.faults.set(Point::Frame, Fault::Panic);
+    peer.send(auth("new")).await;
+    peer.rest().await;
+    eventually("it is reported", || logs::has(&[" phase=new frame=Auth length=6 unanswered=0"])).await;
+    server.assert_nothing_is_left().await;
 }
 
 #[tokio::test]

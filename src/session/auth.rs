@@ -24,7 +24,7 @@ pub(super) struct Auth<'a> {
 /// A look-up in progress.
 pub(super) struct LookUp {
     /// The id from the frame.
-    client: ClientId,
+    pub(super) client: ClientId,
     asking: Pin<Box<dyn Future<Output = Result<Known, Refusal>>>>,
 }
 

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use log::{Level, debug, log};
 
+use super::crash::Report;
 use super::host::Host;
 use super::roll::Moment;
 use crate::access::Place;
 use crate::listener::Journal;
-use crate::logging::Crash;
 use crate::protocol::ClientId;
 use crate::registry::Registration;
 use crate::stats::Ended;
@@ -42,6 +42,12 @@ struct End {
     detail: Detail,
     /// The stated id, if the session did not get it.
     client: Option<ClientId>,
+}
+
+impl End {
+    fn of(reason: Ended, detail: impl Into<String>) -> Box<Self> {
+        Box::new(Self { reason, detail: Detail::Text(detail.into()), client: None })
+    }
 }
 
 impl Guard {
@@ -137,7 +143,7 @@ impl Guard {
 
     /// Sets the reason for the end. The first reason counts.
     pub(super) fn ends(&mut self, reason: Ended, detail: String) {
-        self.end.get_or_insert_with(|| Box::new(End { reason, detail: Detail::Text(detail), client: None }));
+        self.end.get_or_insert_with(|| End::of(reason, detail));
     }
 
     /// Sets the id in the last line: a rejected id, or the sender of a one-shot.
@@ -145,6 +151,12 @@ impl Guard {
         if let Some(end) = &mut self.end {
             end.client = Some(client);
         }
+    }
+
+    /// The session panicked, whatever else was about to end it. `client` is an id whose look-up runs.
+    pub(super) fn crashes(&mut self, report: Report, client: Option<ClientId>) {
+        let (reason, detail) = (Ended::Crashed, Detail::Crash(report));
+        self.end = Some(Box::new(End { reason, detail, client }));
     }
 
     /// Whether the end gets a line of its own, or is the first of its kind without one. All other ends are counted, and
@@ -193,8 +205,7 @@ impl Guard {
 /// The rest of a last line, if any.
 enum Detail {
     Text(String),
-    /// Empty if the session was aborted.
-    Crash(Option<Crash>),
+    Crash(Report),
 }
 
 impl fmt::Display for Detail {
@@ -202,7 +213,7 @@ impl fmt::Display for Detail {
         match self {
             Self::Text(text) if text.is_empty() => Ok(()),
             Self::Text(text) => write!(f, " detail={text:?}"),
-            Self::Crash(crash) => crash.iter().try_for_each(|crash| write!(f, " {crash}")),
+            Self::Crash(report) => write!(f, " {report}"),
         }
     }
 }
@@ -238,14 +249,11 @@ const fn level(reason: Ended) -> Level {
 impl Drop for Guard {
     fn drop(&mut self) {
         let end = match self.end.take() {
-            Some(end) if !std::thread::panicking() => end,
+            Some(end) if end.reason == Ended::Crashed || !std::thread::panicking() => end,
             // A stop does not wait for it any longer.
-            None if self.host.stopping() && !std::thread::panicking() => Box::new(End {
-                reason: Ended::Shutdown,
-                detail: Detail::Text("cut off".into()),
-                client: None,
-            }),
-            _ => Box::new(End { reason: Ended::Crashed, detail: Detail::Crash(Crash::take()), client: None }),
+            None if self.host.stopping() && !std::thread::panicking() => End::of(Ended::Shutdown, "cut off"),
+            // Outside of its turns.
+            _ => End::of(Ended::Crashed, ""),
         };
         self.say_goodbye(&end);
         self.sign_off();

@@ -12,12 +12,14 @@ use tokio::io::{AsyncRead, ReadBuf};
 use super::clock::Timer;
 use super::cmd::CmdAnswer;
 use super::connect::Connect;
+use super::crash::AtFrame;
 use super::host::READ;
 use super::ping::Ping;
 use super::publish::Publish;
 use super::send::Send;
 use super::work::{Paused, SIP, Skipping};
 use super::{Closing, LOOK, Phase, ROOM, Session, auth::Auth};
+use crate::faults::Point;
 use crate::logging::escape;
 use crate::protocol::codec::{self, Decoded, Head};
 use crate::protocol::{Frame, Id, Kind, Malformed, Mode, Reply};
@@ -247,7 +249,7 @@ impl Session {
                     input = input.get(len..).unwrap_or_default();
                 }
                 Ok(Decoded::Frame(frame, len)) => {
-                    self.dispatch(frame, ctx);
+                    self.dispatch(frame, len, ctx);
                     input = input.get(len..).unwrap_or_default();
                 }
                 Ok(Decoded::Partial(head)) => return self.begun(head, input),
@@ -268,7 +270,9 @@ impl Session {
         !is_kept || self.has_room(len + RECORD)
     }
 
-    fn dispatch(&mut self, frame: Frame<'_>, ctx: &mut Context<Self>) {
+    fn dispatch(&mut self, frame: Frame<'_>, len: usize, ctx: &mut Context<Self>) {
+        let at_frame = AtFrame::new(frame.kind(), len);
+        self.host().setup.faults.trip(Point::Frame);
         self.guard.frames += 1;
         if let Some(work) = &mut self.work {
             work.clock.clear(Timer::Frame);
@@ -291,6 +295,7 @@ impl Session {
             // Only the server sends it; the codec rejects it.
             Frame::Cmd { .. } => {}
         }
+        at_frame.over();
     }
 
     /// A frame has begun, and its end is missing. The data of a frame that will be refused is not kept.

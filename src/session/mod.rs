@@ -11,7 +11,7 @@
 //! | `ping.rs` … `cmd.rs` `wait_for_auth.rs` | a message and its handler each |
 //! | `answers.rs` `clock.rs` `work.rs` | the order of answers, deadlines, state of an active session |
 //! | `authority.rs` | authentication |
-//! | `guard.rs` | the cleanup at its end |
+//! | `guard.rs` `crash.rs` | the cleanup at its end, and the report of a crash |
 //! | `host.rs` `roll.rs` | the shared state of the sessions of a thread, and their common timer |
 //! | `sessions.rs` `call.rs` | the parent of all sessions, and what is asked of many of them |
 
@@ -22,6 +22,7 @@ mod call;
 mod clock;
 mod cmd;
 mod connect;
+mod crash;
 mod guard;
 mod host;
 mod input;
@@ -35,6 +36,7 @@ mod takeover;
 mod wait_for_auth;
 mod work;
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
@@ -150,7 +152,10 @@ impl ActorFuture<Session> for Pump {
     ) -> Poll<()> {
         // The session's last line reports the panic together with its client.
         let _claim = Claim::lay();
-        let turn = session.turn(ctx, cx);
+        let turn = catch_unwind(AssertUnwindSafe(|| session.turn(ctx, cx))).unwrap_or_else(|panic| {
+            session.crashed();
+            resume_unwind(panic)
+        });
         if turn.is_ready() {
             ctx.stop();
         }
