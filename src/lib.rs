@@ -10,7 +10,7 @@
 //! Server
 //! └─ Supervisor              one_for_one · children at run time · backoff · max_restarts in a window
 //!    ├─ Uplink               supervises the writer thread; the store outlives it
-//!    ├─ reporter             a task: the line with all counters
+//!    ├─ reporter             a task: the line with all counters, the stall detector
 //!    ├─ Registry             decides on ids in use; the table belongs to the start function and outlives the actor
 //!    ├─ Sessions             the parent of all sessions: stop, list, close, configure; its own crash ends none
 //!    └─ Listener × n         one per [[listener]]; its socket, permits and counters outlive it too

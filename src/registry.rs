@@ -86,6 +86,14 @@ impl Table {
         self.rows().contains_key(client)
     }
 
+    /// The id that is connected from this address. It looks at every row, and finds nothing while the table is in use: it
+    /// must not wait for a thread that stands still.
+    pub fn client_at(&self, peer: SocketAddr) -> Option<ClientId> {
+        let rows = self.0.try_lock().ok()?;
+        let is_at = |row: &Row| (row.peer.ip(), row.peer.port()) == (peer.ip(), peer.port());
+        rows.iter().find(|(_, row)| is_at(row)).map(|(client, _)| client.clone())
+    }
+
     fn rows(&self) -> MutexGuard<'_, Rows> {
         // After a panic between two statements the rows are still valid.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -365,6 +365,20 @@ async fn a_listener_that_gives_up_leaves_the_others_alone() {
 }
 
 #[tokio::test]
+async fn a_worker_that_stands_still_is_said_with_the_session_that_holds_it() {
+    let server = server("stall", |config| config.server.workers = 1);
+    let mut device = server.authenticated("blocker").await;
+    server.faults.set(Point::Session, Fault::Block(Duration::from_secs(3)));
+    device.ping().await.unwrap();
+    let of = format!("peer={} client=\"blocker\"", device.local_addr().unwrap());
+    let has = |words: &str| logs::has(&["stall ", words, &of]);
+    eventually("it is said", || has("ERROR worker 0 stands still for=")).await;
+    eventually("it is said", || has("WARN worker 0 goes on after=")).await;
+    drop(device);
+    server.assert_nothing_is_left().await;
+}
+
+#[tokio::test]
 async fn a_stuck_session_does_not_keep_the_server_from_stopping() {
     // Two workers, one of them blocked: its sessions are cut off, the others end.
     let server = server("stuck", |config| config.server.shutdown = Duration::from_secs(5));

@@ -4,11 +4,12 @@
 //! |---|---|
 //! | `open` | sockets, credentials and the store of a config |
 //! | `tree` | the threads and the children |
-//! | `reporter` | the line with all counters |
+//! | `reporter` `stall` | the line with all counters, and those about workers that stand still |
 //! | `stop` | the graceful shutdown |
 
 mod open;
 mod reporter;
+mod stall;
 mod stop;
 mod tree;
 

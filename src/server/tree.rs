@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use actix_rt::Arbiter;
 
-use super::{Running, Server, reporter};
+use super::reporter::Reporter;
+use super::{Running, Server};
 use crate::access::{Budget, Permits, Places};
 use crate::config::{self, Config};
 use crate::faults::Faults;
 use crate::listener::{self, Door, Journal, Listener, Worker};
 use crate::registry::{Registry, Table};
-use crate::session::{self, Authority, Sessions, Setup};
+use crate::session::{self, Authority, Holder, Sessions, Setup};
 use crate::supervisor::{ChildSpec, Intensity, Name, Started, Supervisor, spawn};
 use crate::uplink::Uplink;
 
@@ -37,7 +38,8 @@ impl Server {
         let addresses = addresses(&self.config, &self.sockets);
         let setup = self.setup();
         let Self { config, sockets, unknown, .. } = self;
-        let (arbiters, workers) = start_workers(config.server.workers, &setup)?;
+        let holders: Vec<_> = (0..config.server.workers).map(|_| Arc::default()).collect();
+        let (arbiters, workers) = start_workers(&holders, &setup)?;
         let permits: Vec<_> =
             config.listeners.iter().map(|listener| Permits::new(listener.max_connections)).collect();
         let journals: Vec<_> =
@@ -45,7 +47,8 @@ impl Server {
         let sessions = Name::new();
         let intensity = Intensity::new(config.supervisor.max_restarts, config.supervisor.within);
         let (mut supervisor, gave_up) = Supervisor::new(intensity, config.supervisor.max_backoff);
-        supervisor = with_services(supervisor, &config, &setup, &workers, &sessions);
+        let reporter = reporter(&config, &setup, &workers, holders);
+        supervisor = with_services(supervisor, &config, &setup, reporter, &workers, &sessions);
         for (((listener, socket), permits), journal) in
             config.listeners.iter().zip(sockets).zip(&permits).zip(&journals)
         {
@@ -88,6 +91,7 @@ impl Server {
             settings: config.session.clone(),
             linger: LINGER.min(config.server.shutdown / 2),
             stats: Arc::default(),
+            holder: Arc::default(),
             authority: Arc::new(authority),
             store: Arc::clone(&self.store),
             budget: Budget::new(config.uplink.max_unanswered - strangers),
@@ -98,17 +102,29 @@ impl Server {
     }
 }
 
-/// Starts the threads that sessions live on, each with counters of its own.
-fn start_workers(workers: usize, setup: &Setup) -> io::Result<(Vec<Arbiter>, Vec<Worker>)> {
-    let arbiters = (0..workers).map(|_| Arbiter::try_new()).collect::<io::Result<Vec<_>>>()?;
-    let worker = |arbiter: &Arbiter| {
+/// Starts a thread for sessions per holder, each with counters of its own.
+fn start_workers(holders: &[Arc<Holder>], setup: &Setup) -> io::Result<(Vec<Arbiter>, Vec<Worker>)> {
+    let arbiters = holders.iter().map(|_| Arbiter::try_new()).collect::<io::Result<Vec<_>>>()?;
+    let worker = |(arbiter, holder): (&Arbiter, &Arc<Holder>)| {
         let worker = Worker { arbiter: arbiter.handle(), stats: Arc::default() };
-        let setup = Setup { stats: Arc::clone(&worker.stats), ..setup.clone() };
+        let (stats, holder) = (Arc::clone(&worker.stats), Arc::clone(holder));
+        let setup = Setup { stats, holder, ..setup.clone() };
         worker.arbiter.spawn_fn(|| session::install(setup));
         worker
     };
-    let workers = arbiters.iter().map(worker).collect();
+    let workers = arbiters.iter().zip(holders).map(worker).collect();
     Ok((arbiters, workers))
+}
+
+fn reporter(config: &Config, setup: &Setup, workers: &[Worker], holders: Vec<Arc<Holder>>) -> Reporter {
+    let arbiters = workers.iter().map(|worker| worker.arbiter.clone());
+    Reporter {
+        stats: workers.iter().map(|worker| Arc::clone(&worker.stats)).collect(),
+        stats_every: config.log.stats_every,
+        workers: arbiters.zip(holders).collect(),
+        table: setup.authority.table.clone(),
+        faults: setup.faults.clone(),
+    }
 }
 
 /// Adds everything but the listeners.
@@ -116,6 +132,7 @@ fn with_services(
     supervisor: Supervisor,
     config: &Config,
     setup: &Setup,
+    reporter: Reporter,
     workers: &[Worker],
     sessions: &Name<Sessions>,
 ) -> Supervisor {
@@ -130,16 +147,14 @@ fn with_services(
         move || Ok(Started::named(Sessions::new(arbiters.clone(), Arc::clone(&open), faults.clone()), &name));
     supervisor
         .child(UPLINK, uplink)
-        .with(report(config, setup, workers))
+        .with(report(config, reporter))
         .child(REGISTRY, registry)
         .child(SESSIONS, sessions)
 }
 
 /// The reporter may fail: the server serves its devices without it.
-fn report(config: &Config, setup: &Setup, workers: &[Worker]) -> ChildSpec {
-    let stats: Vec<_> = workers.iter().map(|worker| Arc::clone(&worker.stats)).collect();
-    let (every, faults) = (config.log.stats_every, setup.faults.clone());
-    let start = move || Ok(Started::task(reporter::report(stats.clone(), every, faults.clone())));
+fn report(config: &Config, reporter: Reporter) -> ChildSpec {
+    let start = move || Ok(Started::task(reporter.clone().run()));
     ChildSpec::new(REPORTER, start).intensity(own_intensity(config))
 }
 

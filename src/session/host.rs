@@ -11,6 +11,7 @@ use tokio::sync::{Notify, oneshot};
 use super::Phase;
 use super::authority::Authority;
 use super::call::{Calls, Order, SessionInfo};
+use super::holder::Holder;
 use super::roll::Roll;
 use super::work::Work;
 use crate::access::Budget;
@@ -34,6 +35,8 @@ pub struct Setup {
     pub linger: Duration,
     /// The thread's counters.
     pub stats: Arc<Stats>,
+    /// Whose turn it is on the thread.
+    pub holder: Arc<Holder>,
     /// Checks the ids of devices.
     pub authority: Arc<Authority>,
     /// The store for records.

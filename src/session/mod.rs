@@ -12,7 +12,7 @@
 //! | `answers.rs` `clock.rs` `work.rs` | the order of answers, deadlines, state of an active session |
 //! | `authority.rs` | authentication |
 //! | `guard.rs` `crash.rs` | the cleanup at its end, and the report of a crash |
-//! | `host.rs` `roll.rs` | the shared state of the sessions of a thread, and their common timer |
+//! | `host.rs` `roll.rs` `holder.rs` | the shared state of the sessions of a thread, their common timer, and whose turn it is |
 //! | `sessions.rs` `call.rs` | the parent of all sessions, and what is asked of many of them |
 
 mod answers;
@@ -24,6 +24,7 @@ mod cmd;
 mod connect;
 mod crash;
 mod guard;
+mod holder;
 mod host;
 mod input;
 mod output;
@@ -59,6 +60,7 @@ use crate::stats::Ended;
 
 pub use authority::Authority;
 pub use call::{SessionInfo, Which};
+pub use holder::Holder;
 pub use host::{OpenSessions, Setup, install};
 pub use sessions::{CloseSessions, Configure, ListSessions, Sessions};
 
@@ -152,7 +154,10 @@ impl ActorFuture<Session> for Pump {
     ) -> Poll<()> {
         // The session's last line reports the panic together with its client.
         let _claim = Claim::lay();
-        let turn = catch_unwind(AssertUnwindSafe(|| session.turn(ctx, cx))).unwrap_or_else(|panic| {
+        session.host().setup.holder.begins(session.guard.peer);
+        let turn = catch_unwind(AssertUnwindSafe(|| session.turn(ctx, cx)));
+        session.host().setup.holder.ends();
+        let turn = turn.unwrap_or_else(|panic| {
             session.crashed();
             resume_unwind(panic)
         });

@@ -69,6 +69,7 @@ impl Rig {
             settings,
             linger: Duration::from_secs(1),
             stats: Arc::clone(&stats),
+            holder: Arc::default(),
             authority: Arc::new(Authority {
                 credentials: Arc::new(KnownOnes(known.clone())),
                 timeout: LOOK_UP,
