@@ -80,6 +80,11 @@ impl Crash {
         error!(target: TARGET, "thread {name} panicked at {place}: {text}");
     }
 
+    /// The text and the place, for panics that concern no peer's data.
+    pub fn in_full(&self) -> String {
+        format!("{} at={}", self.text, self.place)
+    }
+
     /// The owner of a claimed panic is gone.
     fn log_without_owner(&mut self) {
         if !self.is_literal {

@@ -36,7 +36,7 @@ pub use stop::Stopped;
 /// A server with its tree.
 pub struct Running {
     supervisor: Addr<Supervisor>,
-    _link: Link,
+    link: Link,
     gave_up: oneshot::Receiver<GaveUp>,
     arbiters: Vec<Arbiter>,
     addresses: Vec<SocketAddr>,
@@ -108,7 +108,7 @@ impl Running {
     pub async fn gave_up(&mut self) -> String {
         match (&mut self.gave_up).await {
             Ok(reason) => reason.to_string(),
-            Err(_) => "the supervisor itself has ended".into(),
+            Err(_) => format!("the supervisor itself ended: {}", (&mut self.link).await),
         }
     }
 }

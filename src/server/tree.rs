@@ -58,7 +58,7 @@ impl Server {
         let (supervisor, link) = spawn(supervisor);
         Ok(Running {
             supervisor,
-            _link: link,
+            link,
             gave_up,
             arbiters,
             addresses,

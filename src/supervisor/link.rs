@@ -1,6 +1,7 @@
 //! Links: an actor, and the task that learns of its end.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 
@@ -9,7 +10,8 @@ use actix_rt::ArbiterHandle;
 use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::exit::Exit;
+use super::exit::{Exit, with_place};
+use crate::logging::Claim;
 
 /// Monitor and link in one. It resolves when the actor has ended. Dropping it kills the actor, on any thread.
 pub struct Link(Pin<Box<dyn Future<Output = Exit>>>);
@@ -40,7 +42,18 @@ pub fn spawn<A: Actor<Context = Context<A>>>(actor: A) -> (Addr<A>, Link) {
 }
 
 pub(super) fn spawn_task(task: impl Future<Output = ()> + 'static) -> AbortOnDropHandle<()> {
-    AbortOnDropHandle::new(actix_rt::spawn(task))
+    AbortOnDropHandle::new(actix_rt::spawn(claimed(task)))
+}
+
+/// Runs a task whose panic is not logged where it happens: it is a part of its end, which the owner of the link logs.
+async fn claimed(task: impl Future<Output = ()>) {
+    let mut task = std::pin::pin!(task);
+    poll_fn(|cx| {
+        let _claim = Claim::lay();
+        let poll = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(cx)));
+        poll.unwrap_or_else(|panic| resume_unwind(with_place(panic)))
+    })
+    .await;
 }
 
 /// Starts the actor that `make` returns on the arbiter's thread.

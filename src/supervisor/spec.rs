@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::exit::{Exit, panic_text};
+use super::exit::{Exit, panic_text, with_place};
 use super::intensity::Intensity;
 use super::started::Started;
 
@@ -63,7 +63,7 @@ impl ChildSpec {
     pub(super) fn start(&mut self) -> Result<Started, Exit> {
         match catch_unwind(AssertUnwindSafe(&mut self.start)) {
             Ok(started) => started.map_err(Exit::Failed),
-            Err(panic) => Err(Exit::Panicked(panic_text(panic.as_ref()).to_owned())),
+            Err(panic) => Err(Exit::Panicked(panic_text(with_place(panic).as_ref()).to_owned())),
         }
     }
 }
