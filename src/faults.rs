@@ -24,6 +24,8 @@ pub enum Point {
     Reporter,
     /// The parent of all sessions.
     Sessions,
+    /// The timer of a worker's sessions.
+    Clock,
     /// The uplink.
     Uplink,
     /// The thread that writes the store's file, at its next transaction.
@@ -32,7 +34,7 @@ pub enum Point {
 
 impl Point {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Session,
         Self::Frame,
         Self::Acceptor,
@@ -41,6 +43,7 @@ impl Point {
         Self::RegistryQuestion,
         Self::Reporter,
         Self::Sessions,
+        Self::Clock,
         Self::Uplink,
         Self::Writer,
     ];

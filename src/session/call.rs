@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,7 +108,7 @@ impl Session {
     /// Does what is asked of it.
     pub(super) fn answer_calls(&mut self) {
         let Some(listed) = self.guard.listed() else { return };
-        let host = std::rc::Rc::clone(&self.guard.host);
+        let host = Rc::clone(&self.guard.host);
         for call in host.calls.calls.borrow_mut().iter_mut() {
             if call.pending.remove(&listed) {
                 call.answers.extend(self.answer(&call.order));

@@ -2,6 +2,7 @@
 //! and its own crash ends no session: their lists belong to their threads, the count and the threads to its start
 //! function.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,7 +74,8 @@ impl Actor for Clock {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         if let Some(host) = Host::present() {
-            ctx.spawn(std::rc::Rc::clone(&host.roll).run().into_actor(self));
+            ctx.spawn(Rc::clone(&host.roll).run().into_actor(self));
+            ctx.spawn(host.setup.faults.strike(Point::Clock).into_actor(self));
         }
     }
 }

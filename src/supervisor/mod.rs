@@ -159,7 +159,8 @@ impl Supervisor {
                 let level = if child.said { Level::Error } else { Level::Debug };
                 log!(
                     level,
-                    "{id} ended: {exit}; restarting restart={recent} limit=\"{intensity}\" delay={delay:?}"
+                    "{id} ended: {exit}; restarting restart={recent} limit=\"{intensity}\" delay={}ms",
+                    delay.as_millis()
                 );
                 self.start_after(delay, index, false, ctx);
             }
