@@ -18,6 +18,9 @@ use crate::config;
 use crate::faults::{Faults, Point};
 use crate::supervisor::{Stop, exit, spawn_on};
 
+/// The log target of this actor: its lines are the server's, not those of single sessions, which are dropped first.
+const TARGET: &str = "trap_server::server";
+
 /// Timeout for the answers of a worker. The sessions of one that stands still are missing in the result.
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -89,7 +92,7 @@ impl Handler<Stop> for Sessions {
         self.workers.iter().for_each(|worker| _ = worker.spawn_fn(host::stop_all));
         let ended = async move {
             match timeout_at(deadline, open.none()).await {
-                Ok(()) => info!("stopped {before} sessions"),
+                Ok(()) => info!(target: TARGET, "stopped {before} sessions"),
                 Err(_) => say_cut_off(before, open.count()),
             }
         };
@@ -99,7 +102,7 @@ impl Handler<Stop> for Sessions {
 
 fn say_cut_off(before: usize, cut_off: usize) {
     let stopped = before.saturating_sub(cut_off);
-    warn!("stopped {stopped} sessions, cut off {cut_off} that did not end in time");
+    warn!(target: TARGET, "stopped {stopped} sessions, cut off {cut_off} that did not end in time");
 }
 
 /// Replaces the `[session]` section. A deadline that is set already stays as it is.

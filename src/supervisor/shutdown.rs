@@ -1,10 +1,11 @@
 //! The stop of the whole tree.
 
 use actix::prelude::*;
+use log::debug;
 use tokio::time::Instant;
 
 use super::Supervisor;
-use super::child::Ending;
+use super::child::{Ending, State};
 
 /// Stops all children in the reverse order of their start, under one deadline, and forgets them. Neighbours of one kind
 /// stop together. Resolves to the ids of those that were killed.
@@ -37,6 +38,7 @@ impl Supervisor {
         let first =
             self.children.iter().rposition(|child| child.spec.kind() != kind).map_or(0, |index| index + 1);
         let (stop, kill) = share(Instant::now(), deadline);
+        (first..self.children.len()).for_each(|index| self.start_once_more(index, ctx));
         let endings = (first..self.children.len()).filter_map(|index| self.stop(index, stop, ctx)).collect();
         Box::pin(all_ended(endings, kill).into_actor(self).then(move |late, this, ctx| {
             // Their start functions release what they own: nobody needs it any more.
@@ -44,6 +46,17 @@ impl Supervisor {
             killed.extend(late);
             this.stop_last(deadline, killed, ctx)
         }))
+    }
+
+    /// Starts a child that waits for its restart, so that it can finish what its last life left.
+    fn start_once_more(&mut self, index: usize, ctx: &mut Context<Self>) {
+        let Some(child) = self.children.get_mut(index) else { return };
+        let State::Waiting { timer, gave_up: false } = child.state else { return };
+        ctx.cancel_future(timer);
+        child.state = State::Down;
+        if let Err(exit) = self.try_start(index, ctx) {
+            debug!("a child that stops anyway could not start: {exit}");
+        }
     }
 }
 

@@ -59,6 +59,37 @@ async fn nothing_starts_any_more() {
     assert_eq!(tree.next().await, News::Gone("a"));
 }
 
+#[actix::test]
+async fn a_child_between_two_lives_is_started_so_that_it_can_finish_its_work() {
+    tokio::time::pause();
+    let (mut lives, (tell, mut news)) = (0, unbounded_channel());
+    let start = move || {
+        lives += 1;
+        // The first two end at once, so that the third has to wait.
+        Ok(if lives < 3 {
+            Started::task(async {})
+        } else {
+            let probe = Probe { name: "a", obeys: true, news: tell.clone() };
+            Started::new(probe)
+        })
+    };
+    let (supervisor, _gave_up) = Supervisor::new(Intensity::new(1000, PATIENCE), PATIENCE);
+    let (addr, _link) = spawn(supervisor.child("a", start));
+    let waits = async || {
+        let child = addr.send(WhichChildren).await.unwrap().remove(0);
+        (child.restarts, child.state) == (1, ChildState::Restarting)
+    };
+    let before = tokio::time::Instant::now();
+    while !waits().await {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(soon(addr.send(StopAll { deadline: before + PATIENCE })).await.unwrap(), [""; 0]);
+    assert_eq!(tokio::time::Instant::now(), before);
+    for expected in [News::Started("a"), News::AskedToStop("a"), News::Gone("a")] {
+        assert_eq!(next(&mut news).await, expected);
+    }
+}
+
 /// Tells at its end how many share a value.
 struct Counts(Arc<()>, UnboundedSender<usize>);
 
