@@ -1,5 +1,6 @@
 //! Sessions that crash or block.
 
+use std::net::TcpStream;
 use std::time::Duration;
 
 use trap_server::client::Error;
@@ -82,5 +83,17 @@ async fn a_stuck_session_does_not_keep_the_server_from_stopping() {
     assert_eq!(ended + stopped.cut_off, LOAD);
     let ended = LOAD - stopped.cut_off;
     assert!(logs::has(&["stuck WARN", &format!("stopped {ended} sessions, cut off {} ", stopped.cut_off)]));
+    load.devices.iter().for_each(|worker| worker.task.abort());
+}
+
+#[tokio::test]
+async fn a_server_that_stops_refuses_newcomers_even_if_a_worker_stands_still() {
+    let server = server("stuck-door", |config| config.server.shutdown = Duration::from_secs(1));
+    let load = Load::start(&server).await;
+    server.faults.set(Point::Session, Fault::Block(PATIENCE * 10));
+    let address = server.address;
+    tokio::task::spawn_blocking(|| server.stop()).await.unwrap();
+    // The acceptor of that worker still has the socket.
+    eventually("newcomers are refused", || TcpStream::connect(address).is_err()).await;
     load.devices.iter().for_each(|worker| worker.task.abort());
 }
