@@ -80,6 +80,17 @@ impl Table {
         self.rows().contains(client)
     }
 
+    /// The id that is connected from this address. It looks at every row, and finds nothing while the table is in use: it
+    /// must not wait for a thread that stands still.
+    pub fn client_at(&self, peer: SocketAddr) -> Option<ClientId> {
+        let rows = self.0.try_lock().ok()?;
+        let is_at = |row: &Row| {
+            let owner = row.state.try_lock().ok().map(|state| state.owner);
+            owner.is_some_and(|owner| (owner.ip(), owner.port()) == (peer.ip(), peer.port()))
+        };
+        rows.iter().find(|ById(claim)| is_at(&claim.0)).map(|ById(claim)| claim.client().clone())
+    }
+
     fn rows(&self) -> MutexGuard<'_, Rows> {
         // After a panic between two statements the rows are still valid.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -24,7 +24,7 @@ pub(super) struct Auth<'a> {
 /// A look-up in progress.
 pub(super) struct LookUp {
     /// The id from the frame.
-    client: ClientId,
+    pub(super) client: ClientId,
     asking: Pin<Box<dyn Future<Output = Result<Known, Refusal>>>>,
 }
 
@@ -53,8 +53,9 @@ impl Handler<Auth<'_>> for Session {
 
 impl Session {
     fn registration(&self, client: ClientId) -> LookUp {
-        let (setup, peer) = (&self.host().setup, self.guard.peer());
-        let (authority, duplicate) = (Arc::clone(&setup.authority), setup.settings.duplicate);
+        let peer = self.guard.peer();
+        let authority = Arc::clone(&self.host().setup.authority);
+        let duplicate = self.host().settings().duplicate;
         let id = client.clone();
         let asking = Box::pin(async move {
             authority.identify(&id, peer).await?;

@@ -5,14 +5,15 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use log::{Level, debug, log};
 
+use super::crash::Report;
 use super::host::Host;
 use super::roll::Moment;
 use crate::access::Place;
 use crate::listener::Journal;
-use crate::logging::Crash;
 use crate::protocol::ClientId;
 use crate::registry::{Claim, Registration};
 use crate::stats::Ended;
@@ -49,6 +50,12 @@ struct End {
     client: Option<ClientId>,
 }
 
+impl End {
+    fn of(reason: Ended, detail: impl Into<String>) -> Box<Self> {
+        Box::new(Self { reason, detail: Detail::Text(detail.into()), client: None })
+    }
+}
+
 impl Guard {
     pub(super) fn new(host: Rc<Host>, journal: Journal, peer: SocketAddr, place: Place) -> Self {
         host.setup.open.enter();
@@ -71,6 +78,18 @@ impl Guard {
         if self.details.listed.is_none() {
             self.details.listed = self.host.roll.list(session);
         }
+    }
+
+    /// Its number on the roll of its thread.
+    pub(super) const fn listed(&self) -> Option<u32> {
+        self.details.listed
+    }
+
+    /// The time since the session began.
+    pub(super) fn age(&self) -> Duration {
+        // The session may have been cut off long after its last turn.
+        self.host.roll.new_turn();
+        self.host.roll.since(self.details.since)
     }
 
     /// Sets the wake-up time of the session.
@@ -146,9 +165,7 @@ impl Guard {
 
     /// Sets the reason for the end. The first reason counts.
     pub(super) fn ends(&mut self, reason: Ended, detail: String) {
-        self.details
-            .end
-            .get_or_insert_with(|| Box::new(End { reason, detail: Detail::Text(detail), client: None }));
+        self.details.end.get_or_insert_with(|| End::of(reason, detail));
     }
 
     /// Sets the id in the last line: a rejected id, or the sender of a one-shot.
@@ -156,6 +173,12 @@ impl Guard {
         if let Some(end) = &mut self.details.end {
             end.client = Some(client);
         }
+    }
+
+    /// The session panicked, whatever else was about to end it. `client` is an id whose look-up runs.
+    pub(super) fn crashes(&mut self, report: Report, client: Option<ClientId>) {
+        let (reason, detail) = (Ended::Crashed, Detail::Crash(report));
+        self.details.end = Some(Box::new(End { reason, detail, client }));
     }
 
     /// Whether the end gets a line of its own, or is the first of its kind without one. All other ends are counted, and
@@ -191,9 +214,7 @@ impl Guard {
         let level = if self.is_logged(end) { level(end.reason) } else { Level::Debug };
         let (listener, peer, frames) = (self.listener(), self.peer(), self.frames);
         let client = self.client().or(end.client.as_ref()).map(ClientId::as_str).unwrap_or_default();
-        // The session may have been cut off long after its last turn.
-        self.host.roll.new_turn();
-        let age = self.host.roll.since(self.details.since).as_secs_f32();
+        let age = self.age().as_secs_f32();
         let End { reason, detail, .. } = end;
         log!(
             target: TARGET,
@@ -206,8 +227,7 @@ impl Guard {
 /// The rest of a last line, if any.
 enum Detail {
     Text(String),
-    /// Empty if the session was aborted.
-    Crash(Option<Crash>),
+    Crash(Report),
 }
 
 impl fmt::Display for Detail {
@@ -215,7 +235,7 @@ impl fmt::Display for Detail {
         match self {
             Self::Text(text) if text.is_empty() => Ok(()),
             Self::Text(text) => write!(f, " detail={text:?}"),
-            Self::Crash(crash) => crash.iter().try_for_each(|crash| write!(f, " {crash}")),
+            Self::Crash(report) => write!(f, " {report}"),
         }
     }
 }
@@ -243,6 +263,7 @@ const fn level(reason: Ended) -> Level {
         | Ended::OneShot
         | Ended::Takeover
         | Ended::CrowdedOut
+        | Ended::Closed
         | Ended::Shutdown => Level::Info,
     }
 }
@@ -250,20 +271,18 @@ const fn level(reason: Ended) -> Level {
 impl Drop for Guard {
     fn drop(&mut self) {
         let end = match self.details.end.take() {
-            Some(end) if !std::thread::panicking() => end,
+            Some(end) if end.reason == Ended::Crashed || !std::thread::panicking() => end,
             // A stop does not wait for it any longer.
-            None if self.host.stopping() && !std::thread::panicking() => Box::new(End {
-                reason: Ended::Shutdown,
-                detail: Detail::Text("cut off".into()),
-                client: None,
-            }),
-            _ => Box::new(End { reason: Ended::Crashed, detail: Detail::Crash(Crash::take()), client: None }),
+            None if self.host.stopping() && !std::thread::panicking() => End::of(Ended::Shutdown, "cut off"),
+            // Outside of its turns.
+            _ => End::of(Ended::Crashed, ""),
         };
         self.say_goodbye(&end);
         self.sign_off();
         self.host.setup.stats.end(end.reason);
         if let Some(listed) = self.details.listed {
             self.host.roll.strike_off(listed);
+            self.host.calls.strike_off(listed);
         }
         drop(self.details.place.take());
         // Last: once the count is zero, all resources are released.

@@ -12,16 +12,20 @@
 //! | `ping.rs` … `cmd.rs` `wait_for_auth.rs` | a message and its handler each |
 //! | `answers.rs` `clock.rs` `work.rs` | the order of answers, deadlines, state of an active session |
 //! | `authority.rs` | authentication |
-//! | `guard.rs` | the cleanup at its end |
-//! | `host.rs` `roll.rs` | the shared state of the sessions of a thread, and their common timer |
+//! | `guard.rs` `crash.rs` | the cleanup at its end, and the report of a crash |
+//! | `host.rs` `roll.rs` `holder.rs` | the shared state of the sessions of a thread, their common timer, and whose turn it is |
+//! | `sessions.rs` `call.rs` | the parent of all sessions, and what is asked of many of them |
 
 mod answers;
 mod auth;
 mod authority;
+mod call;
 mod clock;
 mod cmd;
 mod connect;
+mod crash;
 mod guard;
+mod holder;
 mod host;
 mod input;
 mod output;
@@ -29,10 +33,12 @@ mod ping;
 mod publish;
 mod roll;
 mod send;
+mod sessions;
 mod takeover;
 mod wait_for_auth;
 mod work;
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
@@ -55,7 +61,10 @@ use crate::protocol::Reply;
 use crate::stats::Ended;
 
 pub use authority::Authority;
-pub use host::{OpenSessions, Setup, install, stop_all};
+pub use call::{SessionInfo, Which};
+pub use holder::Holder;
+pub use host::{OpenSessions, Setup, install};
+pub use sessions::{CloseSessions, Configure, ListSessions, Sessions};
 
 /// Maximum rounds of a session before the other sessions of its thread get a turn. A full read ends a turn too.
 const ROUNDS: usize = 4;
@@ -150,7 +159,13 @@ impl ActorFuture<Session> for Pump {
     ) -> Poll<()> {
         // The session's last line reports the panic together with its client.
         let _claim = Claim::lay();
-        let turn = session.turn(ctx, cx);
+        session.host().setup.holder.begins(session.guard.peer());
+        let turn = catch_unwind(AssertUnwindSafe(|| session.turn(ctx, cx)));
+        session.host().setup.holder.ends();
+        let turn = turn.unwrap_or_else(|panic| {
+            session.crashed();
+            resume_unwind(panic)
+        });
         if turn.is_ready() {
             ctx.stop();
         }
@@ -162,7 +177,7 @@ impl Session {
     fn new(stream: Stream, guard: Guard) -> Self {
         let (phase, idle_at) = (Phase::New, Moment::NEVER);
         let mut session = Self { stream, guard, phase, work: None, closing: None, idle_at };
-        let auth_timeout = session.after(session.host().setup.settings.auth_timeout);
+        let auth_timeout = session.after(session.host().settings().auth_timeout);
         session.work().clock.set(Timer::Auth, auth_timeout);
         session
     }
@@ -171,6 +186,9 @@ impl Session {
     fn turn(&mut self, ctx: &mut Context<Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         self.host().roll.new_turn();
         self.guard.list(cx.waker());
+        if self.host().calls.any() {
+            self.answer_calls();
+        }
         self.host().setup.faults.trip(Point::Session);
         if self.phase == Phase::New && self.guard.is_crowded_out(cx.waker()) {
             self.close(Closing::Now, Ended::CrowdedOut, "");
@@ -299,7 +317,7 @@ impl Session {
         self.guard.ends(reason, detail.to_string());
         self.closing = Some(closing);
         self.idle_at = Moment::NEVER;
-        let write_timeout = self.host().setup.settings.write_timeout;
+        let write_timeout = self.host().settings().write_timeout;
         let is_stored = self.work().is_stored();
         let last_words = self.after(if is_stored { write_timeout } else { STORE + write_timeout });
         let work = self.work();

@@ -1,6 +1,7 @@
 //! The sessions of one thread and their wake-up times: one coarse timer serves all of them.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
@@ -36,17 +37,14 @@ struct Listed {
 }
 
 impl Roll {
-    /// Makes a roll whose timer runs on the current thread.
-    pub(super) fn start() -> Rc<Self> {
-        let roll = Rc::new(Self {
+    pub(super) fn new() -> Rc<Self> {
+        Rc::new(Self {
             start: Instant::now(),
             elapsed: Cell::new(None),
             sessions: RefCell::default(),
             next: Cell::new(Moment::NEVER),
             earlier: Notify::new(),
-        });
-        actix_rt::spawn(Rc::clone(&roll).run());
-        roll
+        })
     }
 
     /// A turn begins: all its steps happen at the same time.
@@ -99,11 +97,18 @@ impl Roll {
         }
     }
 
+    /// The numbers of all sessions.
+    pub(super) fn listed(&self) -> HashSet<u32> {
+        let sessions = self.sessions.borrow();
+        sessions.iter().filter_map(|(listed, _)| u32::try_from(listed).ok()).collect()
+    }
+
     pub(super) fn wake_all(&self) {
         self.sessions.borrow().iter().for_each(|(_, session)| session.waker.wake_by_ref());
     }
 
-    async fn run(self: Rc<Self>) {
+    /// The timer of the sessions. If it is dropped and run again, the sessions are late and none is forgotten.
+    pub(super) async fn run(self: Rc<Self>) {
         loop {
             let next = self.next.get();
             if next == Moment::NEVER {
@@ -145,7 +150,8 @@ mod tests {
     #[actix::test]
     async fn each_is_woken_at_its_moment_and_not_before() {
         pause();
-        let roll = Roll::start();
+        let roll = Roll::new();
+        actix_rt::spawn(Rc::clone(&roll).run());
         let woken: [Arc<Woken>; 3] = Default::default();
         let listed = woken.each_ref().map(|woken| roll.list(&Waker::from(Arc::clone(woken))).unwrap());
         let counts = || woken.each_ref().map(|woken| woken.count());

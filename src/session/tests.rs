@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use super::host::stop_all;
 use super::*;
 use crate::access::{Budget, Permits, Places};
 use crate::config;
@@ -64,10 +65,11 @@ impl Rig {
         registry.register(Registry::new(table.clone(), faults.clone()).start());
         let upkeep = Upkeep::new(Arc::new(store.clone()), faults.clone()).start();
         let (stats, open) = (Arc::new(Stats::default()), Arc::new(OpenSessions::default()));
-        install(Setup {
+        let setup = Setup {
             settings,
             linger: Duration::from_secs(1),
             stats: Arc::clone(&stats),
+            holder: Arc::default(),
             authority: Arc::new(Authority {
                 credentials: Arc::new(KnownOnes(known.clone())),
                 timeout: LOOK_UP,
@@ -80,7 +82,9 @@ impl Rig {
             strangers: strangers.clone(),
             open: Arc::clone(&open),
             faults,
-        });
+        };
+        install(setup);
+        let _ = sessions::Clock.start();
         Self {
             stats,
             open,
