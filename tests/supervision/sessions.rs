@@ -1,5 +1,6 @@
 //! Sessions that crash or block.
 
+use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -94,6 +95,8 @@ async fn a_server_that_stops_refuses_newcomers_even_if_a_worker_stands_still() {
     let address = server.address;
     tokio::task::spawn_blocking(|| server.stop()).await.unwrap();
     // The acceptor of that worker still has the socket.
-    eventually("newcomers are refused", || TcpStream::connect(address).is_err()).await;
+    let newcomer = || TcpStream::connect_timeout(&address, PATIENCE);
+    let is_refused = || newcomer().is_err_and(|err| err.kind() == ErrorKind::ConnectionRefused);
+    eventually("newcomers are refused", is_refused).await;
     load.devices.iter().for_each(|worker| worker.task.abort());
 }
