@@ -4,6 +4,10 @@
 //! |---|---|
 //! | `folder` | their names and their order |
 //! | `segment` | a file: its tables, and whether it is sealed |
+//! | `reader` | reading messages back, while a server writes |
 
 pub mod folder;
+pub mod reader;
+#[cfg(test)]
+mod sample;
 pub mod segment;

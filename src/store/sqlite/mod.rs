@@ -11,11 +11,9 @@
 //! | `file` | the open file: transactions, and the check that it is still the same file |
 //! | `rows` | the rows of a transaction |
 //! | `retention` | removal of old messages |
-//! | `reader` | reading messages back, while the thread writes |
 
 mod file;
 mod queue;
-mod reader;
 mod retention;
 mod rows;
 mod writer;
@@ -29,8 +27,6 @@ use crate::config;
 use crate::database::{self, Error, Options, Timestamp};
 use crate::faults::Faults;
 use crate::supervisor::thread;
-
-pub use self::reader::{Message, Reader, Selection, Summary};
 
 /// The store.
 pub struct SqliteStore {
