@@ -9,7 +9,6 @@ mod batch;
 mod log;
 mod outbox;
 pub mod segments;
-pub mod sqlite;
 
 use std::future::Future;
 use std::pin::Pin;

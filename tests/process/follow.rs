@@ -10,9 +10,9 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::unix::pipe::Receiver;
 use tokio::time::timeout;
 
-use crate::child::{CONFIG, PATIENCE, Server, command_in, eventually};
-use crate::lifetime::device;
-use crate::store::{database, folder};
+use crate::child::{CONFIG, PATIENCE, command_in, eventually};
+use crate::segments::Writer;
+use crate::store::{folder, segment};
 
 const INSERT: &str = "INSERT INTO message VALUES (?, 0, 'one', '127.0.0.1:1', 'test', 'session', x'6869')";
 
@@ -47,6 +47,16 @@ impl Follower {
         self.child.id()
     }
 
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Its standard error, after its end.
+    fn said(&mut self) -> String {
+        std::io::read_to_string(self.child.stderr.take().unwrap()).unwrap()
+    }
+
     fn ended(&mut self) -> ExitStatus {
         eventually("the command ends", || self.child.try_wait().unwrap().is_some());
         self.child.wait().unwrap()
@@ -63,15 +73,15 @@ impl Drop for Follower {
 
 #[tokio::test]
 async fn messages_are_printed_as_they_come_until_nobody_reads() {
-    let server = Server::start(CONFIG);
-    let (mut one, mut two) = (device(server.address(), "one").await, device(server.address(), "two").await);
-    one.send(b"before").await.unwrap();
-    let mut follower = Follower::start(server.folder(), &["--client", "one"]);
+    let folder = folder(CONFIG);
+    let mut writer = Writer::new(folder.path());
+    writer.send("one", b"before");
+    let mut follower = Follower::start(folder.path(), &["--client", "one"]);
     assert_eq!((follower.id().await, follower.id().await), ("id".into(), "1".into()));
-    two.send(b"of another").await.unwrap();
-    one.send(b"later").await.unwrap();
+    writer.send("two", b"of another");
+    writer.send("one", b"later");
     assert_eq!(follower.id().await, "3");
-    one.send(b"later still").await.unwrap();
+    writer.send("one", b"later still");
     assert_eq!(follower.id().await, "4");
     // Nothing more comes, and the end is noticed all the same.
     follower.lines = None;
@@ -80,23 +90,22 @@ async fn messages_are_printed_as_they_come_until_nobody_reads() {
 
 #[tokio::test]
 async fn nothing_old_is_printed_if_none_is_wanted_and_sigint_ends_it() {
-    let server = Server::start(CONFIG);
-    let mut one = device(server.address(), "one").await;
-    one.send(b"before").await.unwrap();
-    let mut follower = Follower::start(server.folder(), &["--limit", "0"]);
+    let folder = folder(CONFIG);
+    let mut writer = Writer::new(folder.path());
+    writer.send("one", b"before");
+    let mut follower = Follower::start(folder.path(), &["--limit", "0"]);
     // It knows what there is when it says what the columns are.
     assert_eq!(follower.id().await, "id");
-    one.send(b"later").await.unwrap();
+    writer.send("one", b"later");
     assert_eq!(follower.id().await, "2");
-    let pid = follower.pid().to_string();
-    assert!(Command::new("kill").args(["-s", "INT", &pid]).status().unwrap().success());
+    follower.signal("INT");
     assert_eq!(follower.ended().signal(), Some(2));
 }
 
 #[tokio::test]
-async fn a_lock_is_waited_out_and_a_gap_stepped_over() {
+async fn gaps_within_a_segment_are_stepped_over() {
     let folder = folder(CONFIG);
-    let connection = database(folder.path());
+    let connection = segment(folder.path());
     connection.execute(INSERT, [1]).unwrap();
     connection.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let mut follower = Follower::start(folder.path(), &[]);
@@ -104,21 +113,72 @@ async fn a_lock_is_waited_out_and_a_gap_stepped_over() {
     connection.execute(INSERT, [1_i64 << 40]).unwrap();
     connection.execute_batch("COMMIT").unwrap();
     assert_eq!(follower.id().await, (1_i64 << 40).to_string());
-    // Emptied, it goes on where it was.
-    connection.execute_batch("DELETE FROM message").unwrap();
-    connection.execute(INSERT, [(1_i64 << 40) + 1]).unwrap();
-    assert_eq!(follower.id().await, ((1_i64 << 40) + 1).to_string());
 }
 
 #[tokio::test]
-async fn a_file_that_is_replaced_ends_it() {
+async fn segments_that_are_begun_and_sealed_are_followed() {
     let folder = folder(CONFIG);
-    database(folder.path()).execute(INSERT, [1]).unwrap();
+    let mut writer = Writer::new(folder.path());
+    let mut follower = Follower::start(folder.path(), &[]);
+    assert_eq!(follower.id().await, "id");
+    for _ in 0..3 {
+        let first = writer.next;
+        writer.send_many(3);
+        let unsealed = writer.roll();
+        writer.send_many(2);
+        unsealed.seal();
+        for id in first..writer.next {
+            assert_eq!(follower.id().await, id.to_string());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_starts_again_is_followed() {
+    let folder = folder(CONFIG);
+    let mut writer = Writer::new(folder.path());
+    writer.send_many(1);
+    let mut follower = Follower::start(folder.path(), &["--after", "0"]);
+    assert_eq!((follower.id().await, follower.id().await), ("id".into(), "1".into()));
+    let next = writer.next;
+    drop(writer);
+    let mut writer = Writer::from(folder.path(), next);
+    writer.send_many(2);
+    assert_eq!((follower.id().await, follower.id().await), ("2".into(), "3".into()));
+}
+
+#[tokio::test]
+async fn what_was_removed_before_it_was_printed_is_named() {
+    let folder = folder(CONFIG);
+    let mut writer = Writer::new(folder.path());
+    writer.send_many(1);
     let mut follower = Follower::start(folder.path(), &[]);
     assert_eq!((follower.id().await, follower.id().await), ("id".into(), "1".into()));
+    // What comes while it is stopped is removed before it can look.
+    follower.signal("STOP");
+    let unsealed = writer.roll();
+    writer.send_many(4);
+    writer.roll().seal();
+    fs::remove_file(writer.path(2)).unwrap();
+    writer.send_many(1);
+    follower.signal("CONT");
+    assert_eq!(follower.id().await, "6");
+    unsealed.seal();
+    follower.lines = None;
+    assert_eq!(follower.ended().code(), Some(0));
+    assert_eq!(follower.said(), "trap-server: messages 2 to 5 are missing: their segment was removed\n");
+}
+
+#[tokio::test]
+async fn messages_that_are_replaced_by_older_ones_end_it() {
+    let folder = folder(CONFIG);
+    let mut writer = Writer::new(folder.path());
+    writer.send_many(5);
+    let mut follower = Follower::start(folder.path(), &["--limit", "1"]);
+    assert_eq!((follower.id().await, follower.id().await), ("id".into(), "5".into()));
     fs::rename(folder.path().join("data"), folder.path().join("old")).unwrap();
-    drop(database(folder.path()));
+    Writer::new(folder.path()).send_many(1);
     assert_eq!(follower.ended().code(), Some(74));
-    let said = std::io::read_to_string(follower.child.stderr.take().unwrap()).unwrap();
-    assert!(said.contains("data/trap.db: moved, removed or replaced meanwhile"), "{said}");
+    let said = follower.said();
+    assert!(said.contains("the next message should be 6, but the newest one is "), "{said}");
 }

@@ -120,7 +120,7 @@ fn a_start_that_waits_for_a_lock_can_be_stopped() {
     first.await_line("listening listener=");
     first.signal("TERM");
     assert_eq!(first.ended().code(), Some(0));
-    let lock = Connection::open(first.folder().join("data/trap.db")).unwrap();
+    let lock = Connection::open(first.folder().join("data/messages/00000000000000000001.db")).unwrap();
     lock.execute_batch("PRAGMA journal_mode = delete; BEGIN EXCLUSIVE").unwrap();
 
     let command = command_in(first.folder(), &[]);

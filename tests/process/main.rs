@@ -6,5 +6,6 @@ mod follow;
 mod lifetime;
 mod messages;
 mod million;
+mod segments;
 mod store;
 mod usage;

@@ -1,4 +1,4 @@
-//! `messages`: what devices sent, in each format and by each choice, beside a server that runs.
+//! `messages`: what devices sent, in each format and by each choice, while they are written.
 
 use std::fs;
 use std::path::Path;
@@ -6,13 +6,14 @@ use std::time::SystemTime;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use trap_server::database::Timestamp;
 
-use crate::child::{CONFIG, Server, command_in, eventually, run_in};
-use crate::lifetime::device;
-use crate::store::{database, folder};
+use crate::child::{CONFIG, command_in, eventually, run_in};
+use crate::segments::{Writer, damage, path};
+use crate::store::{folder, segment};
 use crate::usage::assert_ends;
 
 /// What is no text, and what would colour a terminal.
@@ -29,20 +30,21 @@ fn text(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(messages(folder, arguments)).unwrap()
 }
 
-/// A server that has kept three messages of two devices.
-async fn server() -> Server {
-    let server = Server::start(CONFIG);
-    let mut one = device(server.address(), "one").await;
-    one.send(b"hello").await.unwrap();
-    one.send(BYTES).await.unwrap();
-    device(server.address(), "two").await.send(b"=1,\"2\"").await.unwrap();
-    server
+/// Three messages of two devices in two segments, the newest of which is in use.
+fn three() -> (TempDir, Writer) {
+    let folder = folder(CONFIG);
+    let mut writer = Writer::new(folder.path());
+    writer.send("one", b"hello");
+    writer.roll().seal();
+    writer.send("one", BYTES);
+    writer.send("two", b"=1,\"2\"");
+    (folder, writer)
 }
 
-#[tokio::test]
-async fn a_table_is_aligned_and_harmless() {
-    let server = server().await;
-    let table = text(server.folder(), &[]);
+#[test]
+fn a_table_is_aligned_and_harmless() {
+    let (folder, _writer) = three();
+    let table = text(folder.path(), &[]);
     assert!(table.chars().all(|c| c == '\n' || !c.is_control()), "{table:?}");
     let lines: Vec<_> = table.lines().collect();
     let column = lines[0].find("DATA").unwrap();
@@ -53,10 +55,10 @@ async fn a_table_is_aligned_and_harmless() {
     assert!(words[1].len() == "2026-11-24T18:00:00.000000Z".len() && words[1].ends_with('Z'), "{table}");
 }
 
-#[tokio::test]
-async fn ndjson_has_an_object_on_each_line() {
-    let server = server().await;
-    let objects = text(server.folder(), &["--format", "ndjson"]);
+#[test]
+fn ndjson_has_an_object_on_each_line() {
+    let (folder, _writer) = three();
+    let objects = text(folder.path(), &["--format", "ndjson"]);
     let objects: Vec<Value> = objects.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let keys = ["bytes", "client", "data", "id", "listener", "mode", "peer", "received_at", "text"];
     assert!(objects.iter().all(|object| object.as_object().unwrap().keys().eq(keys)), "{objects:?}");
@@ -77,10 +79,10 @@ async fn ndjson_has_an_object_on_each_line() {
     assert_eq!(Timestamp::from(SystemTime::from(time)).to_string(), received_at);
 }
 
-#[tokio::test]
-async fn csv_has_a_header_and_a_record_for_each() {
-    let server = server().await;
-    let printed = messages(server.folder(), &["--format", "csv"]);
+#[test]
+fn csv_has_a_header_and_a_record_for_each() {
+    let (folder, _writer) = three();
+    let printed = messages(folder.path(), &["--format", "csv"]);
     let mut reader = csv::Reader::from_reader(&*printed);
     let header = ["id", "received_at", "client", "peer", "listener", "mode", "bytes", "data"];
     assert_eq!(reader.headers().unwrap(), &header[..]);
@@ -93,12 +95,12 @@ async fn csv_has_a_header_and_a_record_for_each() {
     );
 }
 
-#[tokio::test]
-async fn raw_is_the_data_and_nothing_else() {
-    let server = server().await;
+#[test]
+fn raw_is_the_data_and_nothing_else() {
+    let (folder, _writer) = three();
     let expected = [b"hello", BYTES, b"=1,\"2\""].concat();
-    assert_eq!(messages(server.folder(), &["--format", "raw"]), expected);
-    assert_eq!(messages(server.folder(), &["--format", "raw", "--client", "two"]), b"=1,\"2\"");
+    assert_eq!(messages(folder.path(), &["--format", "raw"]), expected);
+    assert_eq!(messages(folder.path(), &["--format", "raw", "--client", "two"]), b"=1,\"2\"");
 }
 
 /// Four messages, an hour apart from 17:00 on; before the last the clock was set back by two hours.
@@ -110,7 +112,7 @@ const HOURS: &str = "
 #[test]
 fn what_is_printed_can_be_chosen() {
     let folder = folder(CONFIG);
-    database(folder.path()).execute_batch(&HOURS.replace("column4", "CAST(column4 AS BLOB)")).unwrap();
+    segment(folder.path()).execute_batch(&HOURS.replace("column4", "CAST(column4 AS BLOB)")).unwrap();
     for (arguments, data) in [
         (&[][..], "abcd"),
         (&["--since", "2026-11-24T18:00:00Z"], "bcd"),
@@ -123,6 +125,10 @@ fn what_is_printed_can_be_chosen() {
         (&["--limit", "3"], "bcd"),
         (&["--limit", "3", "--client", "one"], "ac"),
         (&["--limit", "0"], ""),
+        (&["--after", "2"], "cd"),
+        (&["--after", "0", "--limit", "3"], "bcd"),
+        (&["--after", "3", "--client", "one"], ""),
+        (&["--after", "4"], ""),
         (&["--client", "nobody"], ""),
         (&["--since", "2026-11-24T20:00:00+02:00", "--until", "2026-11-24 19:00"], "bd"),
         (&["--since", "1000y"], "abcd"),
@@ -135,7 +141,7 @@ fn what_is_printed_can_be_chosen() {
 #[test]
 fn a_time_without_an_offset_is_in_the_time_zone_of_the_machine() {
     let folder = folder(CONFIG);
-    database(folder.path()).execute_batch(&HOURS.replace("column4", "CAST(column4 AS BLOB)")).unwrap();
+    segment(folder.path()).execute_batch(&HOURS.replace("column4", "CAST(column4 AS BLOB)")).unwrap();
     let mut command =
         command_in(folder.path(), &["messages", "--format", "raw", "--since", "2026-11-24 20:00"]);
     assert_eq!(command.env("TZ", "EET-2").output().unwrap().stdout, b"bcd");
@@ -150,7 +156,7 @@ fn polls(pid: u32) -> bool {
 #[tokio::test]
 async fn a_pipe_that_does_not_block_is_waited_for() {
     let folder = folder(CONFIG);
-    database(folder.path()).execute_batch(&HOURS.replace("column4", "CAST(column4 AS BLOB)")).unwrap();
+    segment(folder.path()).execute_batch(&HOURS.replace("column4", "CAST(column4 AS BLOB)")).unwrap();
     let (stdout, mut reader) = pipe::pipe().unwrap();
     let mut filled = 0;
     stdout.writable().await.unwrap();
@@ -176,6 +182,8 @@ fn what_cannot_be_meant_is_told() {
     for (arguments, told) in [
         (&["messages", "--since", "soon"][..], "2026-12-31T18:00:00Z"),
         (&["messages", "--follow", "--until", "2026-11-24"], "--until"),
+        (&["messages", "--follow", "--from", "data"], "--from"),
+        (&["messages", "--after=-1"], "--after"),
         (&["messages", "--client", ""], "--client"),
         (&["messages", "--format", "xml"], "ndjson"),
     ] {
@@ -187,4 +195,91 @@ fn what_cannot_be_meant_is_told() {
         &["time zone of this machine", "1h 30m", "--follow"],
         &[],
     );
+}
+
+/// Three sealed segments of ten messages each, and one in use.
+fn thirty() -> (TempDir, Writer) {
+    let folder = folder(CONFIG);
+    let mut writer = Writer::new(folder.path());
+    for _ in 0..3 {
+        writer.send_many(10);
+        writer.roll().seal();
+    }
+    (folder, writer)
+}
+
+/// The ids in an output as csv.
+fn ids(stdout: &[u8]) -> Vec<i64> {
+    let lines = str::from_utf8(stdout).unwrap().lines().skip(1);
+    lines.map(|line| line.split(',').next().unwrap().parse().unwrap()).collect()
+}
+
+#[test]
+fn messages_that_were_removed_are_named_on_standard_error() {
+    let (folder, writer) = thirty();
+    fs::remove_file(writer.path(11)).unwrap();
+    let csv = ["messages", "--format", "csv"];
+    for (arguments, first) in [(&[][..], 1), (&["--after", "4"], 5)] {
+        let output = run_in(folder.path(), &[&csv, arguments].concat());
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(ids(&output.stdout), Vec::from_iter((first..=10).chain(21..=30)));
+        let told = "trap-server: messages 11 to 20 are missing: their segment was removed\n";
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), told);
+    }
+}
+
+#[test]
+fn a_damaged_segment_is_an_error_after_all_others_are_printed() {
+    let (folder, writer) = thirty();
+    damage(&writer.path(11));
+    let output = run_in(folder.path(), &["messages", "--format", "csv"]);
+    assert_eq!(ids(&output.stdout), Vec::from_iter((1..=10).chain(21..=30)));
+    let told = [
+        "messages 11 to 20 cannot be read: ",
+        "00000000000000000011.db: damaged",
+        "1 segment could not be read",
+    ];
+    assert_ends(&output, 74, &["id,received_at"], &told);
+}
+
+#[test]
+fn an_id_that_is_not_given_yet_shows_that_the_messages_were_replaced() {
+    let (folder, mut writer) = thirty();
+    writer.send_many(1);
+    assert_ends(&run_in(folder.path(), &["messages", "--after", "31"]), 0, &["DATA"], &[]);
+    let told = ["the next message should be 33, but the newest one is 31"];
+    assert_ends(&run_in(folder.path(), &["messages", "--after", "32"]), 74, &["DATA"], &told);
+}
+
+#[test]
+fn other_folders_and_single_segments_are_read() {
+    let (folder, writer) = thirty();
+    let archive = tempfile::tempdir().unwrap();
+    let moved = path(archive.path(), 1);
+    fs::create_dir(moved.parent().unwrap()).unwrap();
+    fs::rename(writer.path(1), &moved).unwrap();
+    let renamed = archive.path().join("january.db");
+    fs::copy(writer.path(11), &renamed).unwrap();
+    // It needs no config, and no file beside the segment.
+    let elsewhere = tempfile::tempdir().unwrap();
+    for (from, ids_there) in [
+        (archive.path(), 1..=10),
+        (moved.parent().unwrap(), 1..=10),
+        (&moved, 1..=10),
+        (&renamed, 11..=20),
+        (&folder.path().join("data"), 11..=30),
+    ] {
+        let from = from.to_str().unwrap();
+        let output = run_in(elsewhere.path(), &["messages", "--format", "csv", "--from", from]);
+        assert!(output.status.success() && output.stderr.is_empty(), "{from}: {output:?}");
+        assert_eq!(ids(&output.stdout), Vec::from_iter(ids_there), "{from}");
+    }
+    let empty = ["messages", "--from", "."];
+    assert_ends(
+        &run_in(elsewhere.path(), &empty),
+        74,
+        &[],
+        &["there is no segment in /", "00000000000000000001.db"],
+    );
+    assert_ends(&run_in(elsewhere.path(), &["messages", "--from", "no"]), 74, &[], &["no: cannot be opened"]);
 }

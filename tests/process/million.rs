@@ -7,7 +7,8 @@ use std::process::Stdio;
 
 use crate::child::{CONFIG, command_in};
 use crate::follow::Follower;
-use crate::store::{database, folder};
+use crate::segments::path;
+use crate::store::{folder, segment};
 
 const MESSAGES: usize = 1_000_000;
 const DATA: usize = 50;
@@ -20,7 +21,7 @@ fn insert(folder: &Path) {
          INSERT INTO message SELECT id, id * 1000000, 'one', '127.0.0.1:1', 'test', 'session', zeroblob({DATA})
          FROM number"
     );
-    database(folder).execute_batch(&sql).unwrap();
+    segment(folder).execute_batch(&sql).unwrap();
 }
 
 /// A number that the kernel knows of a process.
@@ -34,7 +35,7 @@ fn figure(pid: u32, file: &str, name: &str) -> u64 {
 async fn a_million_messages_are_found_in_and_printed_without_effort() {
     let folder = folder(CONFIG);
     insert(folder.path());
-    let size = fs::metadata(folder.path().join("data/trap.db")).unwrap().len();
+    let size = fs::metadata(path(&folder.path().join("data"), 1)).unwrap().len();
     assert!(size > 64 * MIB, "{size}");
 
     // The last ten, by their time: 1970-01-12T13:46:40Z is the last.

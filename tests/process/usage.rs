@@ -6,8 +6,8 @@ use std::process::{Output, Stdio};
 
 use tempfile::TempDir;
 
-use crate::child::{CONFIG, PATIENCE, Server, command, command_in, run};
-use crate::store::{database, folder};
+use crate::child::{CONFIG, PATIENCE, Server, command, command_in, run, run_in};
+use crate::store::{folder, segment};
 
 pub fn assert_ends(output: &Output, code: i32, stdout: &[&str], stderr: &[&str]) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
@@ -126,7 +126,8 @@ const PRINTERS: [&[&str]; 8] = [
 fn printers() -> TempDir {
     let folder = folder("[credentials]\nsource = \"sqlite\"\n");
     let sql = "INSERT INTO message VALUES (7, 0, 'one', '127.0.0.1:1', 'test', 'session', x'6869')";
-    database(folder.path()).execute_batch(sql).unwrap();
+    segment(folder.path()).execute_batch(sql).unwrap();
+    assert!(run_in(folder.path(), &["clients", "add", "zero"]).status.success());
     fs::write(folder.path().join("ids.csv"), "id\none\n").unwrap();
     folder
 }

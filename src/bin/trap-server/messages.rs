@@ -3,14 +3,14 @@
 mod follow;
 mod format;
 
-use std::io::{self, ErrorKind};
-use std::ops::Range;
-use std::path::Path;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
 use trap_server::config::{Config, StoreKind};
 use trap_server::database::{self, Timestamp, look};
 use trap_server::protocol::{BadClientId, ClientId};
-use trap_server::store::sqlite::{Message, Reader, Selection};
+use trap_server::store::segments::folder::Folder;
+use trap_server::store::segments::reader::{Lost, Message, Part, Reader, Selection, Source};
 use trap_server::when::{self, NotATime};
 
 use self::format::Format;
@@ -18,33 +18,44 @@ use crate::command::Failure;
 use crate::output::Printer;
 
 const AFTER_HELP: &str = "\
-table shows the beginning of the data, and what cannot be seen as \\xNN. csv and ndjson have all of it in base64, ndjson \
-also as text if it is UTF-8. raw prints the bytes as they came, with nothing between them. The times that are printed are UTC.";
+table shows the beginning of the data, with unprintable bytes as \\xNN. csv and ndjson have all of it in base64, ndjson \
+also as text if it is UTF-8. raw prints the bytes alone, with nothing between messages. Printed times are UTC.
+
+Messages that are missing or cannot be read are reported on standard error. The exit code is 74 if a segment cannot be \
+read; all others are printed.";
 
 #[derive(clap::Args)]
 #[command(after_help = format!("{}\n\n{AFTER_HELP}", when::HELP))]
 pub(crate) struct Args {
-    /// Only what this device sent
+    /// Only messages of this device
     #[arg(long, value_name = "ID", value_parser = client_id)]
     client: Option<ClientId>,
 
-    /// Only what came then or later; a duration counts back from now
+    /// Only messages from this time on; a duration counts back from now
     #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<Timestamp>,
 
-    /// Only what came before; a duration counts back from now
+    /// Only messages before this time; a duration counts back from now
     #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "follow")]
     until: Option<Timestamp>,
 
-    /// Only the newest of all that, so many
+    /// Only messages with a higher id: where an earlier reader stopped
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(i64).range(0..))]
+    after: Option<i64>,
+
+    /// Only the newest N of these messages
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
 
-    /// How they are printed
+    /// Read other segments: a backup, a folder of segments, or a single one
+    #[arg(long, value_name = "PATH", conflicts_with = "follow")]
+    from: Option<PathBuf>,
+
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 
-    /// Go on with what comes from now on
+    /// Also print new messages, until Ctrl-C or until the output is closed
     #[arg(long)]
     follow: bool,
 }
@@ -52,7 +63,7 @@ pub(crate) struct Args {
 impl Args {
     fn selection(&self) -> Selection {
         let client = self.client.as_ref().map(ToString::to_string);
-        Selection { client, since: self.since, until: self.until, limit: self.limit }
+        Selection { client, since: self.since, until: self.until, after: self.after, limit: self.limit }
     }
 }
 
@@ -68,6 +79,8 @@ fn time(text: &str) -> Result<Timestamp, NotATime> {
 enum Interrupted {
     Database(database::Error),
     Output(io::Error),
+    /// Messages that are there were not printed.
+    Incomplete(String),
 }
 
 impl From<database::Error> for Interrupted {
@@ -83,73 +96,109 @@ impl From<io::Error> for Interrupted {
 }
 
 pub(super) fn run(args: &Args, config: &Config, from: &str) -> Result<(), Failure> {
-    let path = &config.store.file();
-    if look(path).is_err_and(|err| err.kind() == ErrorKind::NotFound) {
-        return Err(Failure::io(missing(path, config.store.kind, from)));
-    }
-    let reader = Reader::open(path).map_err(Failure::io)?;
-    print(&reader, args).map_err(|stop| match stop {
+    let source = source(args, config, from)?;
+    print(source, args).map_err(|stop| match stop {
         Interrupted::Database(err) => Failure::io(err),
         Interrupted::Output(err) => Failure::output(err),
+        Interrupted::Incomplete(why) => Failure::io(why),
     })
 }
 
-/// Why there is nothing to be read.
-fn missing(path: &Path, store: StoreKind, from: &str) -> String {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
-    let why = match store {
-        StoreKind::Sqlite => "the server makes it when it starts",
-        StoreKind::Log => {
-            "the server does not make it, for `kind` is \"log\": what devices send is in its log"
-        }
+/// The segments to be read, which must be there.
+fn source(args: &Args, config: &Config, from: &str) -> Result<Source, Failure> {
+    let Some(path) = &args.from else {
+        let folder = Folder::of(&config.store.path);
+        return match look(folder.path()) {
+            Err(err) if err.kind() == ErrorKind::NotFound => {
+                Err(Failure::io(missing(folder.path(), config.store.kind, from)))
+            }
+            Ok(_) | Err(_) => Ok(Source::Folder(folder)),
+        };
     };
-    format!("there is no {}, which is `store.path` of {from}; {why}", absolute.display())
+    let source = Source::find(path).map_err(Failure::io)?;
+    match source.list().map_err(Failure::io)?.is_empty() {
+        true => Err(Failure::io(format_args!(
+            "there is no segment in {}: the name of a segment is like 00000000000000000001.db",
+            absolute(path).display()
+        ))),
+        false => Ok(source),
+    }
 }
 
-fn print(reader: &Reader, args: &Args) -> Result<(), Interrupted> {
-    let selection = args.selection();
+/// Why there is nothing to be read.
+fn missing(folder: &Path, store: StoreKind, from: &str) -> String {
+    let why = match store {
+        StoreKind::Sqlite => "the server creates it when it starts",
+        StoreKind::Log => "the server does not create it because `kind` is \"log\": the data is in its log",
+    };
+    format!("there is no {}, which is in `store.path` of {from}; {why}", absolute(folder).display())
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.into())
+}
+
+fn print(source: Source, args: &Args) -> Result<(), Interrupted> {
     let format = args.format.of_records();
     let mut messages = Messages {
-        reader,
-        client: selection.client.as_deref(),
+        reader: Reader::open(source, args.selection())?,
         printer: Printer::new(format.unwrap_or_default())?,
         is_raw: format.is_none(),
+        unreadable: 0,
     };
     if !messages.is_raw {
         messages.printer.header::<Message>()?;
     }
-    // What comes from now on is not part of it, or it might never end.
-    let all = reader.ids()?;
-    for mut ids in reader.select(&selection, all.clone())? {
-        messages.print(&mut ids)?;
-    }
+    messages.print(args.follow)?;
     // What stands above the messages, if there is none.
     messages.printer.flush()?;
     if args.follow {
-        messages.follow(all.end)?;
+        messages.follow()?;
     }
-    Ok(())
+    match messages.unreadable {
+        0 => Ok(()),
+        1 => Err(Interrupted::Incomplete("1 segment could not be read".into())),
+        count => Err(Interrupted::Incomplete(format!("{count} segments could not be read"))),
+    }
 }
 
 /// Messages on their way to the output.
-struct Messages<'a> {
-    reader: &'a Reader,
-    client: Option<&'a str>,
+struct Messages {
+    reader: Reader,
     printer: Printer,
     is_raw: bool,
+    unreadable: usize,
 }
 
-impl Messages<'_> {
-    /// Prints what `ids` holds, part by part, and moves it behind what is printed.
-    fn print(&mut self, ids: &mut Range<i64>) -> Result<(), Interrupted> {
-        while !ids.is_empty() {
-            let messages: Vec<Message> = self.reader.read(ids, self.client)?;
-            messages.iter().try_for_each(|message| match self.is_raw {
-                true => self.printer.bytes(&message.data),
-                false => self.printer.record(message),
-            })?;
-            self.printer.flush()?;
+impl Messages {
+    /// Prints all messages that are there, part by part. With `follow`, the newest segment must be readable.
+    fn print(&mut self, follow: bool) -> Result<(), Interrupted> {
+        while let Some(part) = self.reader.read()? {
+            match part {
+                Part::Messages(messages) => self.print_some(&messages)?,
+                Part::Lost(lost @ Lost::Behind { .. }) => {
+                    return Err(Interrupted::Incomplete(lost.to_string()));
+                }
+                Part::Lost(lost) if follow && lost.is_end() => {
+                    return Err(Interrupted::Incomplete(lost.to_string()));
+                }
+                Part::Lost(lost) => self.complain(&lost),
+            }
         }
         Ok(())
+    }
+
+    fn print_some(&mut self, messages: &[Message]) -> Result<(), Interrupted> {
+        messages.iter().try_for_each(|message| match self.is_raw {
+            true => self.printer.bytes(&message.data),
+            false => self.printer.record(message),
+        })?;
+        Ok(self.printer.flush()?)
+    }
+
+    /// Says which messages are not printed.
+    fn complain(&mut self, lost: &Lost) {
+        self.unreadable += usize::from(lost.is_failure());
+        let _ = writeln!(io::stderr(), "trap-server: {lost}");
     }
 }

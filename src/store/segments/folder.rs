@@ -35,6 +35,11 @@ impl Folder {
         Self(data.join(NAME))
     }
 
+    /// The folder at `path`, whatever its name: a copy, or an archive.
+    pub fn at(path: &Path) -> Self {
+        Self(path.into())
+    }
+
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.0
@@ -66,6 +71,17 @@ impl Folder {
 }
 
 impl Segment {
+    /// The segment in a file of any name, if there is one. A name that has no id says nothing of the ids in it.
+    pub fn at(path: &Path) -> Option<Self> {
+        let first_id = path.file_name().and_then(first_id);
+        Self::look(first_id.unwrap_or(i64::MIN), path.into())
+    }
+
+    /// Whether the file was removed.
+    pub fn is_gone(&self) -> bool {
+        fs::metadata(&self.path).is_err_and(|err| err.kind() == io::ErrorKind::NotFound)
+    }
+
     fn look(first_id: i64, path: PathBuf) -> Option<Self> {
         let size = fs::metadata(&path).ok()?.len() + size(&beside(&path, "-wal"));
         Some(Self { first_id, path, size })

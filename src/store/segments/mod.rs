@@ -14,14 +14,18 @@
 //! | `next` `sealer` | the segment that is ready, and the thread that makes it and seals full ones |
 //! | `retention` | removal of old segments |
 //! | `rescue` `orphan` | what is saved of a segment whose files are lost |
+//! | `reader` | reading messages back, while a server writes |
 
 pub mod folder;
 mod next;
 mod open;
 mod orphan;
+pub mod reader;
 mod rescue;
 mod retention;
 mod rows;
+#[cfg(test)]
+mod sample;
 mod sealer;
 pub mod segment;
 mod writer;

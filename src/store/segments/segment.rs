@@ -30,7 +30,11 @@ pub const SCHEMA: Schema = Schema {
 /// Whether a segment is sealed: it has no write-ahead log, and is never written again. SQLite is asked, because the server
 /// may have the file open: closing any other descriptor of it would drop the locks that SQLite has on it.
 pub fn is_sealed(path: &Path) -> Result<bool, Error> {
-    let connection = open_read_only(path)?;
+    is_sealed_in(&open_read_only(path)?, path)
+}
+
+/// The same of an open segment.
+pub(super) fn is_sealed_in(connection: &Connection, path: &Path) -> Result<bool, Error> {
     let mode = connection.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0));
     Ok(mode.map_err(|err| Error::of(path, &err))? != "wal")
 }

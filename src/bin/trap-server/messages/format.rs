@@ -3,7 +3,7 @@
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::Serialize;
 use trap_server::logging::escape;
-use trap_server::store::sqlite::Message;
+use trap_server::store::segments::reader::Message;
 
 use crate::output::Column::{Left, Right};
 use crate::output::{self, Column, Field, Record, visible};
