@@ -78,6 +78,13 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Whether the folder of the data is in use.
+    pub fn has_folder(&self) -> bool {
+        self.credentials.source == Source::Sqlite || self.store.kind == StoreKind::Sqlite
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -325,13 +332,6 @@ pub struct Store {
     pub max_age: Option<Duration>,
     /// The oldest segments are removed when all together are larger, in bytes; `None` lets them grow.
     pub max_size: Option<u64>,
-}
-
-impl Store {
-    /// The file that holds everything.
-    pub fn file(&self) -> PathBuf {
-        self.path.join("trap.db")
-    }
 }
 
 impl Default for Store {

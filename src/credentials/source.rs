@@ -1,14 +1,13 @@
 //! The credentials that a config asks for.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::cached::Cached;
 use super::directory::{Directory, Failed};
 use super::sqlite::{Attempts, SqliteDirectory};
 use super::{Credentials, List, Unknown};
-use crate::config::{self, Config, Source, StoreKind};
-use crate::database;
+use crate::config::{self, Config, Source};
+use crate::database::State;
 
 /// Why a source cannot be used at all.
 #[derive(Debug, thiserror::Error)]
@@ -37,40 +36,21 @@ impl Unusable {
     }
 }
 
-/// Who knows the devices, and who notes those that nobody knows. A database that is only down for now is waited for.
-pub fn open(config: &Config) -> Result<(Arc<dyn Credentials>, Unknown), Unusable> {
+/// The credentials, and the record of rejected ids. `state` is there if the config needs one. A database that is only
+/// down for now is waited for.
+pub fn open(config: &Config, state: Option<&State>) -> Result<(Arc<dyn Credentials>, Unknown), Unusable> {
     let credentials = &config.credentials;
-    let path = &config.store.file();
-    match credentials.source {
-        Source::List => {
-            let list = Arc::new(List::new(&credentials.clients));
-            Ok((list, if has_file(config) { unknown_in(path.clone(), credentials) } else { Unknown::none() }))
+    let unknown = || match state {
+        Some(state) => Unknown::kept_by(Attempts(state.clone()), credentials.max_unknown),
+        None => Unknown::none(),
+    };
+    match (credentials.source, state) {
+        (Source::Sqlite, Some(state)) => {
+            Ok((cached(SqliteDirectory::new(state.clone(), credentials.timeout), credentials), unknown()))
         }
-        Source::Sqlite => {
-            make_file(config)?;
-            let sqlite = SqliteDirectory::new(path.clone(), credentials.timeout);
-            Ok((cached(sqlite, credentials), unknown_in(path.clone(), credentials)))
-        }
-        Source::Postgres => postgres(credentials),
+        (Source::List | Source::Sqlite, _) => Ok((Arc::new(List::new(&credentials.clients)), unknown())),
+        (Source::Postgres, _) => postgres(credentials),
     }
-}
-
-/// Whether a SQLite file is in use, by whomever.
-pub(super) fn has_file(config: &Config) -> bool {
-    config.credentials.source == Source::Sqlite || config.store.kind == StoreKind::Sqlite
-}
-
-fn make_file(config: &Config) -> Result<(), Failed> {
-    let options =
-        database::Options { path: config.store.file(), full: true, lock_timeout: config.credentials.timeout };
-    match database::open(&database::SINGLE, &options) {
-        Err(err) if err.is_lasting() => Err(err.into()),
-        Ok(_) | Err(_) => Ok(()),
-    }
-}
-
-fn unknown_in(path: PathBuf, credentials: &config::Credentials) -> Unknown {
-    Unknown::kept_by(Attempts(path), credentials.max_unknown)
 }
 
 fn cached(directory: impl Directory, credentials: &config::Credentials) -> Arc<dyn Credentials> {

@@ -1,8 +1,6 @@
-//! Look-ups in the SQLite file, and its table of those who tried and may not. The file is read where blocking is allowed, so
-//! that a slow disk holds up no worker, and a panic stays there.
+//! Look-ups in the state, and its table of rejected ids. The state is read where blocking is allowed, so that a slow disk
+//! holds up no worker, and a panic stays there.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension};
@@ -13,7 +11,7 @@ use super::client::Standing;
 use super::directory::{Asking, Directory, Failed, Keeper};
 use super::queue::Turn;
 use super::unknown::Attempt;
-use crate::database::{self, Error, Identity, Timestamp, look};
+use crate::database::{Error, State, Timestamp};
 use crate::protocol::ClientId;
 
 const STANDING: &str = "SELECT enabled, expires_at FROM client WHERE id = ?";
@@ -23,29 +21,20 @@ const KEEP: &str =
      ON CONFLICT (id) DO UPDATE SET peer = excluded.peer, last_at = excluded.last_at,
          times = times + excluded.times, reason = excluded.reason";
 
-/// Those that tried longest ago.
+/// The ids that tried longest ago.
 const DROP_OLDEST: &str = "DELETE FROM unknown_client WHERE id IN (
      SELECT id FROM unknown_client ORDER BY last_at LIMIT max(0, (SELECT count(*) FROM unknown_client) - ?))";
 
 /// The table of ids.
-pub(super) struct SqliteDirectory(Arc<File>);
-
-struct File {
-    path: PathBuf,
+pub(super) struct SqliteDirectory {
+    state: State,
     timeout: Duration,
-    idle: Mutex<Vec<Reader>>,
-}
-
-/// An open file, which may have been moved away meanwhile.
-struct Reader {
-    connection: Connection,
-    identity: Option<Identity>,
 }
 
 impl SqliteDirectory {
-    /// The file at `path`, which has so long for an answer.
-    pub(super) fn new(path: PathBuf, timeout: Duration) -> Self {
-        Self(Arc::new(File { path, timeout, idle: Mutex::default() }))
+    /// The table in `state`, with a timeout for each look-up.
+    pub(super) const fn new(state: State, timeout: Duration) -> Self {
+        Self { state, timeout }
     }
 }
 
@@ -53,52 +42,21 @@ impl Directory for SqliteDirectory {
     const AT_ONCE: usize = 4;
 
     fn look_up(&self, client: &ClientId, turn: Turn) -> Asking<Option<Standing>> {
-        let (file, client) = (Arc::clone(&self.0), client.clone());
+        let (state, within, client) = (self.state.clone(), self.timeout, client.clone());
         Box::pin(async move {
-            let answer = timeout(file.timeout, Arc::clone(&file).ask(client, turn)).await;
-            answer.unwrap_or_else(|_| {
-                Err(Failed::TooLate { database: file.path.display().to_string(), within: file.timeout })
-            })
+            let database = state.path().display().to_string();
+            let answer = timeout(within, ask(state, client, turn)).await;
+            answer.unwrap_or(Err(Failed::TooLate { database, within }))
         })
     }
 }
 
-impl File {
-    async fn ask(self: Arc<Self>, client: ClientId, turn: Turn) -> Result<Option<Standing>, Failed> {
-        blocking(move || {
-            let _turn = turn;
-            self.read(&client)
-        })
-        .await
-    }
-
-    /// A connection whose reading failed is not used again.
-    fn read(&self, client: &ClientId) -> Result<Option<Standing>, Error> {
-        let reader = self.reader()?;
-        let standing =
-            standing(&reader.connection, client.as_str()).map_err(|err| Error::of(&self.path, &err))?;
-        self.idle().push(reader);
-        Ok(standing)
-    }
-
-    fn reader(&self) -> Result<Reader, Error> {
-        let identity = look(&self.path).ok().map(|(identity, _)| identity);
-        while let Some(reader) = self.pop_idle() {
-            if identity.is_some() && reader.identity == identity {
-                return Ok(reader);
-            }
-        }
-        let connection = database::open_read_only_within(&database::SINGLE, &self.path, self.timeout)?;
-        Ok(Reader { connection, identity })
-    }
-
-    fn pop_idle(&self) -> Option<Reader> {
-        self.idle().pop()
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<Reader>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+async fn ask(state: State, client: ClientId, turn: Turn) -> Result<Option<Standing>, Failed> {
+    blocking(move || {
+        let _turn = turn;
+        state.read(|connection| standing(connection, client.as_str()))
+    })
+    .await
 }
 
 fn standing(connection: &Connection, client: &str) -> rusqlite::Result<Option<Standing>> {
@@ -109,27 +67,22 @@ fn standing(connection: &Connection, client: &str) -> rusqlite::Result<Option<St
     standing.optional()
 }
 
-/// The table of those who tried and may not.
-pub(super) struct Attempts(pub(super) PathBuf);
+/// The table of rejected ids.
+pub(super) struct Attempts(pub(super) State);
 
 impl Keeper for Attempts {
     fn keep(&self, attempts: Vec<Attempt>, most: usize) -> Asking<()> {
-        let path = self.0.clone();
-        Box::pin(blocking(move || {
-            let mut connection = database::open_for_command(&database::SINGLE, &path)?;
-            keep(&mut connection, &attempts, most).map_err(|err| Error::of(&path, &err))
-        }))
+        let kept = self.0.write(move |connection| keep(connection, &attempts, most));
+        Box::pin(async { Ok(kept.await?) })
     }
 }
 
-fn keep(connection: &mut Connection, attempts: &[Attempt], most: usize) -> rusqlite::Result<()> {
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+fn keep(connection: &Connection, attempts: &[Attempt], most: usize) -> rusqlite::Result<()> {
     for Attempt { id, peer, first_at, last_at, times, reason } in attempts {
         let values = (id, peer, Timestamp::from(*first_at), Timestamp::from(*last_at), times, reason);
-        transaction.prepare_cached(KEEP)?.execute(values)?;
+        connection.prepare_cached(KEEP)?.execute(values)?;
     }
-    transaction.execute(DROP_OLDEST, [most])?;
-    transaction.commit()
+    connection.execute(DROP_OLDEST, [most]).map(drop)
 }
 
 async fn blocking<T: Send + 'static>(

@@ -1,19 +1,20 @@
-//! Who tried to authenticate and may not, kept for the operator to see. Sessions only note it in memory; about once a second
-//! it goes to a database. What is in memory, and the table there, are bounded: who tried longest ago goes first.
+//! Rejected ids, recorded for the operator. Sessions only note them in memory; about once a second they go to a database.
+//! The memory and the table there are bounded: the id that tried longest ago goes first.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use hashlink::LruCache;
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use super::Denied;
 use super::directory::{Failed, Keeper};
 use crate::logging::Outage;
 use crate::protocol::ClientId;
+use crate::supervisor::{Background, Work};
 
 /// How often the database is written.
 const EVERY: Duration = Duration::from_secs(1);
@@ -45,16 +46,12 @@ pub struct Unknown(Option<Arc<Notes>>);
 struct Notes {
     keeper: Box<dyn Keeper>,
     most: usize,
-    waiting: Mutex<Waiting>,
-    /// Nothing more will come.
-    last: Notify,
+    /// Ids that are not in the database yet, the oldest first.
+    waiting: Mutex<LruCache<String, Attempt>>,
+    /// An id was noted, or nothing more will be.
+    news: Notify,
+    is_finished: AtomicBool,
     keeping: Outage,
-}
-
-struct Waiting {
-    attempts: LruCache<String, Attempt>,
-    /// Writes what waits. After a panic it is finished, and the next attempt starts another one.
-    task: Option<JoinHandle<()>>,
 }
 
 impl Unknown {
@@ -64,13 +61,14 @@ impl Unknown {
     }
 
     pub(super) fn kept_by(keeper: impl Keeper, most: usize) -> Self {
-        let waiting = Mutex::new(Waiting { attempts: LruCache::new(most), task: None });
-        let keeping = Outage::none("keeping who was refused");
-        let notes = Notes { keeper: Box::new(keeper), most, waiting, last: Notify::new(), keeping };
+        let waiting = Mutex::new(LruCache::new(most));
+        let keeping = Outage::none("recording rejected ids");
+        let (news, is_finished) = Default::default();
+        let notes = Notes { keeper: Box::new(keeper), most, waiting, news, is_finished, keeping };
         Self((most > 0).then(|| Arc::new(notes)))
     }
 
-    /// `client` tried from `peer` and may not. To be called within a tokio runtime.
+    /// Notes that `client` tried from `peer` and was rejected.
     pub fn note(&self, client: &ClientId, peer: SocketAddr, denied: &Denied) {
         let (Some(notes), Some(reason)) = (&self.0, reason(denied)) else { return };
         let now = SystemTime::now();
@@ -82,21 +80,25 @@ impl Unknown {
             times: 1,
             reason: reason.into(),
         };
-        let mut waiting = notes.waiting();
-        waiting.add(attempt);
-        if waiting.task.as_ref().is_none_or(JoinHandle::is_finished) {
-            waiting.task = Some(tokio::spawn(Arc::clone(notes).write()));
-        }
+        add(&mut notes.waiting(), attempt);
+        notes.news.notify_one();
+    }
+}
+
+/// Writes what was noted.
+impl Background for Unknown {
+    fn work(&self) -> Option<Work> {
+        let notes = Arc::clone(self.0.as_ref()?);
+        Some(Box::pin(async move {
+            notes.write().await;
+            Ok(())
+        }))
     }
 
-    /// Writes what waits, without a second try. Nobody notes anything any more.
-    pub async fn finish(&self) {
-        let Some(notes) = &self.0 else { return };
-        let task = notes.waiting().task.take();
-        if let Some(task) = task {
-            notes.last.notify_one();
-            // After a panic there is nothing more to be done.
-            let _ = task.await;
+    fn finish(&self) {
+        if let Some(notes) = &self.0 {
+            notes.is_finished.store(true, Ordering::Release);
+            notes.news.notify_one();
         }
     }
 }
@@ -112,18 +114,35 @@ const fn reason(denied: &Denied) -> Option<&'static str> {
 }
 
 impl Notes {
-    /// Writes until nothing waits.
-    async fn write(self: Arc<Self>) {
+    /// Writes until nothing more will be noted. The last time there is no second try.
+    async fn write(&self) {
         loop {
-            let is_last = timeout(EVERY, self.last.notified()).await.is_ok();
-            let attempts = self.waiting().take();
-            let kept = self.keeper.keep(attempts.clone(), self.most).await;
-            self.settle(attempts, kept);
-            let mut waiting = self.waiting();
-            if is_last || waiting.attempts.is_empty() {
-                waiting.task = None;
+            self.news.notified().await;
+            let pause = sleep(EVERY);
+            tokio::pin!(pause);
+            // More may be noted meanwhile.
+            while !self.is_finished.load(Ordering::Acquire) {
+                tokio::select! {
+                    () = &mut pause => break,
+                    () = self.news.notified() => {}
+                }
+            }
+            let is_last = self.is_finished.load(Ordering::Acquire);
+            self.write_once().await;
+            if is_last {
                 return;
             }
+            if !self.waiting().is_empty() {
+                self.news.notify_one();
+            }
+        }
+    }
+
+    async fn write_once(&self) {
+        let attempts = take(&mut self.waiting());
+        if !attempts.is_empty() {
+            let kept = self.keeper.keep(attempts.clone(), self.most).await;
+            self.settle(attempts, kept);
         }
     }
 
@@ -131,48 +150,48 @@ impl Notes {
         match kept {
             Ok(()) => self.keeping.works(),
             Err(err) => {
-                self.keeping.begin(&err, "it stays in memory, as far as there is room", 0);
-                self.waiting().put_back(attempts);
+                self.keeping.begin(&err, "they stay in memory, within its limit", 0);
+                put_back(&mut self.waiting(), attempts);
             }
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+    fn waiting(&self) -> MutexGuard<'_, LruCache<String, Attempt>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Waiting {
-    fn add(&mut self, newer: Attempt) {
-        match self.attempts.get_mut(&newer.id) {
-            Some(older) => {
-                let (first_at, times) = (older.first_at, older.times + newer.times);
-                *older = Attempt { first_at, times, ..newer };
-            }
-            None => {
-                self.attempts.insert(newer.id.clone(), newer);
-            }
+fn add(waiting: &mut LruCache<String, Attempt>, newer: Attempt) {
+    match waiting.get_mut(&newer.id) {
+        Some(older) => {
+            let (first_at, times) = (older.first_at, older.times + newer.times);
+            *older = Attempt { first_at, times, ..newer };
+        }
+        None => {
+            waiting.insert(newer.id.clone(), newer);
         }
     }
+}
 
-    /// The oldest ones.
-    fn take(&mut self) -> Vec<Attempt> {
-        let oldest = std::iter::from_fn(|| self.attempts.remove_lru());
-        oldest.take(AT_ONCE).map(|(_, attempt)| attempt).collect()
-    }
+/// The oldest ones.
+fn take(waiting: &mut LruCache<String, Attempt>) -> Vec<Attempt> {
+    let oldest = std::iter::from_fn(|| waiting.remove_lru());
+    oldest.take(AT_ONCE).map(|(_, attempt)| attempt).collect()
+}
 
-    /// They are older than all that came meanwhile.
-    fn put_back(&mut self, attempts: Vec<Attempt>) {
-        let empty = LruCache::new(self.attempts.capacity());
-        let newer = std::mem::replace(&mut self.attempts, empty);
-        attempts.into_iter().for_each(|attempt| self.add(attempt));
-        newer.into_iter().for_each(|(_, attempt)| self.add(attempt));
-    }
+/// They are older than all that came meanwhile.
+fn put_back(waiting: &mut LruCache<String, Attempt>, attempts: Vec<Attempt>) {
+    let empty = LruCache::new(waiting.capacity());
+    let newer = std::mem::replace(waiting, empty);
+    attempts.into_iter().for_each(|attempt| add(waiting, attempt));
+    newer.into_iter().for_each(|(_, attempt)| add(waiting, attempt));
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
+
+    use tokio::task::JoinHandle;
 
     use super::super::directory::Asking;
     use super::*;
@@ -224,14 +243,28 @@ mod tests {
         (id.into(), times, reason.into())
     }
 
+    /// Its child in the tree, which is started again after a fault.
+    fn run(unknown: &Unknown) -> JoinHandle<()> {
+        let unknown = unknown.clone();
+        actix_rt::spawn(async move {
+            while let Some(work) = unknown.work() {
+                if actix_rt::spawn(work).await.is_ok() {
+                    return;
+                }
+            }
+        })
+    }
+
     async fn seconds(seconds: u64) {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
     }
 
-    #[tokio::test(start_paused = true)]
+    #[actix::test]
     async fn attempts_are_counted_and_written_once_a_second() {
+        tokio::time::pause();
         let table = Table::default();
         let unknown = Unknown::kept_by(table.clone(), 10);
+        let _child = run(&unknown);
         note(&unknown, "a", &Denied::Unknown);
         note(&unknown, "b", &Denied::Expired { at: String::new() });
         note(&unknown, "a", &Denied::Disabled);
@@ -241,10 +274,12 @@ mod tests {
         assert_eq!(table.rows(), [row("b", 1, "expired"), row("a", 2, "disabled")]);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[actix::test]
     async fn of_too_many_the_newest_are_kept_through_a_failure_too() {
+        tokio::time::pause();
         let table = Table::default();
         let unknown = Unknown::kept_by(table.clone(), 2);
+        let _child = run(&unknown);
         table.troubles([Trouble::Failure]);
         ["a", "b", "c", "b"].iter().for_each(|id| note(&unknown, id, &Denied::Unknown));
         tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -253,10 +288,12 @@ mod tests {
         assert_eq!(table.rows(), [row("b", 2, "unknown"), row("d", 1, "unknown")]);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[actix::test]
     async fn a_panic_ends_nothing_but_its_own_round() {
+        tokio::time::pause();
         let table = Table::default();
         let unknown = Unknown::kept_by(table.clone(), 10);
+        let _child = run(&unknown);
         table.troubles([Trouble::Panic]);
         note(&unknown, "a", &Denied::Unknown);
         seconds(2).await;
@@ -265,28 +302,34 @@ mod tests {
         assert_eq!(table.rows(), [row("b", 1, "unknown")]);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[actix::test]
     async fn the_last_ones_are_written_at_once_and_a_failure_does_not_delay_the_end() {
+        tokio::time::pause();
         let table = Table::default();
         let unknown = Unknown::kept_by(table.clone(), 10);
+        let child = run(&unknown);
         let start = tokio::time::Instant::now();
         note(&unknown, "a", &Denied::Unknown);
-        unknown.finish().await;
+        unknown.finish();
+        child.await.unwrap();
         assert_eq!(table.rows(), [row("a", 1, "unknown")]);
+        let unknown = Unknown::kept_by(table.clone(), 10);
+        let child = run(&unknown);
         table.troubles([Trouble::Failure]);
         note(&unknown, "b", &Denied::Unknown);
-        unknown.finish().await;
+        unknown.finish();
+        child.await.unwrap();
         assert_eq!(start.elapsed(), Duration::ZERO);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[actix::test]
     async fn none_is_none() {
         let table = Table::default();
         for unknown in [Unknown::kept_by(table.clone(), 0), Unknown::none()] {
             note(&unknown, "a", &Denied::Unknown);
-            unknown.finish().await;
+            unknown.finish();
+            assert!(unknown.work().is_none());
         }
-        seconds(2).await;
         assert!(table.rows().is_empty());
     }
 }

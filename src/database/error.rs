@@ -61,10 +61,40 @@ pub enum Trouble {
     Unshared,
     /// The file system does not support a write-ahead log.
     NoWal,
+    /// The single file of former versions, while there are segments already.
+    Twice {
+        /// A segment.
+        other: PathBuf,
+        /// The first id of the file.
+        first_id: i64,
+    },
+    /// The single file of former versions has ids that the state does not have.
+    TwoStates {
+        /// The state.
+        other: PathBuf,
+    },
     /// The folder was moved away while the server uses it, or its file system was unmounted.
     Moved,
     /// The file was moved or removed while it was open, and another file may have its path.
     Replaced,
+    /// The file is missing, and its content is lost or saved elsewhere.
+    Missing,
+    /// The file is missing, and a server that runs has its folder.
+    Awaited {
+        /// Its process, and since when.
+        by: String,
+    },
+    /// The folder has files, and none of a server.
+    Foreign,
+    /// The file of an older version is there alone.
+    NotTakenOver,
+    /// Too many jobs wait for the thread that writes.
+    Overloaded {
+        /// The maximum.
+        most: usize,
+    },
+    /// The thread that writes has failed on this job, or has ended.
+    Interrupted,
     /// The disk is full.
     Full,
     /// Another program holds a lock.
@@ -127,7 +157,15 @@ impl Error {
 
     /// Whether the file itself needs a person: the problem is not temporary.
     pub const fn is_lasting(&self) -> bool {
-        !matches!(self.trouble, Trouble::Full | Trouble::Locked | Trouble::Moved | Trouble::Failed { .. })
+        !matches!(
+            self.trouble,
+            Trouble::Full
+                | Trouble::Locked
+                | Trouble::Moved
+                | Trouble::Overloaded { .. }
+                | Trouble::Interrupted
+                | Trouble::Failed { .. }
+        )
     }
 }
 
@@ -179,12 +217,42 @@ impl fmt::Display for Trouble {
             Self::NoWal => f.write_str(
                 "the write-ahead log does not work there; change `path` to a local disk",
             ),
+            Self::Twice { other, first_id } => write!(
+                f,
+                "a file of a former version with messages from {first_id} on, while there are segments already ({}); move \
+                 one of them away",
+                other.display()
+            ),
+            Self::TwoStates { other } => write!(
+                f,
+                "a file of a former version has ids that {} does not have; move one of them away",
+                other.display()
+            ),
             Self::Moved => f.write_str(
                 "the folder was moved, removed or unmounted; put it back, or restart the server to begin a new one",
             ),
             Self::Replaced => {
                 f.write_str("moved, removed or replaced meanwhile; start again to use the current file")
             }
+            Self::Missing => f.write_str(
+                "missing, and the server does not have its content any more; put a copy of the file there, or restart \
+                 the server to begin with an empty file",
+            ),
+            Self::Awaited { by } => write!(
+                f,
+                "missing, although a trap-server has its folder ({by}); the log of that server says why"
+            ),
+            Self::Foreign => f.write_str(
+                "not the data folder of a trap-server: it has other files, and none of a trap-server; correct `path`, \
+                 or start the server once, which creates its files there",
+            ),
+            Self::NotTakenOver => f.write_str(
+                "the file of an older version; start the server once: it takes the file over",
+            ),
+            Self::Overloaded { most } => {
+                write!(f, "{most} changes wait to be written already; check the speed of the disk")
+            }
+            Self::Interrupted => f.write_str("the change was interrupted by a fault of the server, or by its end"),
             Self::Full => f.write_str("the disk is full; free some space, or limit the file with `max_size`"),
             Self::Locked => {
                 f.write_str("locked by another program; end that program (`fuser FILE` shows which)")

@@ -8,6 +8,7 @@
 //! | `files` `lock` | permissions and identity of files, and the lock of a folder |
 //! | `queue` `writer` | a thread that writes jobs with group commit |
 //! | `schema` | the tables, version by version |
+//! | `state` | the state: what the server knows, in `state.db` |
 //! | `timestamp` | times in a row |
 
 mod error;
@@ -15,6 +16,7 @@ mod files;
 mod lock;
 mod queue;
 mod schema;
+mod state;
 mod timestamp;
 mod writer;
 
@@ -24,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 pub use error::{Error, Trouble};
@@ -31,6 +34,7 @@ pub use files::{Identity, beside, look, make_file, make_folder, sync_folder};
 pub use lock::{Lock, holder};
 pub use queue::{Intake, Job, Jobs, Queue, Room};
 pub use schema::{SINGLE, STATE, Schema};
+pub use state::{State, Writing};
 pub use timestamp::Timestamp;
 pub use writer::{Limits, Target, write};
 
@@ -103,7 +107,7 @@ pub fn open_read_only_within(
 fn open_to_read(
     schema: &Schema,
     path: &Path,
-    wait_for_locks: impl FnOnce(&mut Connection) -> rusqlite::Result<()>,
+    wait_for_locks: impl Fn(&mut Connection) -> rusqlite::Result<()>,
 ) -> Result<Connection, Error> {
     match fs::metadata(path) {
         // SQLite would open it, and report a failing disk.
@@ -113,13 +117,29 @@ fn open_to_read(
         Ok(_) => {}
         Err(source) => return Err(Error::unreadable(path, &source)),
     }
-    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    wait_for_locks(&mut connection).map_err(|err| Error::of(path, &err))?;
-    match schema.check(&connection, path) {
-        // The only writes are to the files that readers and writers share.
-        Err(err) if *err.trouble() == Trouble::ReadOnly => Err(Error::new(path, Trouble::Unshared)),
-        checked => checked.map(|()| connection),
+    let open = |flags| {
+        let mut connection = connect(path, flags)?;
+        wait_for_locks(&mut connection).map_err(|err| Error::of(path, &err))?;
+        schema.check(&connection, path).map(|()| connection)
+    };
+    let is_read_only = |err: &Error| *err.trouble() == Trouble::ReadOnly;
+    match open(OpenFlags::SQLITE_OPEN_READ_ONLY) {
+        // A process was killed in the middle of a change that SQLite has to undo first.
+        Err(err) if is_read_only(&err) => match open(OpenFlags::SQLITE_OPEN_READ_WRITE) {
+            Ok(connection) => {
+                only_read(&connection).map_err(|err| Error::of(path, &err)).map(|()| connection)
+            }
+            // The only writes are to the files that readers and writers share.
+            Err(err) if is_read_only(&err) => Err(Error::new(path, Trouble::Unshared)),
+            Err(err) => Err(err),
+        },
+        opened => opened,
     }
+}
+
+fn only_read(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.pragma_update(None, "query_only", true)
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {

@@ -45,10 +45,16 @@ impl<J: Job> Queue<J> {
         self.extend(|jobs| jobs.push_back(job));
     }
 
-    /// Adds jobs at its end, under the queue's lock. `add` must not block.
+    /// Adds jobs at its end, under the queue's lock. `add` must not block. Jobs for a closed queue are dropped.
     pub fn extend(&self, add: impl FnOnce(&mut VecDeque<J>)) {
         let mut waiting = self.waiting();
+        let before = waiting.jobs.len();
         add(&mut waiting.jobs);
+        if waiting.is_closed {
+            let late = waiting.jobs.split_off(before);
+            drop(waiting);
+            return drop(late);
+        }
         if !waiting.jobs.is_empty() && std::mem::take(&mut waiting.is_awaited) {
             drop(waiting);
             self.news.notify_all();

@@ -22,7 +22,7 @@ use actix_rt::Arbiter;
 use tokio::sync::oneshot;
 
 use crate::access::{Budget, Permits};
-use crate::credentials::Unknown;
+use crate::database::Lock;
 use crate::faults::Faults;
 use crate::listener::Journal;
 use crate::registry::Table;
@@ -48,7 +48,7 @@ pub struct Running {
     budget: Budget,
     strangers: Budget,
     table: Table,
-    unknown: Unknown,
+    lock: Option<Arc<Lock>>,
     faults: Faults,
     shutdown: Duration,
 }

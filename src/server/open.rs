@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::credentials::{self, Credentials, Unknown};
-use crate::database;
+use crate::database::{self, Lock, State};
 use crate::faults::Faults;
 use crate::listener::{self, BindError};
-use crate::store;
-use crate::store::Store;
+use crate::store::{self, Store, segments};
 
 /// A server whose sockets are open and whose tree is not there yet.
 pub struct Server {
     pub(super) config: Config,
     pub(super) sockets: Vec<Arc<TcpListener>>,
+    pub(super) lock: Option<Arc<Lock>>,
+    pub(super) state: Option<State>,
     pub(super) credentials: Arc<dyn Credentials>,
     pub(super) unknown: Unknown,
     pub(super) store: Arc<dyn Store>,
@@ -40,10 +41,11 @@ impl Server {
     pub fn bind(config: Config) -> Result<Self, OpenError> {
         let sockets = config.listeners.iter().map(|listener| Ok(Arc::new(listener::bind(listener)?)));
         let sockets = sockets.collect::<Result<_, BindError>>()?;
-        let (credentials, unknown) = credentials::open(&config)?;
+        let (lock, state) = open_folder(&config)?.unzip();
+        let (credentials, unknown) = credentials::open(&config, state.as_ref())?;
         let faults = Faults::from_env();
-        let store = store::open(&config.store, &faults)?;
-        Ok(Self { config, sockets, credentials, unknown, store, faults })
+        let store = store::open(&config.store, lock.as_ref(), &faults)?;
+        Ok(Self { config, sockets, lock, state, credentials, unknown, store, faults })
     }
 
     /// Asks `credentials` instead of what the config names.
@@ -61,6 +63,17 @@ impl Server {
     }
 }
 
+/// Opens the folder of the data and the state in it, if the config needs them.
+fn open_folder(config: &Config) -> Result<Option<(Arc<Lock>, State)>, database::Error> {
+    if !config.has_folder() {
+        return Ok(None);
+    }
+    let lock = Arc::new(Lock::take(&config.store.path)?);
+    segments::upgrade(&config.store, &lock)?;
+    let state = State::open(Arc::clone(&lock), config.store.lock_timeout)?;
+    Ok(Some((lock, state)))
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
@@ -74,7 +87,8 @@ mod tests {
             bind: *bind,
             ..config::Listener::default()
         };
-        Config { listeners: binds.iter().enumerate().map(listener).collect(), ..Config::default() }
+        let store = config::Store { kind: config::StoreKind::Log, ..config::Store::default() };
+        Config { listeners: binds.iter().enumerate().map(listener).collect(), store, ..Config::default() }
     }
 
     #[test]

@@ -11,15 +11,20 @@ use super::reporter::Reporter;
 use super::{Running, Server};
 use crate::access::{Budget, Permits, Places};
 use crate::config::{self, Config};
-use crate::faults::Faults;
+use crate::credentials::Unknown;
+use crate::database::State;
+use crate::faults::{Faults, Point};
 use crate::listener::{self, Door, Journal, Listener, Worker};
 use crate::registry::{Registry, Table};
 use crate::session::{self, Authority, Holder, Sessions, Setup};
-use crate::store::Upkeep;
-use crate::supervisor::{ChildSpec, Intensity, Name, Started, Supervisor, spawn};
+use crate::supervisor::{
+    Background, ChildSpec, Intensity, Name, Started, Supervisor, Upkeep, Work, spawn, thread,
+};
 
 /// The ids of the children. That of a listener has its name behind it.
 const STORE: &str = "store";
+const STATE: &str = "state";
+const REJECTED: &str = "rejected ids";
 const REPORTER: &str = "reporter";
 const REGISTRY: &str = "registry";
 const SESSIONS: &str = "sessions";
@@ -37,7 +42,7 @@ impl Server {
     pub fn start(self) -> io::Result<Running> {
         let addresses = addresses(&self.config, &self.sockets);
         let setup = self.setup();
-        let Self { config, sockets, unknown, .. } = self;
+        let Self { config, sockets, lock, state, unknown, .. } = self;
         let holders: Vec<_> = (0..config.server.workers).map(|_| Arc::default()).collect();
         let (arbiters, workers) = start_workers(&holders, &setup)?;
         let permits: Vec<_> =
@@ -48,6 +53,7 @@ impl Server {
         let intensity = Intensity::new(config.supervisor.max_restarts, config.supervisor.within);
         let (mut supervisor, gave_up) = Supervisor::new(intensity, config.supervisor.max_backoff);
         let reporter = reporter(&config, &setup, &workers, holders);
+        supervisor = with_data(supervisor, &config, &setup, state, &unknown);
         supervisor = with_services(supervisor, &config, &setup, reporter, &workers, &sessions);
         for (((listener, socket), permits), journal) in
             config.listeners.iter().zip(sockets).zip(&permits).zip(&journals)
@@ -70,7 +76,7 @@ impl Server {
             budget: setup.budget,
             strangers: setup.strangers,
             table: setup.authority.table.clone(),
-            unknown,
+            lock,
             faults: setup.faults,
             shutdown: config.server.shutdown,
         })
@@ -127,7 +133,44 @@ fn reporter(config: &Config, setup: &Setup, workers: &[Worker], holders: Vec<Arc
     }
 }
 
-/// Adds everything but the listeners.
+/// Adds what writes data. It outlives everything else.
+fn with_data(
+    supervisor: Supervisor,
+    config: &Config,
+    setup: &Setup,
+    state: Option<State>,
+    unknown: &Unknown,
+) -> Supervisor {
+    let (store, faults) = (Arc::clone(&setup.store), setup.faults.clone());
+    let store = move || Ok(Started::new(Upkeep::new(Arc::clone(&store), faults.strike(Point::Store))));
+    let supervisor = supervisor.child(STORE, store);
+    let supervisor = match state {
+        Some(state) => supervisor.child(STATE, move || {
+            Ok(Started::new(Upkeep::new(StateThread(state.clone()), std::future::pending())))
+        }),
+        None => supervisor,
+    };
+    // The server serves its devices without it.
+    let unknown = unknown.clone();
+    let rejected = move || Ok(Started::new(Upkeep::new(unknown.clone(), std::future::pending())));
+    supervisor.with(ChildSpec::new(REJECTED, rejected).intensity(own_intensity(config)))
+}
+
+/// The thread that writes the state.
+struct StateThread(State);
+
+impl Background for StateThread {
+    fn work(&self) -> Option<Work> {
+        let state = self.0.clone();
+        Some(Box::pin(thread("state", move || state.run())))
+    }
+
+    fn finish(&self) {
+        self.0.finish();
+    }
+}
+
+/// Adds the reporter, the registry and the parent of the sessions.
 fn with_services(
     supervisor: Supervisor,
     config: &Config,
@@ -136,8 +179,6 @@ fn with_services(
     workers: &[Worker],
     sessions: &Name<Sessions>,
 ) -> Supervisor {
-    let (store, faults) = (Arc::clone(&setup.store), setup.faults.clone());
-    let upkeep = move || Ok(Started::new(Upkeep::new(Arc::clone(&store), faults.clone())));
     let (authority, faults) = (&setup.authority, setup.faults.clone());
     let (table, name) = (authority.table.clone(), authority.registry.clone());
     let registry = move || Ok(Started::named(Registry::new(table.clone(), faults.clone()), &name));
@@ -145,11 +186,7 @@ fn with_services(
     let (open, name, faults) = (Arc::clone(&setup.open), sessions.clone(), setup.faults.clone());
     let sessions =
         move || Ok(Started::named(Sessions::new(arbiters.clone(), Arc::clone(&open), faults.clone()), &name));
-    supervisor
-        .child(STORE, upkeep)
-        .with(report(config, reporter))
-        .child(REGISTRY, registry)
-        .child(SESSIONS, sessions)
+    supervisor.with(report(config, reporter)).child(REGISTRY, registry).child(SESSIONS, sessions)
 }
 
 /// The reporter may fail: the server serves its devices without it.

@@ -24,9 +24,8 @@ use crate::protocol::codec::encode;
 use crate::protocol::{ClientId, Frame, Id, Mode};
 use crate::registry::{Registry, Table};
 use crate::stats::{Stats, Totals};
-use crate::store::Upkeep;
 use crate::store::{Entrusted, NotStored, Store, Turn};
-use crate::supervisor::Name;
+use crate::supervisor::{Name, Upkeep};
 
 /// Longer than every deadline of a session.
 const FOREVER: Duration = Duration::from_secs(3600);
@@ -42,7 +41,7 @@ struct Rig {
     store: TestStore,
     known: watch::Sender<bool>,
     // The actor lives as long as its address.
-    _upkeep: Addr<Upkeep>,
+    _upkeep: Addr<Upkeep<Arc<dyn Store>>>,
     budget: Budget,
     strangers: Budget,
 }
@@ -63,7 +62,8 @@ impl Rig {
         let (faults, registry) = (Faults::default(), Name::new());
         let table = Table::default();
         registry.register(Registry::new(table.clone(), faults.clone()).start());
-        let upkeep = Upkeep::new(Arc::new(store.clone()), faults.clone()).start();
+        let upkeep: Arc<dyn Store> = Arc::new(store.clone());
+        let upkeep = Upkeep::new(upkeep, faults.strike(Point::Store)).start();
         let (stats, open) = (Arc::new(Stats::default()), Arc::new(OpenSessions::default()));
         let setup = Setup {
             settings,

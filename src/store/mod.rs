@@ -10,17 +10,14 @@ mod log;
 mod outbox;
 pub mod segments;
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use actix::prelude::*;
-
 use self::segments::SegmentStore;
-
-use crate::faults::{Faults, Point};
-use crate::supervisor::{Stop, exit};
-use crate::{config, database};
+use crate::config::{self, StoreKind};
+use crate::database::{Error, Lock};
+use crate::faults::Faults;
+use crate::supervisor::Background;
+pub use crate::supervisor::Work;
 
 pub use self::answer::{NotStored, Promise, answer_all};
 pub use self::batch::{Batch, Origin};
@@ -48,57 +45,27 @@ pub trait Store: Send + Sync + 'static {
     fn finish(&self) {}
 }
 
-/// Background work. Resolves when it has ended, as requested or by a fault.
-pub type Work = Pin<Box<dyn Future<Output = Result<(), String>>>>;
-
-/// The store that a config selects.
-pub fn open(store: &config::Store, faults: &Faults) -> Result<Arc<dyn Store>, database::Error> {
-    Ok(match store.kind {
-        config::StoreKind::Log => Arc::new(Log::open()),
-        config::StoreKind::Sqlite => {
-            let lock = Arc::new(database::Lock::take(&store.path)?);
-            Arc::new(SegmentStore::open(store.clone(), lock, faults.clone())?)
+/// The store that a config selects. The one with files needs `lock`, the lock of their folder.
+pub fn open(
+    store: &config::Store,
+    lock: Option<&Arc<Lock>>,
+    faults: &Faults,
+) -> Result<Arc<dyn Store>, Error> {
+    Ok(match (store.kind, lock) {
+        (StoreKind::Sqlite, Some(lock)) => {
+            Arc::new(SegmentStore::open(store.clone(), Arc::clone(lock), faults.clone())?)
         }
+        (StoreKind::Log | StoreKind::Sqlite, _) => Arc::new(Log::open()),
     })
 }
 
-/// The store's actor.
-pub struct Upkeep {
-    store: Arc<dyn Store>,
-    faults: Faults,
-    has_work: bool,
-}
-
-impl Upkeep {
-    /// Makes an upkeep that supervises `store`.
-    pub fn new(store: Arc<dyn Store>, faults: Faults) -> Self {
-        Self { store, faults, has_work: false }
+/// The store's work, for its actor.
+impl Background for Arc<dyn Store> {
+    fn work(&self) -> Option<Work> {
+        self.as_ref().work()
     }
-}
 
-impl Actor for Upkeep {
-    type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Context<Self>) {
-        if let Some(work) = self.store.work() {
-            // Linked: the actor ends when its work ends.
-            ctx.spawn(work.into_actor(self).map(|end, _, ctx| match end {
-                Ok(()) => ctx.stop(),
-                Err(reason) => exit(reason),
-            }));
-            self.has_work = true;
-        }
-        ctx.spawn(self.faults.strike(Point::Store).into_actor(self));
-    }
-}
-
-impl Handler<Stop> for Upkeep {
-    type Result = ();
-
-    fn handle(&mut self, _: Stop, ctx: &mut Context<Self>) {
-        self.store.finish();
-        if !self.has_work {
-            ctx.stop();
-        }
+    fn finish(&self) {
+        self.as_ref().finish();
     }
 }

@@ -22,6 +22,7 @@ mod shutdown;
 mod spec;
 mod started;
 mod thread;
+mod upkeep;
 
 use std::time::{Duration, Instant};
 
@@ -43,6 +44,7 @@ pub use shutdown::StopAll;
 pub use spec::{ChildSpec, Restart, Start};
 pub use started::{Started, Stop};
 pub use thread::thread;
+pub use upkeep::{Background, Upkeep, Work};
 
 /// How often a child is retried that gave up alone.
 const RETRY: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! The server is killed under full load, again and again, on one file.
+//! The server is killed under full load, again and again, while segments are begun and sealed.
 
 use std::fs::File;
 use std::io::Write;
@@ -51,7 +51,7 @@ async fn send_until_the_end(
 
 async fn round(number: usize, folder: &Path) -> Vec<(String, usize)> {
     let (mut command, own_folder) = command(None, &[]);
-    let config = format!("{CONFIG}[store]\npath = {:?}\n", folder);
+    let config = format!("{CONFIG}[store]\npath = {folder:?}\nsegment_size = \"64KiB\"\n");
     File::create(own_folder.path().join("config.toml")).unwrap().write_all(config.as_bytes()).unwrap();
     command.env("RUST_LOG", "info,trap_server::session=error");
     let mut server = Server::of(command, own_folder);

@@ -21,9 +21,10 @@ mod writer;
 use std::path::{Path, PathBuf};
 
 use common::TestServer;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 use trap_server::config::{Config, StoreKind};
 use trap_server::store::segments::folder::Folder;
+use trap_server::store::segments::segment;
 
 /// A server whose store is in `folder`.
 fn server(listener: &str, folder: &Path, change: impl FnOnce(&mut Config)) -> TestServer {
@@ -51,7 +52,7 @@ fn rows(folder: &Path) -> Vec<(String, String)> {
 }
 
 fn rows_of(segment: &Path) -> Vec<(String, String)> {
-    let connection = Connection::open_with_flags(segment, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let connection = segment::open_read_only(segment).unwrap();
     let mut all = connection.prepare("SELECT client, CAST(data AS TEXT) FROM message ORDER BY id").unwrap();
     all.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
 }

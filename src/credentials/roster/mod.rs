@@ -7,10 +7,10 @@ mod sqlite;
 use std::time::SystemTime;
 
 use super::client::Client;
-use super::source::has_file;
 use super::unknown::Attempt;
 use super::{Failed, Unusable};
 use crate::config::{Config, Source};
+use crate::database::State;
 use crate::protocol::ClientId;
 
 /// Ids that are read at once.
@@ -88,8 +88,9 @@ pub enum Access {
 pub fn open(config: &Config, access: Access) -> Result<Option<Box<dyn Roster>>, Unusable> {
     match config.credentials.source {
         Source::Postgres => postgres(config).map(Some),
-        Source::Sqlite | Source::List if has_file(config) => {
-            let roster = sqlite::SqliteRoster::open(&config.store.file(), access).map_err(Failed::from)?;
+        Source::Sqlite | Source::List if config.has_folder() => {
+            let roster =
+                sqlite::SqliteRoster::open(&State::file(&config.store.path), access).map_err(Failed::from)?;
             Ok(Some(Box::new(roster)))
         }
         Source::Sqlite | Source::List => Ok(None),

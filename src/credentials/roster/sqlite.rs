@@ -39,8 +39,8 @@ pub(super) struct SqliteRoster {
 impl SqliteRoster {
     pub(super) fn open(path: &Path, access: Access) -> Result<Self, Error> {
         let connection = match access {
-            Access::Read => database::open_read_only(&database::SINGLE, path)?,
-            Access::Write => database::open_for_command(&database::SINGLE, path)?,
+            Access::Read => database::open_read_only(&database::STATE, path)?,
+            Access::Write => database::open_for_command(&database::STATE, path)?,
         };
         Ok(Self { connection, path: path.into() })
     }

@@ -14,6 +14,7 @@
 //! | `next` `sealer` | the segment that is ready, and the thread that makes it and seals full ones |
 //! | `retention` | removal of old segments |
 //! | `rescue` `orphan` | what is saved of a segment whose files are lost |
+//! | `upgrade` | the single file of former versions becomes a segment |
 //! | `reader` | reading messages back, while a server writes |
 
 pub mod folder;
@@ -28,12 +29,16 @@ mod rows;
 mod sample;
 mod sealer;
 pub mod segment;
+mod upgrade;
 mod writer;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use log::info;
+
 use self::folder::Folder;
 use self::open::Open;
+use self::upgrade::Upgraded;
 use self::writer::{Known, Writer, continue_after, prepare_folder, writing};
 use super::{Entrusted, Store, Turn, Work};
 use crate::config;
@@ -75,6 +80,20 @@ impl SegmentStore {
         };
         Ok(Self { settings, lock, queue: Arc::default(), known: Known::default(), opened, faults })
     }
+}
+
+/// Makes the single file of former versions the first segment, and its ids the state. To be called before either is
+/// opened.
+pub fn upgrade(settings: &config::Store, lock: &Lock) -> Result<(), Error> {
+    if let Some(Upgraded { first_id, last_id }) = upgrade::upgrade(lock.folder(), writing(settings))? {
+        info!(
+            target: TARGET,
+            "the file of a former version is a segment now: messages {first_id} to {last_id} are in {}, the ids in \
+             state.db",
+            Folder::of(lock.folder()).segment(first_id).display()
+        );
+    }
+    Ok(())
 }
 
 fn try_open(settings: &config::Store, lock: &Lock) -> Result<Open, Error> {

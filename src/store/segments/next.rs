@@ -8,9 +8,10 @@ use super::folder::Folder;
 use super::open::{Writing, make};
 use crate::database::{Error, sync_folder};
 
-/// The name of the file that is ready, and of one that is not yet.
+/// The name of the file that is ready, of one that is not yet, and of one that the writer makes itself meanwhile.
 const READY: &str = "next.db";
 const UNFINISHED: &str = "next.tmp";
+const UNPREPARED: &str = "first.tmp";
 
 /// Makes the next segment ready, if it is not.
 pub(super) fn prepare(folder: &Folder, writing: Writing) -> Result<(), Error> {
@@ -28,8 +29,9 @@ pub(super) fn place(folder: &Folder, path: &Path, writing: Writing) -> Result<()
     match fs::rename(&ready, path) {
         Ok(()) => {}
         Err(err) if err.kind() == io::ErrorKind::NotFound => {
-            prepare(folder, writing)?;
-            rename(&ready, path)?;
+            let unprepared = folder.path().join(UNPREPARED);
+            make(&unprepared, writing)?;
+            rename(&unprepared, path)?;
         }
         Err(err) => return Err(Error::unreadable(path, &err)),
     }

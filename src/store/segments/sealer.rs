@@ -166,7 +166,7 @@ impl Full {
 }
 
 /// Copies the write-ahead log into the file, and removes it.
-fn checkpoint(connection: &Connection, path: &Path) -> Result<(), Error> {
+pub(super) fn checkpoint(connection: &Connection, path: &Path) -> Result<(), Error> {
     let sqlite = |err| Error::of(path, &err);
     let busy: bool =
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(sqlite)?;

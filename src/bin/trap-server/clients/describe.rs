@@ -5,13 +5,13 @@ use std::io::ErrorKind;
 use trap_server::config::{Config, Source};
 use trap_server::credentials::roster::{self, Access, Count};
 use trap_server::credentials::{Failed, Unusable};
-use trap_server::database::{Trouble, look};
+use trap_server::database::{State, Trouble, look};
 
 use crate::command::Failure;
 
 /// What the credentials of `config` are, in a line. Nothing is made and nothing is changed.
 pub(crate) fn describe(config: &Config) -> Result<String, Failure> {
-    let (credentials, path) = (&config.credentials, &config.store.file());
+    let (credentials, path) = (&config.credentials, &State::file(&config.store.path));
     match credentials.source {
         Source::List => return Ok(format!("list: {} in the config", clients(credentials.clients.len()))),
         Source::Sqlite if look(path).is_err_and(|err| err.kind() == ErrorKind::NotFound) => {
