@@ -4,6 +4,7 @@
 //! store. The store outlives the actor: batches that arrive during a restart wait in the store for the next
 //! incarnation.
 
+pub mod backup;
 mod batch;
 mod log;
 pub mod segments;

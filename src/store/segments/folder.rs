@@ -47,7 +47,12 @@ impl Folder {
 
     /// The path of the segment that begins with this id.
     pub fn segment(&self, first_id: i64) -> PathBuf {
-        self.0.join(format!("{first_id:0DIGITS$}{ENDING}"))
+        self.0.join(file_name(first_id))
+    }
+
+    /// The name of that segment within the folder of the data.
+    pub fn name(&self, first_id: i64) -> String {
+        format!("{NAME}/{}", file_name(first_id))
     }
 
     /// All segments, oldest first; none if there is no folder.
@@ -90,6 +95,10 @@ impl Segment {
 
 fn size(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+fn file_name(first_id: i64) -> String {
+    format!("{first_id:0DIGITS$}{ENDING}")
 }
 
 /// The id in the name of a segment.

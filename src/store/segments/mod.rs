@@ -9,5 +9,5 @@
 pub mod folder;
 pub mod reader;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 pub mod segment;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -34,11 +35,17 @@ pub const SCHEMA: Schema = Schema {
 const WRITE_VERSION: usize = 18;
 const ROLLBACK: u8 = 1;
 
-/// Whether a segment is sealed: it has no write-ahead log, and is never written again.
+/// The permission to write, of anybody.
+const WRITABLE: u32 = 0o222;
+
+/// Whether a segment is sealed: it has no write-ahead log, and is never written again. The last step of sealing takes
+/// the permission to write away; without that step a segment that is just being created would look sealed too.
 pub fn is_sealed(path: &Path) -> io::Result<bool> {
     let mut head = [0; WRITE_VERSION + 1];
-    match File::open(path)?.read_exact(&mut head) {
-        Ok(()) => Ok(head.last() == Some(&ROLLBACK)),
+    let mut file = File::open(path)?;
+    let is_writable = file.metadata()?.permissions().mode() & WRITABLE != 0;
+    match file.read_exact(&mut head) {
+        Ok(()) => Ok(!is_writable && head.last() == Some(&ROLLBACK)),
         // Not even the tables are there yet.
         Err(err) if err.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
         Err(err) => Err(err),
@@ -50,5 +57,36 @@ pub fn open_read_only(path: &Path) -> Result<Connection, Error> {
     match is_sealed(path).map_err(|err| Error::unreadable(path, &err))? {
         true => database::open_unchanging(&SCHEMA, path),
         false => database::open_read_only(&SCHEMA, path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::store::segments::sample::{Sample, regular};
+
+    #[test]
+    fn a_segment_is_sealed_after_the_last_step_only() {
+        let mut sample = Sample::new();
+        let path = sample.path(1);
+        fs::write(&path, "").unwrap();
+        assert!(!is_sealed(&path).unwrap());
+        let creating = Connection::open(&path).unwrap();
+        creating.execute_batch("CREATE TABLE message (id)").unwrap();
+        assert!(!is_sealed(&path).unwrap());
+        drop(creating);
+        fs::remove_file(&path).unwrap();
+        sample.begin(1);
+        sample.insert(&regular(1, 1));
+        assert!(!is_sealed(&path).unwrap());
+        sample.seal();
+        assert!(is_sealed(&path).unwrap());
+        // A copy that an operator may write to is read as any database.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(!is_sealed(&path).unwrap());
+        assert!(open_read_only(&path).is_ok());
     }
 }

@@ -1,0 +1,131 @@
+//! The way back: a backup becomes the data of a server.
+//!
+//! The files are copied and not linked, sealed ones too: owner and permissions belong to a file and not to its name, and
+//! nothing that happens to the data afterwards may change the backup. The copy is made in a folder within the data's
+//! own, which may be a mount point, and gets its names by two renames.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::{Path, PathBuf};
+
+use super::copy::{self, SEALED, WRITTEN};
+use super::save::content;
+use super::{Failed, Manifest, STATE, Step};
+use crate::database::{self, Lock, Trouble, holder, make_folder, sync_folder};
+use crate::store::segments::folder::Folder;
+
+/// The folder for a copy that is not complete.
+const ROOM: &str = "restoring";
+
+/// Copies a backup into the folder `data`, which must be missing or empty, and which no server may have.
+pub fn restore(backup: &Path, data: &Path, tell: &mut dyn FnMut(Step)) -> Result<Manifest, Failed> {
+    let manifest = Manifest::read(backup)?;
+    if let Some(by) = holder(data) {
+        return Err(database::Error::new(data, Trouble::InUse { by }).into());
+    }
+    if let Some(found) = content(data, &["lock", ROOM])? {
+        return Err(Failed::Occupied { folder: data.into(), found });
+    }
+    let owner = Owner::of_data(data)?;
+    // No server starts here before the end of this function.
+    let lock = Lock::take(data)?;
+    let room = Room::make(lock.folder())?;
+    tell(Step::Total(manifest.bytes()));
+    for file in &manifest.files {
+        let mode = if file.name == STATE { WRITTEN } else { SEALED };
+        let to = room.path.join(&file.name);
+        copy::copy(&backup.join(&file.name), &to, mode).map_err(Failed::at(&to))?;
+        tell(Step::Copied(file.bytes));
+    }
+    owner.give(lock.folder())?;
+    room.move_in(lock.folder())?;
+    Ok(manifest)
+}
+
+/// Whose the restored files are to be.
+struct Owner {
+    user: u32,
+    group: u32,
+}
+
+impl Owner {
+    /// The owner of the folder of the data, or of its parent if it is missing.
+    fn of_data(data: &Path) -> Result<Self, Failed> {
+        let found = data.ancestors().find_map(|folder| {
+            // Of a relative path, the last ancestor is empty.
+            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            fs::metadata(folder).ok()
+        });
+        let found = found.ok_or_else(|| Failed::at(data)(io::ErrorKind::NotFound.into()))?;
+        Ok(Self { user: found.uid(), group: found.gid() })
+    }
+
+    /// Gives everything in a folder to the owner. Only root can, and nobody else needs to.
+    fn give(&self, folder: &Path) -> Result<(), Failed> {
+        if !rustix::process::geteuid().is_root() {
+            return Ok(());
+        }
+        chown(folder, Some(self.user), Some(self.group)).map_err(Failed::at(folder))?;
+        for entry in fs::read_dir(folder).map_err(Failed::at(folder))? {
+            let path = entry.map_err(Failed::at(folder))?.path();
+            match path.is_dir() {
+                true => self.give(&path)?,
+                false => chown(&path, Some(self.user), Some(self.group)).map_err(Failed::at(&path))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The folder for a copy. It is removed unless the copy has moved in.
+struct Room {
+    path: PathBuf,
+}
+
+impl Room {
+    /// Makes it empty. Another restore may have left one; the lock says that none is running.
+    fn make(data: &Path) -> Result<Self, Failed> {
+        let path = data.join(ROOM);
+        match fs::remove_dir_all(&path) {
+            Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(Failed::at(&path)(err)),
+            Ok(()) | Err(_) => {}
+        }
+        let messages = Folder::of(&path);
+        make_folder(messages.path()).map_err(Failed::at(messages.path()))?;
+        Ok(Self { path })
+    }
+
+    /// Gives the files their names. Messages come first: a server that started between the two renames would not give
+    /// an id twice.
+    fn move_in(&self, data: &Path) -> Result<(), Failed> {
+        let (from, to) = (Folder::of(&self.path), Folder::of(data));
+        let move_in = || -> io::Result<()> {
+            sync_folder(from.path())?;
+            fs::rename(from.path(), to.path())?;
+            if let Err(err) = self.move_state(data) {
+                fs::rename(to.path(), from.path())?;
+                return Err(err);
+            }
+            fs::remove_dir(&self.path)?;
+            sync_folder(data)?;
+            data.parent().map_or(Ok(()), sync_folder)
+        };
+        move_in().map_err(Failed::at(data))
+    }
+
+    /// A backup may have no state.
+    fn move_state(&self, data: &Path) -> io::Result<()> {
+        match fs::rename(self.path.join(STATE), data.join(STATE)) {
+            Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        // After a success it is not there any more.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
