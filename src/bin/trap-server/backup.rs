@@ -89,5 +89,5 @@ fn contents(manifest: &Manifest) -> String {
 }
 
 fn shown(path: &Path) -> String {
-    std::path::absolute(path).unwrap_or_else(|_| path.into()).display().to_string()
+    path.canonicalize().unwrap_or_else(|_| path.into()).display().to_string()
 }

@@ -12,7 +12,7 @@ pub enum Failed {
     #[error(transparent)]
     Database(#[from] database::Error),
     /// A file or folder cannot be used.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {}", path.display(), explain(source))]
     File {
         /// Its path.
         path: PathBuf,
@@ -49,6 +49,12 @@ pub enum Failed {
         /// What failed.
         cause: Box<Self>,
     },
+    /// The restore was begun, and undone.
+    #[error("{cause}\nnothing was restored")]
+    Undone {
+        /// What failed.
+        cause: Box<Self>,
+    },
     /// The folder is not a complete backup.
     #[error("{} is not a complete backup: {why}", folder.display())]
     NotABackup {
@@ -63,5 +69,14 @@ impl Failed {
     /// For `map_err`: a problem of the file or folder at `path`.
     pub(super) fn at(path: &Path) -> impl Fn(io::Error) -> Self {
         move |source| Self::File { path: path.into(), source }
+    }
+}
+
+fn explain(source: &io::Error) -> String {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            format!("the disk is full ({source}); free some space, or use another disk")
+        }
+        _ => source.to_string(),
     }
 }

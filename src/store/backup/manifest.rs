@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 
 use super::Failed;
+use super::copy::WRITTEN;
 use crate::database::sync_folder;
 
 const NAME: &str = "backup.json";
@@ -84,7 +86,7 @@ impl Manifest {
     pub(super) fn write(&self, folder: &Path) -> Result<(), Failed> {
         let (path, part) = (folder.join(NAME), folder.join(PART));
         let write = || -> io::Result<()> {
-            let mut file = fs::File::create_new(&part)?;
+            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(WRITTEN).open(&part)?;
             file.write_all(&serde_json::to_vec_pretty(self)?)?;
             file.sync_all()?;
             fs::rename(&part, &path)?;

@@ -30,7 +30,19 @@ pub fn restore(backup: &Path, data: &Path, tell: &mut dyn FnMut(Step)) -> Result
     let owner = Owner::of_data(data)?;
     // No server starts here before the end of this function.
     let lock = Lock::take(data)?;
-    let room = Room::make(lock.folder())?;
+    move_in(&manifest, backup, lock.folder(), &owner, tell)
+        .map_err(|cause| Failed::Undone { cause: Box::new(cause) })?;
+    Ok(manifest)
+}
+
+fn move_in(
+    manifest: &Manifest,
+    backup: &Path,
+    data: &Path,
+    owner: &Owner,
+    tell: &mut dyn FnMut(Step),
+) -> Result<(), Failed> {
+    let room = Room::make(data)?;
     tell(Step::Total(manifest.bytes()));
     for file in &manifest.files {
         let mode = if file.name == STATE { WRITTEN } else { SEALED };
@@ -38,43 +50,56 @@ pub fn restore(backup: &Path, data: &Path, tell: &mut dyn FnMut(Step)) -> Result
         copy::copy(&backup.join(&file.name), &to, mode).map_err(Failed::at(&to))?;
         tell(Step::Copied(file.bytes));
     }
-    owner.give(lock.folder())?;
-    room.move_in(lock.folder())?;
-    Ok(manifest)
+    owner.give(data)?;
+    room.move_in(data)
 }
 
 /// Whose the restored files are to be.
 struct Owner {
     user: u32,
     group: u32,
+    /// The parents of the folder of the data that are missing.
+    parents: Vec<PathBuf>,
 }
 
 impl Owner {
-    /// The owner of the folder of the data, or of its parent if it is missing.
+    /// The owner of the folder of the data, or of the nearest of its parents that is there.
     fn of_data(data: &Path) -> Result<Self, Failed> {
-        let found = data.ancestors().find_map(|folder| {
+        let mut parents = Vec::new();
+        for folder in data.ancestors() {
             // Of a relative path, the last ancestor is empty.
             let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-            fs::metadata(folder).ok()
-        });
-        let found = found.ok_or_else(|| Failed::at(data)(io::ErrorKind::NotFound.into()))?;
-        Ok(Self { user: found.uid(), group: found.gid() })
+            match fs::metadata(folder) {
+                Ok(found) => return Ok(Self { user: found.uid(), group: found.gid(), parents }),
+                Err(_) => parents.push(folder.into()),
+            }
+        }
+        Err(Failed::at(data)(io::ErrorKind::NotFound.into()))
     }
 
-    /// Gives everything in a folder to the owner. Only root can, and nobody else needs to.
-    fn give(&self, folder: &Path) -> Result<(), Failed> {
+    /// Gives the data to the owner. Only root can, and nobody else needs to.
+    fn give(&self, data: &Path) -> Result<(), Failed> {
         if !rustix::process::geteuid().is_root() {
             return Ok(());
         }
-        chown(folder, Some(self.user), Some(self.group)).map_err(Failed::at(folder))?;
+        self.parents.iter().try_for_each(|parent| self.give_one(parent))?;
+        self.give_all(data)
+    }
+
+    fn give_all(&self, folder: &Path) -> Result<(), Failed> {
+        self.give_one(folder)?;
         for entry in fs::read_dir(folder).map_err(Failed::at(folder))? {
             let path = entry.map_err(Failed::at(folder))?.path();
             match path.is_dir() {
-                true => self.give(&path)?,
-                false => chown(&path, Some(self.user), Some(self.group)).map_err(Failed::at(&path))?,
+                true => self.give_all(&path)?,
+                false => self.give_one(&path)?,
             }
         }
         Ok(())
+    }
+
+    fn give_one(&self, path: &Path) -> Result<(), Failed> {
+        chown(path, Some(self.user), Some(self.group)).map_err(Failed::at(path))
     }
 }
 

@@ -227,7 +227,8 @@ fn a_restore_that_fails_leaves_no_data() {
             fs::remove_file(Folder::of(target.path()).segment(11)).unwrap();
         }
     };
-    assert!(restore(target.path(), data.path(), &mut { spoil }).is_err());
+    let failed = restore(target.path(), data.path(), &mut { spoil }).unwrap_err().to_string();
+    assert!(failed.contains("11.db: No such file") && failed.ends_with("\nnothing was restored"), "{failed}");
     let left: Vec<_> = fs::read_dir(data.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["lock"]);
 }
