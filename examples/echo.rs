@@ -58,7 +58,8 @@ pub fn serve(bind: SocketAddr, deadline: Duration) -> io::Result<Serving> {
         start_session,
     ));
     let workers = vec![Worker { arbiter: Arbiter::try_new()?.handle(), stats: Arc::new(Stats::default()) }];
-    let (supervisor, gave_up) = Supervisor::new(Intensity::new(10, Duration::from_secs(60)));
+    let (supervisor, gave_up) =
+        Supervisor::new(Intensity::new(10, Duration::from_secs(60)), Duration::from_secs(1));
     let supervisor = supervisor.child("listener", move || {
         let listener =
             Listener::new(Arc::clone(&socket), Arc::clone(&door), workers.clone(), Faults::default());

@@ -10,6 +10,8 @@
 pub enum Point {
     /// The next session that wakes up.
     Session,
+    /// The next session that handles a frame.
+    Frame,
     /// The next acceptor that has taken a connection.
     Acceptor,
     /// A listener.
@@ -18,6 +20,12 @@ pub enum Point {
     Registry,
     /// The registry, at the next request.
     RegistryQuestion,
+    /// The task that reports the counters.
+    Reporter,
+    /// The parent of all sessions.
+    Sessions,
+    /// The timer of a worker's sessions.
+    Clock,
     /// The store.
     Store,
     /// The thread that writes the store's file, at its next transaction.
@@ -26,12 +34,16 @@ pub enum Point {
 
 impl Point {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::Session,
+        Self::Frame,
         Self::Acceptor,
         Self::Listener,
         Self::Registry,
         Self::RegistryQuestion,
+        Self::Reporter,
+        Self::Sessions,
+        Self::Clock,
         Self::Store,
         Self::Writer,
     ];

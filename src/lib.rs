@@ -8,27 +8,33 @@
 //!
 //! ```text
 //! Server
-//! └─ Supervisor              one_for_one · permanent children · max_restarts in a window
-//!    ├─ Upkeep               supervises the writer thread; the store outlives it
+//! └─ Supervisor              one_for_one · children at run time · backoff · max_restarts in a window
+//!    ├─ Store                supervises the writer thread; the store outlives it
+//!    ├─ reporter             a task: the line with all counters, the stall detector
 //!    ├─ Registry             decides on ids in use; the table belongs to the start function and outlives the actor
+//!    ├─ Sessions             the parent of all sessions: stop, list, close, configure; its own crash ends none
 //!    └─ Listener × n         one per [[listener]]; its socket, permits and counters outlive it too
 //!       └─ Acceptor × m      one per worker, linked to the listener
 //! Session × many             temporary: one per connection, on its acceptor's thread; never restarted
 //! ```
 //!
-//! Children start in this order and stop in reverse; the sessions stop after the listeners. Acceptors and sessions live
-//! on worker threads, everything else on the thread that calls [`server::Server::start`]. Each worker is an arbiter
+//! Children start in this order and stop in reverse, under one deadline. A listener has a restart limit of its own, and
+//! gives up alone. Acceptors and sessions live on worker threads, everything else on the thread that calls [`server::Server::start`]. Each worker is an arbiter
 //! with one thread. Frames cross threads only on their way to the file: one batch per read, and one answer back.
 //!
 //! # From OTP to here
 //!
 //! | OTP | here |
 //! |---|---|
-//! | `supervisor`, one_for_one, intensity and period | [`supervisor::Supervisor`], [`supervisor::Intensity`] |
+//! | `supervisor`, one_for_one, intensity and period | [`supervisor::Supervisor`], [`supervisor::Intensity`]; and a backoff between restarts |
+//! | `child_spec()`: id, start, permanent, transient, temporary | [`supervisor::ChildSpec`], [`supervisor::Restart`] |
 //! | link and monitor | [`supervisor::Link`]: the child's task; its owner learns of its end |
 //! | a registered name | [`supervisor::Name`]: resolves to the current incarnation |
 //! | `exit(Reason)` | [`supervisor::exit`] |
-//! | `supervisor:terminate_child` | [`supervisor::Terminate`] |
+//! | `supervisor:start_child`, `terminate_child`, `delete_child`, `restart_child`, `which_children` | the messages [`supervisor::StartChild`], [`supervisor::TerminateChild`], [`supervisor::DeleteChild`], [`supervisor::RestartChild`], [`supervisor::WhichChildren`] |
+//! | a child is any process | a child is an actor or a plain future: [`supervisor::Started`] |
+//! | the end of a supervisor | [`supervisor::StopAll`] |
+//! | `ranch_conns_sup` | [`session::Sessions`] |
 //! | a listener and its acceptor pool | [`listener::Listener`] |
 //! | the `{M, F, A}` with which a listener starts a connection | [`listener::StartSession`] |
 //! | a gen_server per connection; `cast(self(), ping)` and `handle_cast` | [`session::Session`]; one message and one `Handler` for each frame, called by the session itself |
@@ -51,7 +57,7 @@
 //! | | [`when`] | times and durations as people write them | |
 //! | 2 | [`config`] | `config.toml`, typed and valid | |
 //! | | [`database`] | the SQLite file: creation, migration, opening | |
-//! | | [`supervisor`] | restarts children after any kind of end; uses nothing of the crate | yes |
+//! | | [`supervisor`] | restarts children after any kind of end; uses [`logging`] alone | yes |
 //! | 3 | [`listener`] | sockets, acceptors, admission | yes |
 //! | | [`credentials`] | the ids that may authenticate | |
 //! | | [`registry`] | the connected ids | yes |

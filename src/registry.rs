@@ -5,19 +5,20 @@
 //! decides, one request at a time. Dropping a [`Registration`] removes its row directly, without a message: a message
 //! to an actor that is being restarted would be lost.
 //!
-//! The state `Standing` decides whether a session still owns its id. The message [`Kick`] only ends the session
-//! sooner. A session hands data over under the lock of its standing ([`Registration::while_current`]). A takeover
-//! changes the standing under the same lock before the newer session gets its answer: from then on, nothing of the
-//! older session takes effect.
+//! The state `Standing` decides whether a session still owns its id. A session hands data over under the lock of its
+//! standing ([`Claim::while_current`]). A takeover changes the standing under the same lock before the newer session
+//! gets its answer: from then on, nothing of the older session takes effect. Then it wakes the older session, which
+//! finds out and ends.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::borrow::Borrow;
+use std::collections::HashSet;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 
-use actix::WeakRecipient;
 use actix::prelude::*;
 
 use crate::config::Duplicate;
@@ -25,19 +26,32 @@ use crate::faults::{Faults, Point};
 use crate::protocol::ClientId;
 use crate::supervisor::Stop;
 
-/// Notifies a session that a newer session owns its id.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "()")]
-pub struct Kick {
-    /// The peer of the newer session.
-    pub by: SocketAddr,
-}
-
 /// The rows. A clone is a handle to the same table.
 #[derive(Clone, Default)]
 pub struct Table(Arc<Mutex<Rows>>);
 
-type Rows = HashMap<ClientId, Row>;
+type Rows = HashSet<ById>;
+
+/// A row in the table, found by its id. The table is a set of pointers, because a hash table has up to twice as many
+/// places as rows, and each place is as large as a row.
+struct ById(Claim);
+
+/// One allocation per connected id, shared by the table, the session, and what it has handed over.
+pub struct Row {
+    client: ClientId,
+    /// Wakes the session. A waker is smaller than an address, and costs the session no mailbox.
+    session: Waker,
+    /// [`Standing::Replaced`], readable without the lock.
+    replaced: AtomicBool,
+    taken_down: AtomicBool,
+    state: Mutex<State>,
+}
+
+struct State {
+    standing: Standing,
+    /// The peer of the session that owns the id: of the newer one after a takeover.
+    owner: SocketAddr,
+}
 
 /// How a session stands to its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,26 +62,6 @@ enum Standing {
     Leaving,
     /// A newer session has the id.
     Replaced,
-}
-
-/// The claim of a session to an id, shared by its row and its registration.
-struct Claim {
-    standing: Mutex<Standing>,
-    taken_down: AtomicBool,
-}
-
-impl Claim {
-    /// It is locked for as long as a hand-over takes, which does not block.
-    fn standing(&self) -> MutexGuard<'_, Standing> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-struct Row {
-    peer: SocketAddr,
-    claim: Arc<Claim>,
-    // Weak, so that a row holds no mailbox alive, and 100 bytes smaller.
-    session: WeakRecipient<Kick>,
 }
 
 impl Table {
@@ -83,7 +77,18 @@ impl Table {
 
     /// Whether this id is connected.
     pub fn contains(&self, client: &str) -> bool {
-        self.rows().contains_key(client)
+        self.rows().contains(client)
+    }
+
+    /// The id that is connected from this address. It looks at every row, and finds nothing while the table is in use: it
+    /// must not wait for a thread that stands still.
+    pub fn client_at(&self, peer: SocketAddr) -> Option<ClientId> {
+        let rows = self.0.try_lock().ok()?;
+        let is_at = |row: &Row| {
+            let owner = row.state.try_lock().ok().map(|state| state.owner);
+            owner.is_some_and(|owner| (owner.ip(), owner.port()) == (peer.ip(), peer.port()))
+        };
+        rows.iter().find(|ById(claim)| is_at(&claim.0)).map(|ById(claim)| claim.client().clone())
     }
 
     fn rows(&self) -> MutexGuard<'_, Rows> {
@@ -95,73 +100,127 @@ impl Table {
     /// decide.
     pub fn insert_new(&self, new: Register) -> Result<Registration, Register> {
         let mut rows = self.rows();
-        if rows.contains_key(&new.client) {
+        if rows.contains(new.client.as_str()) {
             return Err(new);
         }
         Ok(self.insert(&mut rows, new))
     }
 
-    /// Decides which session owns the id from now on. Notifies the older session if it loses the id.
+    /// Decides which session owns the id from now on. Wakes the older session if it loses the id.
     fn decide(&self, new: Register) -> Result<Registration, Taken> {
         let mut rows = self.rows();
-        if let Some(older) = rows.get(&new.client) {
-            let mut standing = older.claim.standing();
-            if new.duplicate == Duplicate::Reject && *standing == Standing::Current {
-                return Err(Taken { by: older.peer });
+        if let Some(ById(Claim(older))) = rows.get(new.client.as_str()) {
+            let mut state = older.state();
+            if new.duplicate == Duplicate::Reject && state.standing == Standing::Current {
+                return Err(Taken { by: state.owner });
             }
-            *standing = Standing::Replaced;
-            // Before anybody can find out otherwise.
-            older.session.upgrade().inspect(|session| session.do_send(Kick { by: new.peer }));
+            (state.standing, state.owner) = (Standing::Replaced, new.peer);
+            older.replaced.store(true, Ordering::Release);
+            drop(state);
+            older.session.wake_by_ref();
         }
         Ok(self.insert(&mut rows, new))
     }
 
+    #[expect(clippy::mutable_key_type, reason = "the id of a row never changes")]
     fn insert(&self, rows: &mut Rows, Register { client, peer, session, .. }: Register) -> Registration {
-        let (standing, taken_down) = (Mutex::new(Standing::Current), AtomicBool::new(false));
-        let claim = Arc::new(Claim { standing, taken_down });
-        rows.insert(client.clone(), Row { peer, claim: Arc::clone(&claim), session });
-        Registration { table: self.clone(), client, claim }
+        let [replaced, taken_down] = [const { AtomicBool::new(false) }; 2];
+        let state = Mutex::new(State { standing: Standing::Current, owner: peer });
+        let claim = Claim(Arc::new(Row { client, session, replaced, taken_down, state }));
+        // Not `insert`, which keeps an equal value that is there already.
+        rows.replace(ById(claim.clone()));
+        Registration { table: self.clone(), claim }
+    }
+}
+
+impl Row {
+    /// Does `effect` unless a newer session has the id. None has it before `effect` is done, so it must not block.
+    pub fn while_current<R>(&self, effect: impl FnOnce() -> R) -> Option<R> {
+        let state = self.state();
+        (state.standing != Standing::Replaced).then(effect)
+    }
+
+    /// It is locked for as long as a hand-over takes, which does not block.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Borrow<str> for ById {
+    fn borrow(&self) -> &str {
+        self.0.client().as_str()
+    }
+}
+
+impl PartialEq for ById {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.client() == other.0.client()
+    }
+}
+
+impl Eq for ById {}
+
+impl Hash for ById {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.client().as_str().hash(state);
+    }
+}
+
+/// The claim of a session to its id. A clone is a handle to the same claim; it may outlive the session.
+#[derive(Clone)]
+pub struct Claim(Arc<Row>);
+
+impl Claim {
+    /// The id.
+    pub fn client(&self) -> &ClientId {
+        &self.0.client
+    }
+
+    /// See [`Row::while_current`].
+    pub fn while_current<R>(&self, effect: impl FnOnce() -> R) -> Option<R> {
+        self.0.while_current(effect)
+    }
+
+    /// The row, for another thread to check.
+    pub fn row(&self) -> Arc<Row> {
+        Arc::clone(&self.0)
+    }
+
+    /// The peer of the newer session, if one has the id. It was stated before the session was woken.
+    pub fn replaced_by(&self) -> Option<SocketAddr> {
+        self.0.replaced.load(Ordering::Acquire).then(|| self.0.state().owner)
     }
 }
 
 /// A row of the table. Dropping it removes the row, unless a newer session owns it by then.
 pub struct Registration {
     table: Table,
-    client: ClientId,
-    claim: Arc<Claim>,
+    claim: Claim,
 }
 
 impl Registration {
-    /// The id of this row.
-    pub const fn client(&self) -> &ClientId {
-        &self.client
-    }
-
-    /// Does `effect` unless a newer session has the id; then a [`Kick`] was sent. None has it before `effect` is done, so it
-    /// must not block.
-    pub fn while_current<R>(&self, effect: impl FnOnce() -> R) -> Option<R> {
-        let standing = self.claim.standing();
-        (*standing != Standing::Replaced).then(effect)
+    /// The claim to the id of this row.
+    pub const fn claim(&self) -> &Claim {
+        &self.claim
     }
 
     /// The peer has closed: the next session may take the id over, even while the last answers are pending.
     pub fn leaves(&self) {
-        let mut standing = self.claim.standing();
-        if *standing == Standing::Current {
-            *standing = Standing::Leaving;
+        let mut state = self.claim.0.state();
+        if state.standing == Standing::Current {
+            state.standing = Standing::Leaving;
         }
     }
 
-    /// Removes the row before the registration is dropped. Returns whether it was still there.
-    pub fn take_down(&mut self) -> bool {
-        if self.claim.taken_down.swap(true, Ordering::Relaxed) {
+    /// Removes the row before the registration is dropped. Returns whether that was not done before.
+    pub fn take_down(&self) -> bool {
+        if self.claim.0.taken_down.swap(true, Ordering::Relaxed) {
             return false;
         }
         let mut rows = self.table.rows();
-        if let Entry::Occupied(place) = rows.entry(self.client.clone())
-            && Arc::ptr_eq(&place.get().claim, &self.claim)
-        {
-            place.remove();
+        // Replaced or not cannot change while the rows are locked. If so, the row is that of the newer session.
+        if !self.claim.0.replaced.load(Ordering::Acquire) {
+            rows.remove(self.claim.client().as_str());
         }
         true
     }
@@ -169,7 +228,7 @@ impl Registration {
 
 impl fmt::Debug for Registration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Registration({})", self.client)
+        write!(f, "Registration({})", self.claim.client())
     }
 }
 
@@ -187,8 +246,8 @@ pub struct Register {
     pub client: ClientId,
     /// The peer of the session.
     pub peer: SocketAddr,
-    /// The address for the message that a newer session has taken over.
-    pub session: WeakRecipient<Kick>,
+    /// Wakes the session when a newer session has taken over.
+    pub session: Waker,
     /// The policy for an older session of the same id.
     pub duplicate: Duplicate,
 }

@@ -90,6 +90,8 @@ reasons! {
         OneShot = "one_shot",
         /// A newer session owns the id.
         Takeover = "takeover",
+        /// An operator closed it.
+        Closed = "closed",
         /// The server stops.
         Shutdown = "shutdown",
         /// The session panicked, or was aborted.

@@ -19,6 +19,7 @@ impl Display for Config {
         writeln!(f, "supervisor")?;
         line(f, "max_restarts", self.supervisor.max_restarts)?;
         line(f, "within", show(self.supervisor.within))?;
+        line(f, "max_backoff", show(self.supervisor.max_backoff))?;
         for listener in &self.listeners {
             write!(f, "{listener}")?;
         }

@@ -35,6 +35,8 @@ const WORKERS: RangeInclusive<usize> = 0..=1024;
 const ACCEPTORS: RangeInclusive<usize> = 1..=1024;
 /// 0 is a server that never restarts anything; each restart within the window is remembered.
 const RESTARTS: RangeInclusive<usize> = 0..=1_000_000;
+/// No longer than the quiet minute after which a delay starts again from zero.
+const BACKOFF: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
 /// More than any machine holds: the limit on open files lowers it.
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000_000;
 /// The kernel lowers it to `net.core.somaxconn`, once a 16-bit number.
@@ -97,6 +99,7 @@ pub(super) fn read(text: &str, table: DeTable<'_>, whole: bool) -> (Config, Vec<
         file.section("supervisor", |section| {
             section.set("max_restarts", &mut config.supervisor.max_restarts, count(RESTARTS));
             section.set("within", &mut config.supervisor.within, duration(TIME));
+            section.set("max_backoff", &mut config.supervisor.max_backoff, duration(BACKOFF));
         });
         listeners(file, &mut config.listeners, whole);
         file.section("session", |section| session(section, &mut config.session));

@@ -121,11 +121,13 @@ pub struct Supervisor {
     pub max_restarts: usize,
     /// The window.
     pub within: Duration,
+    /// The longest delay between two restarts of a child.
+    pub max_backoff: Duration,
 }
 
 impl Default for Supervisor {
     fn default() -> Self {
-        Self { max_restarts: 1000, within: Duration::from_secs(3600) }
+        Self { max_restarts: 1000, within: Duration::from_secs(3600), max_backoff: Duration::from_secs(1) }
     }
 }
 

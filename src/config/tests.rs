@@ -16,6 +16,7 @@ max_unanswered = "1GiB"
 [supervisor]
 max_restarts = 0
 within = "1m"
+max_backoff = "2s"
 [[listener]]
 name = "lan_6"
 bind = "[::1]:6000"
@@ -78,7 +79,11 @@ fn other() -> Config {
     let size = ClientPattern::Exact(ClientId::try_from("größe 7").unwrap());
     Config {
         server: Server { workers: 3, shutdown: Duration::from_millis(1500), max_unanswered: 1 << 30 },
-        supervisor: Supervisor { max_restarts: 0, within: Duration::from_secs(60) },
+        supervisor: Supervisor {
+            max_restarts: 0,
+            within: Duration::from_secs(60),
+            max_backoff: Duration::from_secs(2),
+        },
         listeners: vec![lan, wan],
         session: Session {
             auth_timeout: Duration::from_secs(1),
@@ -171,6 +176,7 @@ server
 supervisor
   max_restarts        0
   within              1m
+  max_backoff         2s
 listener lan_6
   bind                [::1]:6000
   acceptors           2

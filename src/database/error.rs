@@ -61,6 +61,8 @@ pub enum Trouble {
     Unshared,
     /// The file system does not support a write-ahead log.
     NoWal,
+    /// The folder was moved away while the server uses it, or its file system was unmounted.
+    Moved,
     /// The file was moved or removed while it was open, and another file may have its path.
     Replaced,
     /// The disk is full.
@@ -125,7 +127,7 @@ impl Error {
 
     /// Whether the file itself needs a person: the problem is not temporary.
     pub const fn is_lasting(&self) -> bool {
-        !matches!(self.trouble, Trouble::Full | Trouble::Locked | Trouble::Failed { .. })
+        !matches!(self.trouble, Trouble::Full | Trouble::Locked | Trouble::Moved | Trouble::Failed { .. })
     }
 }
 
@@ -176,6 +178,9 @@ impl fmt::Display for Trouble {
             ),
             Self::NoWal => f.write_str(
                 "the write-ahead log does not work there; change `path` to a local disk",
+            ),
+            Self::Moved => f.write_str(
+                "the folder was moved, removed or unmounted; put it back, or restart the server to begin a new one",
             ),
             Self::Replaced => {
                 f.write_str("moved, removed or replaced meanwhile; start again to use the current file")

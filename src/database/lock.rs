@@ -2,11 +2,12 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use std::{process, thread};
 
-use super::files::{Identity, look, make_folder};
+use super::files::{Identity, look, make_file, make_folder};
 use super::{Error, Timestamp, Trouble};
 
 /// The name of the lock file.
@@ -15,12 +16,24 @@ const NAME: &str = "lock";
 /// Maximum bytes that are read of a lock file.
 const SHOWN: usize = 100;
 
+/// A command that asks who has the folder locks the file for an instant, so the first attempt may fail.
+const TRIES: u32 = 20;
+const BETWEEN_TRIES: Duration = Duration::from_millis(10);
+
 /// A folder that belongs to this process until the lock is dropped.
 #[derive(Debug)]
 pub struct Lock {
     folder: PathBuf,
     identity: Option<Identity>,
-    _file: File,
+    held: Mutex<Held>,
+}
+
+/// The lock file.
+#[derive(Debug)]
+struct Held {
+    identity: Option<Identity>,
+    /// `None` once it is released.
+    file: Option<File>,
 }
 
 impl Lock {
@@ -29,16 +42,8 @@ impl Lock {
     pub fn take(folder: &Path) -> Result<Self, Error> {
         make_folder(folder).map_err(|source| Error::folder(folder, source))?;
         let folder = fs::canonicalize(folder).map_err(|source| Error::unreadable(folder, &source))?;
-        let path = folder.join(NAME);
-        let mut file = open(&path).map_err(|source| Error::unreadable(&path, &source))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(in_use(&folder)),
-            Err(TryLockError::Error(source)) => return Err(Error::unreadable(&path, &source)),
-        }
-        sign(&mut file).map_err(|source| Error::unreadable(&path, &source))?;
-        let identity = look(&path).ok().map(|(identity, _)| identity);
-        Ok(Self { folder, identity, _file: file })
+        let held = Mutex::new(Held::take(&folder)?);
+        Ok(Self { identity: identity(&folder), folder, held })
     }
 
     /// The folder, without links.
@@ -48,12 +53,61 @@ impl Lock {
 
     /// Whether the lock file is still at its place: another process can take the folder otherwise.
     pub fn is_in_place(&self) -> bool {
-        look(&self.folder.join(NAME)).ok().map(|(identity, _)| identity) == self.identity
+        identity(&self.folder.join(NAME)) == self.held().identity
+    }
+
+    /// Whether the folder is still at its place: it may be moved away, or its file system unmounted.
+    pub fn folder_is_in_place(&self) -> bool {
+        identity(&self.folder) == self.identity
+    }
+
+    /// Gives the folder back: this process writes nothing more in it.
+    pub fn release(&self) {
+        self.held().file = None;
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the folder again after its lock file was removed. Fails if another process has taken it.
+    pub fn renew(&self) -> Result<(), Error> {
+        let renewed = Held::take(&self.folder)?;
+        *self.held() = renewed;
+        Ok(())
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+impl Held {
+    fn take(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join(NAME);
+        let failed = |source: io::Error| Error::unreadable(&path, &source);
+        make_file(&path).map_err(failed)?;
+        let mut signed = OpenOptions::new().write(true).open(&path).map_err(failed)?;
+        // For reading only, so that the file system can be made read-only.
+        let file = File::open(&path).map_err(failed)?;
+        match try_often(&file) {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(in_use(folder)),
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        sign(&mut signed).map_err(failed)?;
+        Ok(Self { identity: identity(&path), file: Some(file) })
+    }
+}
+
+fn try_often(file: &File) -> Result<(), TryLockError> {
+    for _ in 1..TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(BETWEEN_TRIES),
+            other => return other,
+        }
+    }
+    file.try_lock()
+}
+
+fn identity(path: &Path) -> Option<Identity> {
+    look(path).ok().map(|(identity, _)| identity)
 }
 
 /// Writes whose the folder is.
@@ -103,5 +157,28 @@ mod tests {
         let lock = Lock::take(&path).unwrap();
         fs::remove_file(path.join(NAME)).unwrap();
         assert!(!lock.is_in_place());
+        lock.renew().unwrap();
+        assert!(lock.is_in_place() && holder(&path).is_some());
+        fs::remove_file(path.join(NAME)).unwrap();
+        let other = Lock::take(&path).unwrap();
+        assert!(matches!(lock.renew().unwrap_err().trouble(), Trouble::InUse { .. }));
+        drop(other);
+        lock.renew().unwrap();
+    }
+
+    #[test]
+    fn a_look_at_the_lock_keeps_nobody_from_taking_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    holder(folder.path());
+                }
+            });
+            let taken: Result<Vec<_>, _> = (0..200).map(|_| Lock::take(folder.path()).map(drop)).collect();
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+            taken.unwrap();
+        });
     }
 }

@@ -55,12 +55,19 @@ pub struct Options {
 /// Opens the file for writing. Creates it and its folder if they are missing, and migrates an older version.
 pub fn open(schema: &Schema, options: &Options) -> Result<Connection, Error> {
     let path = &options.path;
+    let connection = open_plain(schema, options)?;
+    write_ahead(&connection, path)?;
+    Ok(connection)
+}
+
+/// The same without a write-ahead log: nobody reads the file while it is written.
+pub fn open_plain(schema: &Schema, options: &Options) -> Result<Connection, Error> {
+    let path = &options.path;
     make_both(path)?;
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(options.lock_timeout).map_err(|err| Error::of(path, &err))?;
-    schema.migrate(&mut connection, path)?;
-    write_ahead(&connection, path)?;
     configure(&connection, options.full).map_err(|err| Error::of(path, &err))?;
+    schema.migrate(&mut connection, path)?;
     Ok(connection)
 }
 
@@ -91,26 +98,6 @@ pub fn open_read_only_within(
     lock_timeout: Duration,
 ) -> Result<Connection, Error> {
     open_to_read(schema, path, |connection| connection.busy_timeout(lock_timeout))
-}
-
-/// Opens a file for reading that no process writes any more: without locks, and without files beside it.
-pub fn open_unchanging(schema: &Schema, path: &Path) -> Result<Connection, Error> {
-    let absolute = std::path::absolute(path).map_err(|source| Error::unreadable(path, &source))?;
-    let uri = format!("file:{}?immutable=1", escape(&absolute));
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-    let connection = Connection::open_with_flags(uri, flags).map_err(|err| Error::of(path, &err))?;
-    schema.check(&connection, path).map(|()| connection)
-}
-
-/// A path as part of a URI.
-fn escape(path: &Path) -> String {
-    use std::os::unix::ffi::OsStrExt;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
-    let bytes = path.as_os_str().as_bytes().iter();
-    bytes
-        .map(|&byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
 }
 
 fn open_to_read(

@@ -10,9 +10,10 @@
 //! | `escape` | escaping of external data |
 //! | `outage` | outages, logged once |
 //! | `sums` `top` | events that strangers can cause at will: the first, and a sum with the busiest source |
-//! | `panics` | panics in the log |
+//! | `panics` `backtrace` | panics in the log |
 //! | `pace` | rate limits by name |
 
+mod backtrace;
 mod escape;
 mod lane;
 mod line;

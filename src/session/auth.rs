@@ -1,6 +1,6 @@
 //! AUTH: the device states its id. The look-up is shared with one-shot SENDs.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
@@ -24,7 +24,7 @@ pub(super) struct Auth<'a> {
 /// A look-up in progress.
 pub(super) struct LookUp {
     /// The id from the frame.
-    client: ClientId,
+    pub(super) client: ClientId,
     asking: Pin<Box<dyn Future<Output = Result<Known, Refusal>>>>,
 }
 
@@ -39,9 +39,9 @@ pub(super) enum Known {
 impl Handler<Auth<'_>> for Session {
     type Result = ();
 
-    fn handle(&mut self, Auth { client }: Auth<'_>, ctx: &mut Context<Self>) {
+    fn handle(&mut self, Auth { client }: Auth<'_>, _: &mut Context<Self>) {
         match self.guard.client() {
-            None => self.look_up(self.registration(client.into(), ctx)),
+            None => self.look_up(self.registration(client.into())),
             Some(own) if own.as_id() == client => self.work().answers.word(Reply::AuthOk),
             Some(own) => {
                 let detail = format!("{client} is not the id of the session, {own}");
@@ -52,12 +52,14 @@ impl Handler<Auth<'_>> for Session {
 }
 
 impl Session {
-    fn registration(&self, client: ClientId, ctx: &mut Context<Self>) -> LookUp {
-        let (setup, peer) = (&self.host().setup, self.guard.peer);
-        let (authority, duplicate) = (Arc::clone(&setup.authority), setup.settings.duplicate);
-        let (id, session) = (client.clone(), ctx.address().downgrade().recipient());
+    fn registration(&self, client: ClientId) -> LookUp {
+        let peer = self.guard.peer();
+        let authority = Arc::clone(&self.host().setup.authority);
+        let duplicate = self.host().settings().duplicate;
+        let id = client.clone();
         let asking = Box::pin(async move {
             authority.identify(&id, peer).await?;
+            let session = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
             let new = Register { client: id, peer, session, duplicate };
             authority.register(new).await.map(Known::Registered)
         });
@@ -67,7 +69,7 @@ impl Session {
     /// Looks up the sender of a one-shot; the registry is not involved.
     pub(super) fn look_up_one_shot(&mut self, client: ClientId) {
         let (authority, peer, id) =
-            (Arc::clone(&self.host().setup.authority), self.guard.peer, client.clone());
+            (Arc::clone(&self.host().setup.authority), self.guard.peer(), client.clone());
         let asking = Box::pin(async move {
             authority.identify(&id, peer).await?;
             Ok(Known::OneShot(id))

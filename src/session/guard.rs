@@ -5,17 +5,19 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use log::{Level, debug, log};
 
+use super::crash::Report;
 use super::host::Host;
 use super::roll::Moment;
 use crate::access::Place;
 use crate::listener::Journal;
-use crate::logging::Crash;
 use crate::protocol::ClientId;
-use crate::registry::Registration;
+use crate::registry::{Claim, Registration};
 use crate::stats::Ended;
+use crate::store::Fence;
 
 /// The log target of these lines.
 const TARGET: &str = "trap_server::session";
@@ -24,8 +26,13 @@ const TARGET: &str = "trap_server::session";
 /// releases all of them and writes the session's last line, also after a panic.
 pub(super) struct Guard {
     pub(super) host: Rc<Host>,
-    pub(super) peer: SocketAddr,
     pub(super) frames: u64,
+    /// Apart, so that the task of a session stays small, see [`Session`](super::Session).
+    details: Box<Details>,
+}
+
+struct Details {
+    peer: SocketAddr,
     journal: Journal,
     registration: Option<Registration>,
     /// Whether the session gets lines of its own, see [`Journal::admits`].
@@ -43,97 +50,135 @@ struct End {
     client: Option<ClientId>,
 }
 
+impl End {
+    fn of(reason: Ended, detail: impl Into<String>) -> Box<Self> {
+        Box::new(Self { reason, detail: Detail::Text(detail.into()), client: None })
+    }
+}
+
 impl Guard {
     pub(super) fn new(host: Rc<Host>, journal: Journal, peer: SocketAddr, place: Place) -> Self {
         host.setup.open.enter();
+        host.roll.new_turn();
         let since = host.roll.now();
         debug!(target: TARGET, "connected listener={} peer={peer}", journal.listener());
-        Self {
-            host,
-            peer,
-            frames: 0,
-            journal,
-            registration: None,
-            logged: false,
-            listed: None,
-            since,
-            end: None,
-            place: Some(place),
-        }
+        let (registration, listed, end) = (None, None, None);
+        let place = Some(place);
+        let details = Details { peer, journal, registration, logged: false, listed, since, end, place };
+        Self { host, frames: 0, details: Box::new(details) }
+    }
+
+    /// The address of the peer.
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.details.peer
     }
 
     /// Adds the session to those that a stopping server wakes up.
     pub(super) fn list(&mut self, session: &Waker) {
-        if self.listed.is_none() {
-            self.listed = self.host.roll.list(session);
+        if self.details.listed.is_none() {
+            self.details.listed = self.host.roll.list(session);
         }
+    }
+
+    /// Its number on the roll of its thread.
+    pub(super) const fn listed(&self) -> Option<u32> {
+        self.details.listed
+    }
+
+    /// The time since the session began.
+    pub(super) fn age(&self) -> Duration {
+        // The session may have been cut off long after its last turn.
+        self.host.roll.new_turn();
+        self.host.roll.since(self.details.since)
     }
 
     /// Sets the wake-up time of the session.
     pub(super) fn wake_at(&self, moment: Moment) {
-        self.listed.iter().for_each(|listed| self.host.roll.wake_at(*listed, moment));
+        self.details.listed.iter().for_each(|listed| self.host.roll.wake_at(*listed, moment));
     }
 
     /// Whether the session, still a stranger, has lost its place to another connection.
     pub(super) fn is_crowded_out(&self, session: &Waker) -> bool {
-        self.place.as_ref().is_some_and(|place| place.is_lost(session))
+        self.details.place.as_ref().is_some_and(|place| place.is_lost(session))
     }
 
     /// The peer has stated its id; the look-up runs.
     pub(super) fn looks_up(&mut self) {
-        self.place.iter_mut().for_each(Place::says_who);
+        self.details.place.iter_mut().for_each(Place::says_who);
     }
 
     pub(super) fn authenticated(&mut self, registration: Registration) {
-        self.place.iter_mut().for_each(Place::settle);
+        self.details.place.iter_mut().for_each(Place::settle);
         self.host.setup.stats.authenticated.one();
-        let (listener, peer, client) = (self.journal.listener(), self.peer, registration.client().as_str());
-        self.logged = self.journal.admits(client, peer);
-        let level = if self.logged { Level::Info } else { Level::Debug };
+        let Details { journal, peer, logged, .. } = &mut *self.details;
+        let (listener, client) = (journal.listener(), registration.claim().client().as_str());
+        *logged = journal.admits(client, *peer);
+        let level = if *logged { Level::Info } else { Level::Debug };
         log!(target: TARGET, level, "authenticated listener={listener} peer={peer} client={client:?}");
-        self.registration = Some(registration);
+        self.details.registration = Some(registration);
     }
 
     /// The peer has closed, and may reconnect before its last answer.
     pub(super) fn leaves(&self) {
-        self.registration.iter().for_each(Registration::leaves);
+        self.details.registration.iter().for_each(Registration::leaves);
     }
 
-    /// Does `effect` unless a newer session has the id of this one, see [`Registration::while_current`].
+    /// The claim to the id. A one-shot has none.
+    fn claim(&self) -> Option<&Claim> {
+        self.details.registration.as_ref().map(Registration::claim)
+    }
+
+    /// The peer of the newer session that owns the id, if any.
+    pub(super) fn replaced_by(&self) -> Option<SocketAddr> {
+        self.claim().and_then(Claim::replaced_by)
+    }
+
+    /// Does `effect` unless a newer session has the id of this one, see [`Claim::while_current`].
     pub(super) fn while_current<R>(&self, effect: impl FnOnce() -> R) -> Option<R> {
-        match &self.registration {
-            Some(registration) => registration.while_current(effect),
+        match self.claim() {
+            Some(claim) => claim.while_current(effect),
             // A one-shot has no row, and nobody to be replaced by.
             None => Some(effect()),
         }
     }
 
+    /// The right of this session to its id, for the store to check.
+    pub(super) fn fence(&self) -> Option<Arc<dyn Fence>> {
+        self.claim().map(|claim| claim.row() as Arc<dyn Fence>)
+    }
+
     /// The name of the listener that took the connection.
     pub(super) fn listener(&self) -> &Arc<str> {
-        self.journal.listener()
+        self.details.journal.listener()
     }
 
     pub(super) fn client(&self) -> Option<&ClientId> {
-        self.registration.as_ref().map(Registration::client)
+        self.claim().map(Claim::client)
     }
 
     /// Removes the row from the registry: the session sends nothing more, and another session may take the id.
     pub(super) fn sign_off(&mut self) {
-        if self.registration.as_mut().is_some_and(Registration::take_down) {
+        if self.details.registration.as_ref().is_some_and(Registration::take_down) {
             self.host.setup.stats.signed_off.one();
         }
     }
 
     /// Sets the reason for the end. The first reason counts.
     pub(super) fn ends(&mut self, reason: Ended, detail: String) {
-        self.end.get_or_insert_with(|| Box::new(End { reason, detail: Detail::Text(detail), client: None }));
+        self.details.end.get_or_insert_with(|| End::of(reason, detail));
     }
 
     /// Sets the id in the last line: a rejected id, or the sender of a one-shot.
     pub(super) fn ends_for(&mut self, client: ClientId) {
-        if let Some(end) = &mut self.end {
+        if let Some(end) = &mut self.details.end {
             end.client = Some(client);
         }
+    }
+
+    /// The session panicked, whatever else was about to end it. `client` is an id whose look-up runs.
+    pub(super) fn crashes(&mut self, report: Report, client: Option<ClientId>) {
+        let (reason, detail) = (Ended::Crashed, Detail::Crash(report));
+        self.details.end = Some(Box::new(End { reason, detail, client }));
     }
 
     /// Whether the end gets a line of its own, or is the first of its kind without one. All other ends are counted, and
@@ -146,7 +191,7 @@ impl Guard {
                 false
             }
             Some(client) if self.has_a_line(client, level) => true,
-            _ => self.journal.is_first(reason, level, self.peer),
+            _ => self.details.journal.is_first(reason, level, self.peer()),
         }
     }
 
@@ -158,18 +203,18 @@ impl Guard {
 
     /// Whether the end of a session of `client` gets a line of its own. A line about a mistake costs its source more.
     fn has_a_line(&self, client: &str, level: Level) -> bool {
-        let has_one = self.logged || self.journal.admits(client, self.peer);
+        let has_one = self.details.logged || self.details.journal.admits(client, self.peer());
         if has_one && level <= Level::Warn {
-            self.journal.blame(self.peer);
+            self.details.journal.blame(self.peer());
         }
         has_one
     }
 
     fn say_goodbye(&self, end: &End) {
         let level = if self.is_logged(end) { level(end.reason) } else { Level::Debug };
-        let (listener, peer, frames) = (self.listener(), self.peer, self.frames);
+        let (listener, peer, frames) = (self.listener(), self.peer(), self.frames);
         let client = self.client().or(end.client.as_ref()).map(ClientId::as_str).unwrap_or_default();
-        let age = self.host.roll.since(self.since).as_secs_f32();
+        let age = self.age().as_secs_f32();
         let End { reason, detail, .. } = end;
         log!(
             target: TARGET,
@@ -182,8 +227,7 @@ impl Guard {
 /// The rest of a last line, if any.
 enum Detail {
     Text(String),
-    /// Empty if the session was aborted.
-    Crash(Option<Crash>),
+    Crash(Report),
 }
 
 impl fmt::Display for Detail {
@@ -191,7 +235,7 @@ impl fmt::Display for Detail {
         match self {
             Self::Text(text) if text.is_empty() => Ok(()),
             Self::Text(text) => write!(f, " detail={text:?}"),
-            Self::Crash(crash) => crash.iter().try_for_each(|crash| write!(f, " {crash}")),
+            Self::Crash(report) => write!(f, " {report}"),
         }
     }
 }
@@ -219,29 +263,28 @@ const fn level(reason: Ended) -> Level {
         | Ended::OneShot
         | Ended::Takeover
         | Ended::CrowdedOut
+        | Ended::Closed
         | Ended::Shutdown => Level::Info,
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let end = match self.end.take() {
-            Some(end) if !std::thread::panicking() => end,
+        let end = match self.details.end.take() {
+            Some(end) if end.reason == Ended::Crashed || !std::thread::panicking() => end,
             // A stop does not wait for it any longer.
-            None if self.host.stopping() && !std::thread::panicking() => Box::new(End {
-                reason: Ended::Shutdown,
-                detail: Detail::Text("cut off".into()),
-                client: None,
-            }),
-            _ => Box::new(End { reason: Ended::Crashed, detail: Detail::Crash(Crash::take()), client: None }),
+            None if self.host.stopping() && !std::thread::panicking() => End::of(Ended::Shutdown, "cut off"),
+            // Outside of its turns.
+            _ => End::of(Ended::Crashed, ""),
         };
         self.say_goodbye(&end);
         self.sign_off();
         self.host.setup.stats.end(end.reason);
-        if let Some(listed) = self.listed {
+        if let Some(listed) = self.details.listed {
             self.host.roll.strike_off(listed);
+            self.host.calls.strike_off(listed);
         }
-        drop(self.place.take());
+        drop(self.details.place.take());
         // Last: once the count is zero, all resources are released.
         self.host.setup.open.leave();
     }

@@ -1,22 +1,24 @@
 //! Shared state of the sessions of one thread: buffers, settings, shared services, and the list of sessions.
 
-use std::cell::{Cell, RefCell, RefMut};
+use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::Phase;
 use super::authority::Authority;
+use super::call::{Calls, Order, SessionInfo};
+use super::holder::Holder;
 use super::roll::Roll;
 use super::work::Work;
 use crate::access::Budget;
 use crate::config;
 use crate::faults::Faults;
 use crate::stats::Stats;
-use crate::store::Store;
+use crate::store::{Outbox, Store};
 
 /// Maximum bytes per read.
 pub(super) const READ: usize = 32 * 1024;
@@ -27,12 +29,14 @@ const SPARE: usize = 16;
 /// The state that a thread needs to run sessions. It moves to the thread before it is installed.
 #[derive(Clone)]
 pub struct Setup {
-    /// The `[session]` section.
+    /// The `[session]` section at first, see [`Configure`](super::Configure).
     pub settings: config::Session,
     /// How long incoming bytes are discarded after the last word.
     pub linger: Duration,
     /// The thread's counters.
     pub stats: Arc<Stats>,
+    /// Whose turn it is on the thread.
+    pub holder: Arc<Holder>,
     /// Checks the ids of devices.
     pub authority: Arc<Authority>,
     /// The store for records.
@@ -93,23 +97,44 @@ pub(super) struct Host {
     #[expect(clippy::vec_box, reason = "the boxes themselves are lent")]
     spare: RefCell<Vec<Box<Work>>>,
     pub(super) roll: Rc<Roll>,
+    pub(super) outbox: Rc<Outbox>,
+    pub(super) calls: Calls,
+    settings: RefCell<config::Session>,
     stopping: Cell<bool>,
 }
 
-/// Prepares the current thread to run sessions.
+/// Prepares the current thread to run sessions. Their timer runs as long as [`Sessions`](super::Sessions) does.
 pub fn install(setup: Setup) {
     let host = Host {
+        outbox: Outbox::start(Arc::clone(&setup.store)),
+        settings: RefCell::new(setup.settings.clone()),
         setup,
         buffer: RefCell::new(vec![0; READ]),
         spare: RefCell::default(),
-        roll: Roll::start(),
+        roll: Roll::new(),
+        calls: Calls::default(),
         stopping: Cell::new(false),
     };
     HOST.set(Some(Rc::new(host)));
 }
 
+/// Replaces the settings of the sessions of the current thread.
+pub(super) fn configure(settings: config::Session) {
+    if let Some(host) = Host::present() {
+        host.settings.replace(settings);
+    }
+}
+
+/// Gives an order to all sessions of the current thread.
+pub(super) fn call(order: Order, done: oneshot::Sender<Vec<SessionInfo>>) {
+    if let Some(host) = Host::present() {
+        host.calls.begin(order, host.roll.listed(), done);
+        host.roll.wake_all();
+    }
+}
+
 /// Tells all sessions of the current thread to answer their received frames and to close.
-pub fn stop_all() {
+pub(super) fn stop_all() {
     if let Some(host) = Host::present() {
         host.stopping.set(true);
         host.roll.wake_all();
@@ -119,6 +144,11 @@ pub fn stop_all() {
 impl Host {
     pub(super) fn present() -> Option<Rc<Self>> {
         HOST.with_borrow(Clone::clone)
+    }
+
+    /// The `[session]` section.
+    pub(super) fn settings(&self) -> Ref<'_, config::Session> {
+        self.settings.borrow()
     }
 
     /// The memory budget of a session in this phase.

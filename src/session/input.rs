@@ -12,15 +12,17 @@ use tokio::io::{AsyncRead, ReadBuf};
 use super::clock::Timer;
 use super::cmd::CmdAnswer;
 use super::connect::Connect;
+use super::crash::AtFrame;
 use super::host::READ;
 use super::ping::Ping;
 use super::publish::Publish;
 use super::send::Send;
 use super::work::{Paused, SIP, Skipping};
 use super::{Closing, LOOK, Phase, ROOM, Session, auth::Auth};
+use crate::faults::Point;
 use crate::logging::escape;
 use crate::protocol::codec::{self, Decoded, Head};
-use crate::protocol::{Frame, Id, Kind, Malformed, Mode, Reply};
+use crate::protocol::{ClientId, Frame, Id, Kind, Malformed, Mode, Reply};
 use crate::stats::Ended;
 
 /// Maximum bytes per read, and of unanswered data, of a session that has not authenticated.
@@ -64,8 +66,8 @@ impl Session {
     }
 
     fn has_own_room(&self) -> bool {
-        let settings = &self.host().setup.settings;
-        let most = if self.phase == Phase::Authenticated { settings.max_unanswered } else { STRANGER };
+        let authenticated = self.phase == Phase::Authenticated;
+        let most = if authenticated { self.host().settings().max_unanswered } else { STRANGER };
         self.work.as_ref().is_none_or(|work| work.unanswered() < most)
     }
 
@@ -88,7 +90,7 @@ impl Session {
     }
 
     fn received(&mut self, bytes: &[u8], ctx: &mut Context<Self>) {
-        trace!("received peer={} \"{}\"", self.guard.peer, escape(bytes, bytes.len()));
+        trace!("received peer={} \"{}\"", self.guard.peer(), escape(bytes, bytes.len()));
         self.is_not_idle();
         match self.work.as_mut().filter(|work| !work.input.is_empty()) {
             Some(work) => {
@@ -124,7 +126,7 @@ impl Session {
 
     /// Decodes the waiting input. The frame timeout restarts, because it did not run during the pause.
     fn go_on(&mut self, ctx: &mut Context<Self>) {
-        let frame_timeout = self.after(self.host().setup.settings.frame_timeout);
+        let frame_timeout = self.after(self.host().settings().frame_timeout);
         self.is_not_idle();
         let work = self.work();
         work.paused = None;
@@ -155,7 +157,8 @@ impl Session {
     /// The peer sent something, or got an answer. A new session is never idle: it has its auth timeout.
     pub(super) fn is_not_idle(&mut self) {
         let is_open = self.phase == Phase::Authenticated && self.closing.is_none();
-        if let Some(idle_timeout) = self.host().setup.settings.idle_timeout.filter(|_| is_open) {
+        let idle_timeout = self.host().settings().idle_timeout;
+        if let Some(idle_timeout) = idle_timeout.filter(|_| is_open) {
             self.idle_at = self.after(idle_timeout);
         }
     }
@@ -227,7 +230,10 @@ impl Session {
     }
 
     fn decode_frames<'a>(&mut self, mut input: &'a [u8], ctx: &mut Context<Self>) -> &'a [u8] {
-        let max_frame = self.host().setup.settings.max_frame;
+        let max_frame = self.host().settings().max_frame;
+        // It cannot change here: a session that gets its id decodes nothing until then.
+        let own = self.guard.client().cloned();
+        let own = own.as_ref().map(ClientId::as_id);
         loop {
             input = self.skip(input);
             if self.closing.is_some() || self.phase == Phase::LookingUp || !self.has_own_room() {
@@ -237,7 +243,7 @@ impl Session {
             if input.is_empty() {
                 return input;
             }
-            match codec::decode(input, max_frame) {
+            match codec::decode_from(own, input, max_frame) {
                 Ok(Decoded::Frame(Frame::Send { mode, .. }, len)) if !self.takes(mode, len) => {
                     if self.work().paused.is_some() {
                         return input;
@@ -246,7 +252,7 @@ impl Session {
                     input = input.get(len..).unwrap_or_default();
                 }
                 Ok(Decoded::Frame(frame, len)) => {
-                    self.dispatch(frame, ctx);
+                    self.dispatch(frame, len, ctx);
                     input = input.get(len..).unwrap_or_default();
                 }
                 Ok(Decoded::Partial(head)) => return self.begun(head, input),
@@ -267,7 +273,9 @@ impl Session {
         !is_kept || self.has_room(len + RECORD)
     }
 
-    fn dispatch(&mut self, frame: Frame<'_>, ctx: &mut Context<Self>) {
+    fn dispatch(&mut self, frame: Frame<'_>, len: usize, ctx: &mut Context<Self>) {
+        let at_frame = AtFrame::new(frame.kind(), len);
+        self.host().setup.faults.trip(Point::Frame);
         self.guard.frames += 1;
         if let Some(work) = &mut self.work {
             work.clock.clear(Timer::Frame);
@@ -275,7 +283,7 @@ impl Session {
         }
         debug!(
             "frame peer={} {:?} id={:?} data=\"{}\"",
-            self.guard.peer,
+            self.guard.peer(),
             frame.kind(),
             frame.id().map_or("", Id::as_str),
             escape(frame.data(), SHOWN)
@@ -290,12 +298,13 @@ impl Session {
             // Only the server sends it; the codec rejects it.
             Frame::Cmd { .. } => {}
         }
+        at_frame.over();
     }
 
     /// A frame has begun, and its end is missing. The data of a frame that will be refused is not kept.
     fn begun<'a>(&mut self, head: Option<Head>, input: &'a [u8]) -> &'a [u8] {
         if self.phase == Phase::Authenticated {
-            let frame_timeout = self.after(self.host().setup.settings.frame_timeout);
+            let frame_timeout = self.after(self.host().settings().frame_timeout);
             self.work().clock.start(Timer::Frame, frame_timeout);
         }
         let Some(Head { mode, kind, len }) = head else { return input };

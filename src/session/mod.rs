@@ -2,7 +2,8 @@
 //!
 //! A session lives on the thread of its acceptor. It polls its own socket, decodes frames in place, and calls the
 //! [`Handler`] of each frame's message directly: a message through its own mailbox would box every frame, and prevent
-//! one write per read. The mailbox is for messages from other actors: [`Kick`](crate::registry::Kick).
+//! one write per read. What other actors tell a session is state, and a wake-up; the session looks at it at the start of
+//! its turn: the claim to its id ([`Claim`](crate::registry::Claim)), and whether its thread stops.
 //!
 //! | file | subject |
 //! |---|---|
@@ -11,16 +12,20 @@
 //! | `ping.rs` … `cmd.rs` `wait_for_auth.rs` | a message and its handler each |
 //! | `answers.rs` `clock.rs` `work.rs` | the order of answers, deadlines, state of an active session |
 //! | `authority.rs` | authentication |
-//! | `guard.rs` | the cleanup at its end |
-//! | `host.rs` `roll.rs` | the shared state of the sessions of a thread, and their common timer |
+//! | `guard.rs` `crash.rs` | the cleanup at its end, and the report of a crash |
+//! | `host.rs` `roll.rs` `holder.rs` | the shared state of the sessions of a thread, their common timer, and whose turn it is |
+//! | `sessions.rs` `call.rs` | the parent of all sessions, and what is asked of many of them |
 
 mod answers;
 mod auth;
 mod authority;
+mod call;
 mod clock;
 mod cmd;
 mod connect;
+mod crash;
 mod guard;
+mod holder;
 mod host;
 mod input;
 mod output;
@@ -28,10 +33,12 @@ mod ping;
 mod publish;
 mod roll;
 mod send;
+mod sessions;
 mod takeover;
 mod wait_for_auth;
 mod work;
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
@@ -44,6 +51,7 @@ use self::guard::Guard;
 use self::host::Host;
 use self::input::Read;
 use self::roll::Moment;
+use self::takeover::Takeover;
 use self::wait_for_auth::WaitForAuth;
 use self::work::Work;
 use crate::faults::Point;
@@ -53,7 +61,10 @@ use crate::protocol::Reply;
 use crate::stats::Ended;
 
 pub use authority::Authority;
-pub use host::{OpenSessions, Setup, install, stop_all};
+pub use call::{SessionInfo, Which};
+pub use holder::Holder;
+pub use host::{OpenSessions, Setup, install};
+pub use sessions::{CloseSessions, Configure, ListSessions, Sessions};
 
 /// Maximum rounds of a session before the other sessions of its thread get a turn. A full read ends a turn too.
 const ROUNDS: usize = 4;
@@ -79,7 +90,8 @@ pub fn start(connection: Connection) {
     Session::new(stream, guard).start();
 }
 
-/// A connection of a device.
+/// A connection of a device. An idle one is little more than the task of its actor, which takes 512 bytes as long as
+/// this is at most 72, and 640 bytes otherwise.
 pub struct Session {
     stream: Stream,
     guard: Guard,
@@ -89,6 +101,8 @@ pub struct Session {
     /// The time at which the session is closed as idle.
     idle_at: Moment,
 }
+
+const _: () = assert!(size_of::<Session>() <= 72, "see the comment on `Session`");
 
 /// The result of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +159,13 @@ impl ActorFuture<Session> for Pump {
     ) -> Poll<()> {
         // The session's last line reports the panic together with its client.
         let _claim = Claim::lay();
-        let turn = session.turn(ctx, cx);
+        session.host().setup.holder.begins(session.guard.peer());
+        let turn = catch_unwind(AssertUnwindSafe(|| session.turn(ctx, cx)));
+        session.host().setup.holder.ends();
+        let turn = turn.unwrap_or_else(|panic| {
+            session.crashed();
+            resume_unwind(panic)
+        });
         if turn.is_ready() {
             ctx.stop();
         }
@@ -157,19 +177,27 @@ impl Session {
     fn new(stream: Stream, guard: Guard) -> Self {
         let (phase, idle_at) = (Phase::New, Moment::NEVER);
         let mut session = Self { stream, guard, phase, work: None, closing: None, idle_at };
-        let auth_timeout = session.after(session.host().setup.settings.auth_timeout);
+        let auth_timeout = session.after(session.host().settings().auth_timeout);
         session.work().clock.set(Timer::Auth, auth_timeout);
         session
     }
 
     /// Performs the work that is possible now. Ready when the session is over.
     fn turn(&mut self, ctx: &mut Context<Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
+        self.host().roll.new_turn();
         self.guard.list(cx.waker());
+        if self.host().calls.any() {
+            self.answer_calls();
+        }
         self.host().setup.faults.trip(Point::Session);
         if self.phase == Phase::New && self.guard.is_crowded_out(cx.waker()) {
             self.close(Closing::Now, Ended::CrowdedOut, "");
         }
         for _ in 0..ROUNDS {
+            // In each round: it may have happened to an id that the session got in the round before.
+            if let Some(by) = self.guard.replaced_by() {
+                self.handle(Takeover { by }, ctx);
+            }
             // A session that was taken over sends nothing, not even an answer that arrives from the store now.
             if self.closing == Some(Closing::Now) {
                 return Poll::Ready(());
@@ -178,16 +206,20 @@ impl Session {
             if self.poll_closed(cx).is_ready() {
                 return Poll::Ready(());
             }
-            match (round, self.due()) {
-                (Round::Share, None) => break,
-                (Round::Moved, None) => {}
-                // Deadlines apply to a busy session too.
-                (_, Some(timer)) => self.time_is_up(timer, ctx),
-                (Round::Rest, None) => {
-                    self.settle();
-                    return Poll::Pending;
-                }
+            match round {
+                Round::Moved => continue,
+                Round::Share => break,
+                Round::Rest => {}
             }
+            let Some(timer) = self.due() else {
+                self.settle();
+                return Poll::Pending;
+            };
+            self.time_is_up(timer, ctx);
+        }
+        // Deadlines apply to a busy session too.
+        if let Some(timer) = self.due() {
+            self.time_is_up(timer, ctx);
         }
         self.settle();
         cx.waker().wake_by_ref();
@@ -285,7 +317,7 @@ impl Session {
         self.guard.ends(reason, detail.to_string());
         self.closing = Some(closing);
         self.idle_at = Moment::NEVER;
-        let write_timeout = self.host().setup.settings.write_timeout;
+        let write_timeout = self.host().settings().write_timeout;
         let is_stored = self.work().is_stored();
         let last_words = self.after(if is_stored { write_timeout } else { STORE + write_timeout });
         let work = self.work();

@@ -1,50 +1,37 @@
 //! The write side of the socket, and the socket's end.
 
-use log::trace;
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll, ready};
+
+use log::trace;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::clock::Timer;
-use super::work::Paused;
+use super::guard::Guard;
+use super::work::{Paused, Work};
 use super::{Closing, Session};
+use crate::listener::Stream;
 use crate::logging::escape;
 
 impl Session {
     /// Writes the bytes that can leave. Returns whether bytes that waited for this may now be read or decoded.
     pub(super) fn poll_write(&mut self, cx: &mut TaskContext<'_>) -> bool {
-        if self.work.as_ref().is_none_or(|work| work.answers.out().is_empty()) {
-            return false;
-        }
-        // A session that was taken over says nothing; the message that ends it is on its way.
-        if self.guard.while_current(|| ()).is_none() {
-            return false;
-        }
-        let Some(work) = self.work.as_mut() else {
+        let Some(work) = self.work.as_deref_mut().filter(|work| !work.answers.out().is_empty()) else {
             return false;
         };
-        let mut wrote = false;
-        while !work.answers.out().is_empty() {
-            match Pin::new(&mut self.stream).poll_write(cx, work.answers.out()) {
-                Poll::Pending => {
-                    let host = &self.guard.host;
-                    work.clock.start(Timer::Write, host.roll.after(host.setup.settings.write_timeout));
-                    break;
-                }
-                Poll::Ready(Ok(written)) => {
-                    trace!("sent peer={} \"{}\"", self.guard.peer, escape(work.answers.out(), written));
-                    work.answers.left(written);
-                    work.clock.clear(Timer::Write);
-                    wrote = true;
-                }
-                Poll::Ready(Err(err)) => {
-                    self.socket_failed(&err);
-                    return true;
-                }
+        let (stream, guard) = (&mut self.stream, &self.guard);
+        let wrote = match guard.while_current(|| write(stream, work, guard, cx)) {
+            Some(Ok(wrote)) => wrote,
+            Some(Err(err)) => {
+                self.socket_failed(&err);
+                return true;
             }
-        }
-        let is_paused = self.work.as_ref().is_some_and(|work| matches!(work.paused, Some(Paused::Own)));
+            // A session that was taken over says nothing; it ends at its next turn.
+            None => return false,
+        };
+        let is_paused = matches!(work.paused, Some(Paused::Own));
         // Without room, a session is not read until its answers have left.
         wrote && (is_paused || !self.host().budget(self.phase).has_room())
     }
@@ -84,4 +71,21 @@ impl Session {
         cx.waker().wake_by_ref();
         Poll::Pending
     }
+}
+
+/// Writes until all has left or the socket is full. Returns whether anything has left.
+fn write(stream: &mut Stream, work: &mut Work, guard: &Guard, cx: &mut TaskContext<'_>) -> io::Result<bool> {
+    let mut wrote = false;
+    while !work.answers.out().is_empty() {
+        let Poll::Ready(written) = Pin::new(&mut *stream).poll_write(cx, work.answers.out())? else {
+            let host = &guard.host;
+            work.clock.start(Timer::Write, host.roll.after(host.setup.settings.write_timeout));
+            break;
+        };
+        trace!("sent peer={} \"{}\"", guard.peer(), escape(work.answers.out(), written));
+        work.answers.left(written);
+        work.clock.clear(Timer::Write);
+        wrote = true;
+    }
+    Ok(wrote)
 }

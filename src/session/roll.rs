@@ -1,6 +1,7 @@
 //! The sessions of one thread and their wake-up times: one coarse timer serves all of them.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
@@ -22,6 +23,8 @@ impl Moment {
 
 pub(super) struct Roll {
     start: Instant,
+    /// The time of this turn since `start`, if it was read. Reading the clock takes longer than most steps of a turn.
+    elapsed: Cell<Option<Duration>>,
     sessions: RefCell<Slab<Listed>>,
     /// No session needs to wake up before this time.
     next: Cell<Moment>,
@@ -34,25 +37,34 @@ struct Listed {
 }
 
 impl Roll {
-    /// Makes a roll whose timer runs on the current thread.
-    pub(super) fn start() -> Rc<Self> {
-        let roll = Rc::new(Self {
+    pub(super) fn new() -> Rc<Self> {
+        Rc::new(Self {
             start: Instant::now(),
+            elapsed: Cell::new(None),
             sessions: RefCell::default(),
             next: Cell::new(Moment::NEVER),
             earlier: Notify::new(),
-        });
-        actix_rt::spawn(Rc::clone(&roll).run());
-        roll
+        })
+    }
+
+    /// A turn begins: all its steps happen at the same time.
+    pub(super) fn new_turn(&self) {
+        self.elapsed.set(None);
+    }
+
+    fn elapsed(&self) -> Duration {
+        let elapsed = self.elapsed.get().unwrap_or_else(|| self.start.elapsed());
+        self.elapsed.set(Some(elapsed));
+        elapsed
     }
 
     pub(super) fn now(&self) -> Moment {
-        self.moment(self.start.elapsed().as_millis() / u128::from(GRAIN))
+        self.moment(self.elapsed().as_millis() / u128::from(GRAIN))
     }
 
     /// The first moment at least this far in the future.
     pub(super) fn after(&self, time: Duration) -> Moment {
-        self.moment(self.start.elapsed().saturating_add(time).as_millis().div_ceil(u128::from(GRAIN)))
+        self.moment(self.elapsed().saturating_add(time).as_millis().div_ceil(u128::from(GRAIN)))
     }
 
     /// How long ago a moment was, at least.
@@ -85,11 +97,18 @@ impl Roll {
         }
     }
 
+    /// The numbers of all sessions.
+    pub(super) fn listed(&self) -> HashSet<u32> {
+        let sessions = self.sessions.borrow();
+        sessions.iter().filter_map(|(listed, _)| u32::try_from(listed).ok()).collect()
+    }
+
     pub(super) fn wake_all(&self) {
         self.sessions.borrow().iter().for_each(|(_, session)| session.waker.wake_by_ref());
     }
 
-    async fn run(self: Rc<Self>) {
+    /// The timer of the sessions. If it is dropped and run again, the sessions are late and none is forgotten.
+    pub(super) async fn run(self: Rc<Self>) {
         loop {
             let next = self.next.get();
             if next == Moment::NEVER {
@@ -106,6 +125,7 @@ impl Roll {
 
     /// Wakes the sessions whose time has come. Postponed wake-ups are detected only here.
     fn ring(&self) {
+        self.new_turn();
         let (now, mut next) = (self.now(), Moment::NEVER);
         for (_, session) in self.sessions.borrow_mut().iter_mut() {
             if session.wake_at <= now {
@@ -130,7 +150,8 @@ mod tests {
     #[actix::test]
     async fn each_is_woken_at_its_moment_and_not_before() {
         pause();
-        let roll = Roll::start();
+        let roll = Roll::new();
+        actix_rt::spawn(Rc::clone(&roll).run());
         let woken: [Arc<Woken>; 3] = Default::default();
         let listed = woken.each_ref().map(|woken| roll.list(&Waker::from(Arc::clone(woken))).unwrap());
         let counts = || woken.each_ref().map(|woken| woken.count());
@@ -139,6 +160,7 @@ mod tests {
         roll.wake_at(listed[1], roll.after(secs(5)));
         roll.wake_at(listed[2], roll.after(secs(2)));
         sleep(secs(1)).await;
+        roll.new_turn();
         roll.wake_at(listed[2], Moment::NEVER);
         roll.wake_at(listed[1], roll.after(secs(8)));
         sleep(Duration::from_millis(7990)).await;

@@ -1,6 +1,5 @@
 //! SEND: data for the store.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
@@ -11,8 +10,9 @@ use super::clock::Timer;
 use super::work::BeingStored;
 use super::{Closing, STORE, Session};
 use crate::protocol::{ClientId, Id, Kind, Mode, Reply};
+use crate::registry::Row;
 use crate::stats::Ended;
-use crate::store::{NotStored, Origin, Storing};
+use crate::store::{Fence, NotStored, Origin};
 
 /// A SEND.
 #[derive(Message)]
@@ -87,20 +87,21 @@ impl Session {
 
     fn store(&mut self, client: ClientId, mode: Mode) -> bool {
         let origin =
-            Origin { client, peer: self.guard.peer, listener: Arc::clone(self.guard.listener()), mode };
+            Origin { client, peer: self.guard.peer(), listener: Arc::clone(self.guard.listener()), mode };
         let work = self.work.get_or_insert_with(|| self.guard.host.lend());
         let (records, cost) = (work.batch.len(), work.batch.cost());
         work.batch.hold(self.guard.host.budget(self.phase));
-        let handed_over =
-            self.guard.while_current(|| self.guard.host.setup.store.store(&origin, &mut work.batch));
-        match handed_over {
-            Some(Storing::Now(stored)) => self.stored(records, stored),
-            Some(Storing::Later(stored)) => {
-                work.storing = Some(BeingStored { stored, records, cost });
-                work.clock.set(Timer::Store, self.guard.host.roll.after(STORE));
+        let host = &self.guard.host;
+        match self.guard.while_current(|| host.setup.store.store_now(&origin, &mut work.batch)) {
+            Some(Some(stored)) => self.stored(records, stored),
+            Some(None) => {
+                let batch = std::mem::take(&mut work.batch);
+                let answer = host.outbox.put(origin, batch, self.guard.fence());
+                work.storing = Some(BeingStored { answer, records, cost });
+                work.clock.set(Timer::Store, host.roll.after(STORE));
                 return true;
             }
-            // It was taken over, and the message that ends it is on its way.
+            // It was taken over, and ends at its next turn.
             None => work.batch.clear(),
         }
         false
@@ -111,9 +112,10 @@ impl Session {
         let Some(storing) = self.work.as_mut().and_then(|work| work.storing.as_mut()) else {
             return false;
         };
-        let Poll::Ready(stored) = Pin::new(&mut storing.stored).poll(cx) else {
+        let Poll::Ready((stored, batch)) = storing.answer.poll(cx) else {
             return false;
         };
+        self.work().batch.reuse(batch);
         self.store_answered(stored);
         true
     }
@@ -147,10 +149,17 @@ impl Session {
             }
             Err(why) => {
                 stats.not_stored.add(records as u64);
-                debug!("not stored peer={} records={records} cause=\"{why}\"", self.guard.peer);
+                debug!("not stored peer={} records={records} cause=\"{why}\"", self.guard.peer());
                 Reply::SendFailure
             }
         };
         self.work().answers.sent(records, reply);
+    }
+}
+
+/// A session loses its right when a newer one has its id.
+impl Fence for Row {
+    fn while_current(&self, effect: &mut dyn FnMut()) {
+        Self::while_current(self, effect);
     }
 }

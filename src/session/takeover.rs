@@ -1,16 +1,25 @@
 //! Takeover: a newer session owns the id of this one.
 
+use std::net::SocketAddr;
+
 use actix::prelude::*;
 
 use super::{Closing, Session};
-use crate::registry::Kick;
 use crate::stats::Ended;
 
-impl Handler<Kick> for Session {
+/// A newer session has the id. The registry has woken this one.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Takeover {
+    /// The peer of the newer session.
+    pub(super) by: SocketAddr,
+}
+
+impl Handler<Takeover> for Session {
     type Result = ();
 
     /// The session is told nothing. What the store does not hold yet is dropped.
-    fn handle(&mut self, Kick { by }: Kick, _: &mut Context<Self>) {
+    fn handle(&mut self, Takeover { by }: Takeover, _: &mut Context<Self>) {
         self.work().batch.clear();
         self.close(Closing::Now, Ended::Takeover, format_args!("by {by}"));
     }

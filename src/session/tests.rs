@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use super::host::stop_all;
 use super::*;
 use crate::access::{Budget, Permits, Places};
 use crate::config;
@@ -24,7 +25,7 @@ use crate::protocol::{ClientId, Frame, Id, Mode};
 use crate::registry::{Registry, Table};
 use crate::stats::{Stats, Totals};
 use crate::store::Upkeep;
-use crate::store::{Batch, NotStored, Origin, Store, Storing, promise};
+use crate::store::{Entrusted, NotStored, Store, Turn};
 use crate::supervisor::Name;
 
 /// Longer than every deadline of a session.
@@ -64,10 +65,11 @@ impl Rig {
         registry.register(Registry::new(table.clone(), faults.clone()).start());
         let upkeep = Upkeep::new(Arc::new(store.clone()), faults.clone()).start();
         let (stats, open) = (Arc::new(Stats::default()), Arc::new(OpenSessions::default()));
-        install(Setup {
+        let setup = Setup {
             settings,
             linger: Duration::from_secs(1),
             stats: Arc::clone(&stats),
+            holder: Arc::default(),
             authority: Arc::new(Authority {
                 credentials: Arc::new(KnownOnes(known.clone())),
                 timeout: LOOK_UP,
@@ -80,7 +82,9 @@ impl Rig {
             strangers: strangers.clone(),
             open: Arc::clone(&open),
             faults,
-        });
+        };
+        install(setup);
+        let _ = sessions::Clock.start();
         Self {
             stats,
             open,
@@ -127,6 +131,14 @@ impl Rig {
 
     fn totals(&self) -> Totals {
         Totals::of(std::slice::from_ref(&self.stats))
+    }
+
+    /// Checks that the other one of two sessions ended for this reason, and ends the one of `device`.
+    async fn assert_one_of_two_ended(&self, device: Peer, reason: Ended) {
+        at_rest().await;
+        assert_eq!((self.totals().ended(reason), self.open.count()), (1, 1));
+        drop(device);
+        self.assert_ended(1, reason).await;
     }
 
     /// Checks that this many sessions ended, all for this reason, and that none of their resources is left.
@@ -201,17 +213,17 @@ impl TestStore {
 }
 
 impl Store for TestStore {
-    fn store(&self, _: &Origin, batch: &mut Batch) -> Storing {
-        let batch = std::mem::take(batch);
-        self.batches.lock().unwrap().push(batch.iter().map(<[u8]>::to_vec).collect());
-        let (mut answers, (promise, answer)) = (self.answer.subscribe(), promise());
-        actix_rt::spawn(async move {
-            let stored = answers.wait_for(Option::is_some).await.unwrap().clone();
-            // Its part of the budget is held until then.
-            drop(batch);
-            promise.keep(stored.unwrap());
+    fn take(&self, turn: Turn<'_>) {
+        turn.hand_over(|Entrusted { batch, promise, .. }| {
+            self.batches.lock().unwrap().push(batch.iter().map(<[u8]>::to_vec).collect());
+            let mut answers = self.answer.subscribe();
+            actix_rt::spawn(async move {
+                let stored = answers.wait_for(Option::is_some).await.unwrap().clone();
+                // Its part of the budget is held until then.
+                drop(batch);
+                promise.keep(stored.unwrap());
+            });
         });
-        Storing::Later(answer)
     }
 }
 

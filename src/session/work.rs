@@ -60,7 +60,7 @@ pub(super) struct Skipping {
 
 /// A batch in the hands of the store.
 pub(super) struct BeingStored {
-    pub(super) stored: Answer,
+    pub(super) answer: Answer,
     pub(super) records: usize,
     /// See [`Batch::cost`].
     pub(super) cost: usize,

@@ -1,77 +1,10 @@
-//! The interface of a store: its input and its answers.
+//! Batches: what a session hands over at once.
 
-use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-
-use tokio::sync::oneshot;
 
 use crate::access::{Budget, Held};
 use crate::protocol::{ClientId, Mode, Reply};
-
-/// Stores data from devices.
-pub trait Store: Send + Sync + 'static {
-    /// Stores the records of one read, all from one device and in order. The batch is left empty; its memory may be
-    /// kept. It must not block, because it runs on the session's thread.
-    fn store(&self, origin: &Origin, batch: &mut Batch) -> Storing;
-
-    /// Starts the store's background work, for the store's actor to supervise. Only one runs at a time: after a fault,
-    /// the next is started. A store that answers immediately has none.
-    fn work(&self) -> Option<Work> {
-        None
-    }
-
-    /// No more batches follow: pending ones must be answered, then the work must end.
-    fn finish(&self) {}
-}
-
-/// Background work. Resolves when it has ended, as requested or by a fault.
-pub type Work = Pin<Box<dyn Future<Output = Result<(), String>>>>;
-
-/// The result of a batch, now or later.
-pub enum Storing {
-    /// The result is known now.
-    Now(Result<(), NotStored>),
-    /// The result will be known later. A session that ends drops this, which does not cancel the batch.
-    Later(Answer),
-}
-
-/// The pending answer to a batch.
-#[derive(Debug)]
-pub struct Answer(oneshot::Receiver<Result<(), NotStored>>);
-
-/// The sender of the answer to a batch. If it is dropped without an answer, nothing of the batch is safe.
-#[derive(Debug)]
-pub struct Promise(oneshot::Sender<Result<(), NotStored>>);
-
-/// A sender and the pending answer.
-pub fn promise() -> (Promise, Answer) {
-    let (promise, answer) = oneshot::channel();
-    (Promise(promise), Answer(answer))
-}
-
-impl Promise {
-    /// Answers. The session may be gone.
-    pub fn keep(self, stored: Result<(), NotStored>) {
-        let _ = self.0.send(stored);
-    }
-}
-
-impl Future for Answer {
-    type Output = Result<(), NotStored>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answered = ready!(Pin::new(&mut self.0).poll(cx));
-        Poll::Ready(answered.unwrap_or_else(|_| Err(NotStored("the store failed on this batch".into()))))
-    }
-}
-
-/// Nothing of the batch is safe.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct NotStored(pub String);
 
 /// The origin of records.
 #[derive(Clone, Debug)]
@@ -143,6 +76,13 @@ impl Batch {
         self.bytes.clear();
         self.ends.clear();
         self.held = None;
+    }
+
+    /// Takes the memory of an empty batch, if it has none itself.
+    pub fn reuse(&mut self, empty: Self) {
+        if self.capacity() == 0 {
+            *self = empty;
+        }
     }
 
     /// Releases memory that the data does not need.

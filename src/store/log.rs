@@ -2,7 +2,7 @@
 
 use log::{Level, info, log_enabled, warn};
 
-use super::{Batch, NotStored, Origin, Store, Storing};
+use super::{Batch, NotStored, Origin, Store, Turn};
 use crate::logging::escape;
 
 /// Maximum bytes of data per line.
@@ -30,13 +30,16 @@ impl Log {
 }
 
 impl Store for Log {
-    fn store(&self, origin: &Origin, batch: &mut Batch) -> Storing {
+    fn store_now(&self, origin: &Origin, batch: &mut Batch) -> Option<Result<(), NotStored>> {
         if log_enabled!(target: TARGET, Level::Info) {
             batch.iter().for_each(|data| write(origin, data));
         }
         batch.clear();
-        Storing::Now(Ok::<(), NotStored>(()))
+        Some(Ok(()))
     }
+
+    /// There is nothing that it does not store immediately.
+    fn take(&self, _: Turn<'_>) {}
 }
 
 fn write(Origin { client, peer, listener, .. }: &Origin, data: &[u8]) {

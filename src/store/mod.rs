@@ -4,30 +4,62 @@
 //! store. The store outlives the actor: batches that arrive during a restart wait in the store for the next
 //! incarnation.
 
+mod answer;
 pub mod backup;
 mod batch;
 mod log;
+mod outbox;
 pub mod segments;
-pub mod sqlite;
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use actix::prelude::*;
 
-use self::sqlite::SqliteStore;
+use self::segments::SegmentStore;
 
 use crate::faults::{Faults, Point};
 use crate::supervisor::{Stop, exit};
 use crate::{config, database};
 
-pub use self::batch::{Answer, Batch, NotStored, Origin, Promise, Store, Storing, Work, promise};
+pub use self::answer::{NotStored, Promise, answer_all};
+pub use self::batch::{Batch, Origin};
 pub use self::log::Log;
+pub use self::outbox::{Answer, Entrusted, Fence, Outbox, Turn};
+
+/// Stores data from devices.
+pub trait Store: Send + Sync + 'static {
+    /// Stores the records of one read immediately and empties `batch`, if the store can do so without blocking.
+    fn store_now(&self, _: &Origin, _: &mut Batch) -> Option<Result<(), NotStored>> {
+        None
+    }
+
+    /// Takes the batches of one turn of a thread that cannot be stored immediately, in their order, and answers each of
+    /// them later. It must not block, because it runs on the thread of the sessions.
+    fn take(&self, turn: Turn<'_>);
+
+    /// Starts the store's background work, for the store's actor to supervise. Only one runs at a time: after a fault,
+    /// the next is started. A store that answers immediately has none.
+    fn work(&self) -> Option<Work> {
+        None
+    }
+
+    /// No more batches follow: pending ones must be answered, then the work must end.
+    fn finish(&self) {}
+}
+
+/// Background work. Resolves when it has ended, as requested or by a fault.
+pub type Work = Pin<Box<dyn Future<Output = Result<(), String>>>>;
 
 /// The store that a config selects.
 pub fn open(store: &config::Store, faults: &Faults) -> Result<Arc<dyn Store>, database::Error> {
     Ok(match store.kind {
         config::StoreKind::Log => Arc::new(Log::open()),
-        config::StoreKind::Sqlite => Arc::new(SqliteStore::open(store.clone(), faults.clone())?),
+        config::StoreKind::Sqlite => {
+            let lock = Arc::new(database::Lock::take(&store.path)?);
+            Arc::new(SegmentStore::open(store.clone(), lock, faults.clone())?)
+        }
     })
 }
 

@@ -5,6 +5,8 @@ use std::fmt;
 
 use tokio::task::JoinError;
 
+use crate::logging::Crash;
+
 /// The end of an actor, as its supervisor receives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -41,6 +43,15 @@ impl fmt::Display for Exit {
             Self::Panicked(text) => write!(f, "it panicked: {text}"),
             Self::Killed => f.write_str("it was killed"),
         }
+    }
+}
+
+/// The payload of a panic that was caught on this thread under a claim, with the place of the panic.
+pub(super) fn with_place(payload: Box<dyn Any + Send>) -> Box<dyn Any + Send> {
+    match Crash::take() {
+        Some(crash) => Box::new(crash.in_full()),
+        // An `exit`, or a process without this log.
+        None => payload,
     }
 }
 

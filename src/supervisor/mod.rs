@@ -1,86 +1,63 @@
-//! An OTP supervisor for actix actors: one_for_one, permanent children, restart intensity.
+//! An OTP supervisor for actix actors and plain futures: one_for_one, with restart policies, intensity and backoff.
 //!
 //! `actix::Supervisor` restarts an actor that stops, but never one that panics. This supervisor owns the task of each
 //! child. It learns of every end and its cause, and its children die with it.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `mod.rs` | the supervisor: starts, ends, restarts |
+//! | `spec` `started` `child` | a child before it starts, while it runs, and from life to life |
+//! | `messages` `shutdown` | what may be asked of a supervisor |
+//! | `link` `exit` `name` | the monitor of an actor, its end, its registered name |
+//! | `intensity` `backoff` | the restart limit and the delay of a restart; pure |
 
+mod backoff;
 mod child;
 mod exit;
 mod intensity;
+mod link;
+mod messages;
 mod name;
+mod shutdown;
+mod spec;
+mod started;
 mod thread;
 
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use log::{error, info, warn};
+use log::{Level, error, log};
 use tokio::sync::oneshot;
 
-pub use child::{Link, spawn, spawn_on};
+use self::child::{Child, Life, State};
+use crate::logging::Pace;
+
 pub use exit::{Exit, exit, panic_text};
 pub use intensity::{Intensity, TooMany};
+pub use link::{Link, spawn, spawn_on};
+pub use messages::{
+    ChildError, ChildInfo, ChildState, DeleteChild, RestartChild, StartChild, TerminateChild, WhichChildren,
+};
 pub use name::{Name, NoAnswer};
+pub use shutdown::StopAll;
+pub use spec::{ChildSpec, Restart, Start};
+pub use started::{Started, Stop};
 pub use thread::thread;
 
-/// Asks a child to finish its pending work and to stop.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "()")]
-pub struct Stop;
+/// How often a child is retried that gave up alone.
+const RETRY: Duration = Duration::from_secs(60);
 
-/// A running child: its link, and the address for a stop request.
-pub struct Started {
-    link: Link,
-    stop: Recipient<Stop>,
-}
+/// Ends of one child that are logged in a burst, and per second. Each has a second line when the child runs again.
+const LINES: (f64, f64) = (2.0, 0.5);
 
-impl Started {
-    /// Starts `actor` on this thread.
-    pub fn new<A>(actor: A) -> Self
-    where
-        A: Actor<Context = Context<A>> + Handler<Stop>,
-    {
-        let (addr, link) = spawn(actor);
-        Self { link, stop: addr.recipient() }
-    }
-
-    /// Starts `actor` on this thread and registers it under `name`.
-    pub fn named<A>(actor: A, name: &Name<A>) -> Self
-    where
-        A: Actor<Context = Context<A>> + Handler<Stop>,
-    {
-        let (addr, link) = spawn(actor);
-        name.register(addr.clone());
-        Self { link, stop: addr.recipient() }
-    }
-}
-
-/// Starts a child, each time that it is needed. Values that outlive the child belong to this function.
-pub type Start = Box<dyn FnMut() -> Result<Started, String>>;
-
-struct Child {
-    name: String,
-    start: Start,
-    state: State,
-}
-
-enum State {
-    /// Not started yet, or between two incarnations.
-    Down,
-    Up {
-        link: SpawnHandle,
-        stop: Recipient<Stop>,
-    },
-    /// Asked to stop; must not be restarted.
-    Stopping {
-        link: SpawnHandle,
-        done: oneshot::Sender<()>,
-    },
-    Stopped,
-}
-
-/// Owns its children and restarts each one that ends, until the restart limit is exceeded.
+/// Owns its children and restarts those that end, as their policy and the restart limit allow.
 pub struct Supervisor {
     children: Vec<Child>,
     intensity: Intensity,
+    max_backoff: Duration,
+    lives: Life,
+    shutting_down: bool,
+    lines: Pace,
     gave_up: Option<oneshot::Sender<GaveUp>>,
 }
 
@@ -94,57 +71,131 @@ pub struct GaveUp {
 }
 
 impl Supervisor {
-    /// A supervisor without children, and the receiver that reports its failure.
-    pub fn new(intensity: Intensity) -> (Self, oneshot::Receiver<GaveUp>) {
+    /// A supervisor without children, and the receiver that reports its failure. The delay between two restarts of a
+    /// child grows to `max_backoff`.
+    pub fn new(intensity: Intensity, max_backoff: Duration) -> (Self, oneshot::Receiver<GaveUp>) {
         let (gave_up, told) = oneshot::channel();
-        (Self { children: Vec::new(), intensity, gave_up: Some(gave_up) }, told)
+        let supervisor = Self {
+            children: Vec::new(),
+            intensity,
+            max_backoff,
+            lives: 0,
+            shutting_down: false,
+            lines: Pace::new(LINES.0, LINES.1),
+            gave_up: Some(gave_up),
+        };
+        (supervisor, told)
     }
 
     /// Adds a permanent child; children start in this order.
     pub fn child(
-        mut self,
-        name: impl Into<String>,
-        start: impl FnMut() -> Result<Started, String> + 'static,
+        self,
+        id: impl Into<String>,
+        start: impl FnMut() -> Result<Started, String> + Send + 'static,
     ) -> Self {
-        self.children.push(Child { name: name.into(), start: Box::new(start), state: State::Down });
+        self.with(ChildSpec::new(id, start))
+    }
+
+    /// Adds a child.
+    #[must_use]
+    pub fn with(mut self, spec: ChildSpec) -> Self {
+        self.children.push(Child::new(spec, self.max_backoff, now()));
         self
     }
 
-    fn start(&mut self, index: usize, ctx: &mut Context<Self>) {
+    fn find(&self, id: &str) -> Option<usize> {
+        self.children.iter().position(|child| child.spec.id == id)
+    }
+
+    /// Starts a new life of a child.
+    fn try_start(&mut self, index: usize, ctx: &mut Context<Self>) -> Result<(), Exit> {
+        let Some(child) = self.children.get_mut(index) else { return Ok(()) };
+        let Started { link, controls } = child.spec.start()?;
+        self.lives += 1;
+        let life = self.lives;
+        child.becomes(State::Up(life, controls), now());
+        ctx.spawn(link.into_actor(self).map(move |exit, this, ctx| this.ended(life, exit, ctx)));
+        Ok(())
+    }
+
+    fn ended(&mut self, life: Life, exit: Exit, ctx: &mut Context<Self>) {
+        let Some(index) = self.children.iter().position(|child| child.life() == Some(life)) else { return };
         let Some(child) = self.children.get_mut(index) else { return };
-        match (child.start)() {
-            Ok(Started { link, stop }) => {
-                let link = link.into_actor(self).map(move |exit, this, ctx| this.ended(index, exit, ctx));
-                let link = ctx.spawn(link);
-                if let Some(child) = self.children.get_mut(index) {
-                    child.state = State::Up { link, stop };
-                }
-            }
-            Err(reason) => self.ended(index, Exit::Failed(reason), ctx),
+        let State::Stopping(_, _, waiting) = std::mem::replace(&mut child.state, State::Down) else {
+            return self.ended_at(index, exit, ctx);
+        };
+        child.since = now();
+        if child.spec.restart == Restart::Temporary {
+            self.children.remove(index);
+        }
+        for done in waiting {
+            // The caller may have timed out.
+            let _ = done.send(());
         }
     }
 
-    fn ended(&mut self, index: usize, exit: Exit, ctx: &mut Context<Self>) {
+    /// A child has ended by itself, or could not start.
+    fn ended_at(&mut self, index: usize, exit: Exit, ctx: &mut Context<Self>) {
         let Some(child) = self.children.get_mut(index) else { return };
-        if let State::Stopping { done, .. } = std::mem::replace(&mut child.state, State::Down) {
-            child.state = State::Stopped;
-            // The caller may have timed out.
-            let _ = done.send(());
-            return;
+        child.becomes(State::Down, now());
+        child.last_exit = Some(exit.clone());
+        match child.spec.restart {
+            Restart::Temporary => {
+                say_ended(child, &exit);
+                self.children.remove(index);
+            }
+            Restart::Transient if exit == Exit::Normal => say_ended(child, &exit),
+            Restart::Permanent | Restart::Transient => self.restart(index, exit, ctx),
         }
-        match self.intensity.note(Instant::now()) {
+    }
+
+    /// Restarts a child after its backoff, if the restart limit allows it.
+    fn restart(&mut self, index: usize, exit: Exit, ctx: &mut Context<Self>) {
+        let Some(child) = self.children.get_mut(index) else { return };
+        let (id, now, has_own) = (child.spec.id.clone(), now(), child.spec.intensity.is_some());
+        let intensity = child.spec.intensity.as_mut().unwrap_or(&mut self.intensity);
+        match intensity.note(now) {
             Ok(recent) => {
-                error!(
-                    "{} ended: {exit}; restarting restart={recent} limit=\"{}\"",
-                    child.name, self.intensity
+                let delay = child.backoff.delay(now);
+                child.said = self.lines.admits(&id, now);
+                let level = if child.said { Level::Error } else { Level::Debug };
+                log!(
+                    level,
+                    "{id} ended: {exit}; restarting restart={recent} limit=\"{intensity}\" delay={}ms",
+                    delay.as_millis()
                 );
-                // Through the mailbox: a child that fails to start must not cause recursion.
-                ctx.notify(Restart(index));
+                self.start_after(delay, index, false, ctx);
             }
-            Err(too_many) => {
-                let child = child.name.clone();
-                self.give_up(GaveUp { child, exit, too_many });
+            Err(too_many) if has_own => {
+                child.said = true;
+                error!("{id} gave up: {exit}: {too_many}; retrying every {RETRY:?}");
+                self.start_after(RETRY, index, true, ctx);
             }
+            Err(too_many) => self.give_up(GaveUp { child: id, exit, too_many }),
+        }
+    }
+
+    fn start_after(&mut self, delay: Duration, index: usize, gave_up: bool, ctx: &mut Context<Self>) {
+        let Some(child) = self.children.get_mut(index) else { return };
+        let id = child.spec.id.clone();
+        // Even without a delay: a child that fails to start must not cause recursion.
+        let wait = fut::wrap_future::<_, Self>(wait(delay));
+        let timer = ctx.spawn(wait.map(move |(), this, ctx| this.start_again(&id, ctx)));
+        child.state = State::Waiting { timer, gave_up };
+    }
+
+    fn start_again(&mut self, id: &str, ctx: &mut Context<Self>) {
+        let Some(index) = self.find(id) else { return };
+        let Some(child) = self.children.get_mut(index) else { return };
+        child.restarts += 1;
+        let (down, said) = (child.since, child.said);
+        match self.try_start(index, ctx) {
+            Ok(()) => {
+                let level = if said { Level::Info } else { Level::Debug };
+                let after = now().saturating_duration_since(down).as_millis();
+                log!(level, "{id} runs again after={after}ms");
+            }
+            Err(exit) => self.ended_at(index, exit, ctx),
         }
     }
 
@@ -156,92 +207,35 @@ impl Supervisor {
     }
 }
 
+/// The end of a child that is not restarted.
+fn say_ended(child: &Child, exit: &Exit) {
+    let level = if *exit == Exit::Normal { Level::Info } else { Level::Error };
+    log!(level, "{} ended: {exit}", child.spec.id);
+}
+
+/// The clock of the timers, so that tests can pause it.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+async fn wait(delay: Duration) {
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+}
+
 impl Actor for Supervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        for index in 0..self.children.len() {
-            self.start(index, ctx);
-        }
-    }
-}
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Restart(usize);
-
-impl Handler<Restart> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, Restart(index): Restart, ctx: &mut Context<Self>) {
-        // The child may have been terminated in between.
-        if self.children.get(index).is_some_and(|child| matches!(child.state, State::Down)) {
-            self.start(index, ctx);
-        }
-    }
-}
-
-/// Terminates all children whose names start with `prefix`, in parallel: each is asked to stop, killed after the
-/// timeout, and not restarted. Resolves when all have ended, to the names of those that were killed.
-#[derive(Message)]
-#[rtype(result = "Vec<String>")]
-pub struct Terminate {
-    /// The prefix of the children's names.
-    pub prefix: &'static str,
-    /// The timeout.
-    pub within: Duration,
-}
-
-impl Handler<Terminate> for Supervisor {
-    type Result = ResponseActFuture<Self, Vec<String>>;
-
-    fn handle(&mut self, Terminate { prefix, within }: Terminate, _: &mut Context<Self>) -> Self::Result {
-        let stopping = self.children.iter_mut().enumerate();
-        let stopping = stopping.filter(|(_, child)| child.name.starts_with(prefix));
-        let stopping: Vec<_> = stopping.filter_map(|(index, child)| Some((index, child.stop()?))).collect();
-        let deadline = tokio::time::Instant::now() + within;
-        let all_ended = async move {
-            let mut late = Vec::new();
-            for (index, done) in stopping {
-                if tokio::time::timeout_at(deadline, done).await.is_err() {
-                    late.push(index);
-                }
-            }
-            late
-        };
-        Box::pin(all_ended.into_actor(self).map(|late, this, ctx| {
-            late.into_iter().filter_map(|index| this.children.get_mut(index)?.kill(ctx)).collect()
-        }))
-    }
-}
-
-impl Child {
-    /// Asks the child to stop; the returned receiver resolves when it has stopped.
-    fn stop(&mut self) -> Option<oneshot::Receiver<()>> {
-        match std::mem::replace(&mut self.state, State::Stopped) {
-            State::Up { link, stop } => {
-                let (done, told) = oneshot::channel();
-                stop.do_send(Stop);
-                self.state = State::Stopping { link, done };
-                info!("stopping {}", self.name);
-                Some(told)
-            }
-            State::Down | State::Stopped => None,
-            stopping @ State::Stopping { .. } => {
-                self.state = stopping;
-                None
+        let ids: Vec<_> = self.children.iter().map(|child| child.spec.id.clone()).collect();
+        for id in ids {
+            // A temporary child that cannot start is gone.
+            let Some(index) = self.find(&id) else { continue };
+            if let Err(exit) = self.try_start(index, ctx) {
+                self.ended_at(index, exit, ctx);
             }
         }
-    }
-
-    /// Kills a child that has not stopped, and returns its name.
-    fn kill(&mut self, ctx: &mut Context<Supervisor>) -> Option<String> {
-        let State::Stopping { link, .. } = std::mem::replace(&mut self.state, State::Stopped) else {
-            return None;
-        };
-        warn!("{} did not stop in time: killing it", self.name);
-        ctx.cancel_future(link);
-        Some(self.name.clone())
     }
 }
 

@@ -11,6 +11,11 @@ use tokio::time::timeout;
 
 use super::*;
 
+mod children;
+mod lives;
+mod restarts;
+mod shutdown;
+
 /// Longer than any step of these tests.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -170,12 +175,16 @@ async fn an_actor_whose_thread_ends_or_was_never_there_was_killed() {
     assert_eq!(soon(spawn_on(&handle, || self::probe("a").0)).await, Exit::Killed);
 }
 
+/// Short, so that a test restarts often.
+const MAX_BACKOFF: Duration = Duration::from_millis(10);
+
 /// A supervisor of probes with these names. A probe whose name ends in "deaf" ignores the stop request.
 struct Tree {
     supervisor: Addr<Supervisor>,
     _link: Link,
     gave_up: oneshot::Receiver<GaveUp>,
     names: Vec<Name<Probe>>,
+    tell: UnboundedSender<News>,
     news: UnboundedReceiver<News>,
 }
 
@@ -183,17 +192,13 @@ impl Tree {
     async fn start(names: &[&'static str], max_restarts: usize) -> Self {
         let (tell, news) = unbounded_channel();
         let intensity = Intensity::new(max_restarts, PATIENCE * 10);
-        let (mut supervisor, gave_up) = Supervisor::new(intensity);
+        let (mut supervisor, gave_up) = Supervisor::new(intensity, MAX_BACKOFF);
         let registered: Vec<_> = names.iter().map(|_| Name::new()).collect();
-        for (name, registered) in names.iter().copied().zip(registered.clone()) {
-            let news = tell.clone();
-            supervisor = supervisor.child(name, move || {
-                let probe = Probe { name, obeys: !name.ends_with("deaf"), news: news.clone() };
-                Ok(Started::named(probe, &registered))
-            });
+        for (name, registered) in names.iter().copied().zip(&registered) {
+            supervisor = supervisor.with(spec(name, registered, &tell));
         }
         let (supervisor, link) = spawn(supervisor);
-        let mut tree = Self { supervisor, _link: link, gave_up, names: registered, news };
+        let mut tree = Self { supervisor, _link: link, gave_up, names: registered, tell, news };
         for name in names {
             assert_eq!(tree.next().await, News::Started(name));
         }
@@ -204,15 +209,52 @@ impl Tree {
         next(&mut self.news).await
     }
 
+    /// Adds a probe of this name.
+    async fn add(&mut self, name: &'static str, change: impl FnOnce(ChildSpec) -> ChildSpec) {
+        let registered = Name::new();
+        let spec = change(spec(name, &registered, &self.tell));
+        self.ask(StartChild(spec)).await.unwrap();
+        self.names.push(registered);
+        assert_eq!(self.next().await, News::Started(name));
+    }
+
     /// Makes this child end; its next incarnation may continue.
     fn end(&self, child: usize, end: End) {
         let (name, mut end) = (self.names[child].clone(), Some(end));
         actix_rt::spawn(async move { name.call(|| end.take().unwrap_or(End::Not)).await });
     }
 
-    async fn terminate(&self, prefix: &'static str, within: Duration) -> Vec<String> {
-        soon(self.supervisor.send(Terminate { prefix, within })).await.unwrap()
+    async fn ask<M>(&self, request: M) -> M::Result
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        Supervisor: Handler<M>,
+        Context<Supervisor>: actix::dev::ToEnvelope<Supervisor, M>,
+    {
+        soon(self.supervisor.send(request)).await.unwrap()
     }
+
+    async fn terminate(&self, id: &str, within: Duration) -> Result<(), ChildError> {
+        self.ask(TerminateChild { id: id.into(), within }).await
+    }
+
+    async fn stop_all(&self, within: Duration) -> Vec<String> {
+        self.ask(StopAll { deadline: tokio::time::Instant::now() + within }).await
+    }
+
+    async fn states(&self) -> Vec<(String, ChildState)> {
+        let children = self.ask(WhichChildren).await;
+        children.into_iter().map(|child| (child.id, child.state)).collect()
+    }
+}
+
+/// A probe under `registered`.
+fn spec(name: &'static str, registered: &Name<Probe>, news: &UnboundedSender<News>) -> ChildSpec {
+    let (registered, news) = (registered.clone(), news.clone());
+    ChildSpec::new(name, move || {
+        let probe = Probe { name, obeys: !name.ends_with("deaf"), news: news.clone() };
+        Ok(Started::named(probe, &registered))
+    })
 }
 
 #[actix::test]
@@ -240,34 +282,35 @@ async fn children_that_end_too_often_are_not_restarted_any_more() {
     assert_eq!(tree.next().await, News::Gone("a"));
     let reason = soon(&mut tree.gave_up).await.unwrap();
     assert_eq!(reason.to_string(), "a ended (no more work): restart limit exceeded (2 in 5m)");
-    assert_eq!(tree.terminate("", PATIENCE).await, [""; 0]);
+    assert_eq!(tree.stop_all(PATIENCE).await, [""; 0]);
     assert_eq!(tree.next().await, News::AskedToStop("b"));
     assert_eq!(tree.next().await, News::Gone("b"));
-    // The child was terminated between two incarnations.
-    soon(tree.supervisor.send(Restart(0))).await.unwrap();
     assert!(tree.news.try_recv().is_err());
 }
 
 #[actix::test]
 async fn a_child_that_cannot_start_is_tried_again_until_that_is_too_often() {
-    let tries = Arc::new(AtomicUsize::new(0));
-    let (supervisor, gave_up) = Supervisor::new(Intensity::new(3, PATIENCE * 10));
-    let counted = Arc::clone(&tries);
-    let supervisor = supervisor.child("a", move || {
-        counted.fetch_add(1, Ordering::Relaxed);
-        Err("no socket".into())
-    });
-    let (_addr, _link) = spawn(supervisor);
-    let reason = soon(gave_up).await.unwrap().to_string();
-    assert!(reason.starts_with("a ended (no socket): restart limit exceeded (3 in "), "{reason}");
-    assert_eq!(tries.load(Ordering::Relaxed), 4);
+    for (is_panic, reason) in [(false, "no socket"), (true, "it panicked: no socket")] {
+        let tries = Arc::new(AtomicUsize::new(0));
+        let (supervisor, gave_up) = Supervisor::new(Intensity::new(3, PATIENCE * 10), MAX_BACKOFF);
+        let counted = Arc::clone(&tries);
+        let supervisor = supervisor.child("a", move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            assert!(!is_panic, "no socket");
+            Err("no socket".into())
+        });
+        let (_addr, _link) = spawn(supervisor);
+        let text = soon(gave_up).await.unwrap().to_string();
+        assert!(text.starts_with(&format!("a ended ({reason}): restart limit exceeded (3 in ")), "{text}");
+        assert_eq!(tries.load(Ordering::Relaxed), 4);
+    }
 }
 
 #[actix::test]
 async fn a_child_that_could_not_start_does_when_it_can() {
     let (probe, mut news) = probe("a");
     let (mut tries, mut probe) = (0, Some(probe));
-    let (supervisor, mut gave_up) = Supervisor::new(Intensity::new(3, PATIENCE * 10));
+    let (supervisor, mut gave_up) = Supervisor::new(Intensity::new(3, PATIENCE * 10), MAX_BACKOFF);
     let supervisor = supervisor.child("a", move || {
         tries += 1;
         if tries < 3 {
@@ -278,52 +321,6 @@ async fn a_child_that_could_not_start_does_when_it_can() {
     let (_addr, _link) = spawn(supervisor);
     assert_eq!(next(&mut news).await, News::Started("a"));
     assert!(gave_up.try_recv().is_err());
-}
-
-#[actix::test]
-async fn children_are_terminated_by_prefix_all_at_once_and_not_restarted() {
-    let mut tree = Tree::start(&["x 1", "x 2", "y"], 1000).await;
-    assert_eq!(tree.terminate("x", PATIENCE).await, [""; 0]);
-    let mut gone = Vec::new();
-    while gone.len() < 2 {
-        if let News::Gone(name) = tree.next().await {
-            gone.push(name);
-        }
-    }
-    gone.sort_unstable();
-    assert_eq!(gone, ["x 1", "x 2"]);
-    soon(tree.names[2].call(|| End::Not)).await.unwrap();
-    assert!(tree.news.try_recv().is_err());
-    assert_eq!(tree.terminate("x", PATIENCE).await, [""; 0]);
-    assert!(tree.news.try_recv().is_err());
-}
-
-#[actix::test]
-async fn a_child_that_does_not_stop_is_killed_and_named_and_costs_the_others_nothing() {
-    let mut tree = Tree::start(&["x deaf", "x", "x too deaf"], 1000).await;
-    assert_eq!(tree.terminate("x", Duration::from_millis(50)).await, ["x deaf", "x too deaf"]);
-    let mut gone = Vec::new();
-    while gone.len() < 3 {
-        if let News::Gone(name) = tree.next().await {
-            gone.push(name);
-        }
-    }
-    assert_eq!(gone[0], "x");
-    soon(tree.supervisor.send(Restart(0))).await.unwrap();
-    soon(tree.supervisor.send(Restart(1))).await.unwrap();
-    assert!(tree.news.try_recv().is_err(), "a terminated child was restarted");
-}
-
-#[actix::test]
-async fn a_child_that_crashes_instead_of_stopping_has_ended_too() {
-    let mut tree = Tree::start(&["deaf"], 1000).await;
-    let terminated = tree.supervisor.send(Terminate { prefix: "deaf", within: PATIENCE });
-    let terminated = actix_rt::spawn(terminated);
-    assert_eq!(tree.next().await, News::AskedToStop("deaf"));
-    tree.end(0, End::PanicWithStr);
-    assert_eq!(soon(terminated).await.unwrap().unwrap(), [""; 0]);
-    assert_eq!(tree.next().await, News::Gone("deaf"));
-    assert!(tree.news.try_recv().is_err());
 }
 
 #[actix::test]

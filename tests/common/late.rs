@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
 use trap_server::credentials::{Checking, Credentials, Denied};
 use trap_server::protocol::{ClientId, Mode};
-use trap_server::store::{Batch, NotStored, Origin, Store, Storing, promise};
+use trap_server::store::{Entrusted, NotStored, Store, Turn};
 
 use super::eventually;
 
@@ -46,14 +46,14 @@ impl LateStore {
 }
 
 impl Store for LateStore {
-    fn store(&self, origin: &Origin, batch: &mut Batch) -> Storing {
-        let records = batch.iter().map(<[u8]>::to_vec).collect();
-        let client = origin.client.as_str().to_owned();
-        self.handed.lock().unwrap().push(Handed { client, mode: origin.mode, records });
-        batch.clear();
-        let (promise, answer) = promise();
-        self.unanswered.ask(|stored| promise.keep(stored));
-        Storing::Later(answer)
+    fn take(&self, turn: Turn<'_>) {
+        let mut handed = self.handed.lock().unwrap();
+        turn.hand_over(|Entrusted { origin, batch, promise, .. }| {
+            let records = batch.iter().map(<[u8]>::to_vec).collect();
+            handed.push(Handed { client: origin.client.as_str().to_owned(), mode: origin.mode, records });
+            drop(batch);
+            self.unanswered.ask(|stored| promise.keep(stored));
+        });
     }
 }
 

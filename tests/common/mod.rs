@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use actix::Addr;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use trap_server::access::{Budget, Permits};
@@ -19,8 +20,9 @@ use trap_server::config::{ClientPattern, Config, StoreKind};
 use trap_server::faults::Faults;
 use trap_server::registry::Table;
 use trap_server::server::{Running, Server, Stopped};
-use trap_server::session::OpenSessions;
+use trap_server::session::{OpenSessions, Sessions};
 use trap_server::stats::{Stats, Totals};
+use trap_server::supervisor::{ChildInfo, Name, Supervisor, WhichChildren};
 
 use self::raw::Raw;
 
@@ -38,6 +40,8 @@ pub struct TestServer {
     pub strangers: Budget,
     pub permits: Permits,
     pub faults: Faults,
+    pub supervisor: Addr<Supervisor>,
+    pub sessions: Name<Sessions>,
     stats: Vec<Arc<Stats>>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Outcome>>,
@@ -60,6 +64,8 @@ pub fn config(listener: &str) -> Config {
     config.credentials.clients = vec![ClientPattern::Prefix(String::new())];
     config.store.kind = StoreKind::Log;
     config.log.stats_every = None;
+    // Tests restart children often.
+    config.supervisor.max_backoff = Duration::from_millis(10);
     config
 }
 
@@ -107,6 +113,8 @@ impl TestServer {
             strangers: running.strangers().clone(),
             permits: running.permits()[0].clone(),
             faults: running.faults().clone(),
+            supervisor: running.supervisor().clone(),
+            sessions: running.sessions().clone(),
             stats: running.stats().to_vec(),
             stop: None,
             thread: None,
@@ -115,6 +123,12 @@ impl TestServer {
 
     pub fn totals(&self) -> Totals {
         Totals::of(&self.stats)
+    }
+
+    /// A child of the supervisor.
+    pub async fn child(&self, id: &str) -> ChildInfo {
+        let children = self.supervisor.send(WhichChildren).await.unwrap();
+        children.into_iter().find(|child| child.id == id).unwrap()
     }
 
     /// A device that has not said anything yet.
@@ -187,8 +201,13 @@ fn join<T>(thread: JoinHandle<T>) -> T {
 
 /// Waits until `condition` holds.
 pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    eventually_so(what, async || condition()).await;
+}
+
+/// The same for a condition that has to ask.
+pub async fn eventually_so(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
-    while !condition() {
+    while !condition().await {
         assert!(start.elapsed() < PATIENCE, "in vain: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -113,6 +113,6 @@ fn a_segment_that_the_server_will_fill_has_no_messages() {
 #[test]
 fn a_server_says_where_it_stores() {
     let server = Server::start(CONFIG);
-    let path = server.folder().canonicalize().unwrap().join("data/trap.db");
+    let path = server.folder().canonicalize().unwrap().join("data/messages");
     server.await_line(&format!("SENDs are stored in {}", path.display()));
 }

@@ -1,17 +1,18 @@
 //! Files that cannot be used, and files to which something happens while the server runs.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use trap_server::config::{Config, StoreKind};
-use trap_server::database::SINGLE;
 use trap_server::server::Server;
+use trap_server::store::segments::segment::SCHEMA;
 
 use crate::child::{self, CONFIG};
 use crate::common::{self, TestServer, eventually, logs};
-use crate::{open, pair, rows, server};
+use crate::{open, pair, rows, segments, server};
 
 /// Why a server does not start on the file in `folder`.
 pub fn refusal(folder: &Path) -> String {
@@ -45,21 +46,23 @@ async fn folders_are_made() {
 }
 
 #[test]
-fn a_file_that_needs_somebody_is_refused_and_left_as_it_is() {
+fn a_segment_that_needs_somebody_is_refused_and_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("trap.db");
+    let path = folder.path().join("messages/00000000000000000007.db");
+    fs::create_dir(path.parent().unwrap()).unwrap();
     fs::write(&path, b"this is no database, and it is long enough to be seen as none").unwrap();
     let before = fs::read(&path).unwrap();
     assert_eq!(
         refusal(folder.path()),
-        "FOLDER/trap.db: not an SQLite database; move it away, or change `path`"
+        "FOLDER/messages/00000000000000000007.db: not an SQLite database; move it away, or change `path`"
     );
     assert_eq!(fs::read(&path).unwrap(), before);
 
     fs::remove_file(&path).unwrap();
-    open(folder.path()).execute_batch("CREATE TABLE other (x); INSERT INTO other VALUES (1)").unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("CREATE TABLE other (x); INSERT INTO other VALUES (1)").unwrap();
     assert!(refusal(folder.path()).contains("an SQLite database of another program; move it away"));
-    open(folder.path()).query_row("SELECT x FROM other", [], |row| row.get::<_, i64>(0)).unwrap();
+    other.query_row("SELECT x FROM other", [], |row| row.get::<_, i64>(0)).unwrap();
 
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
@@ -72,19 +75,44 @@ fn a_file_that_needs_somebody_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_file_of_a_newer_version_is_refused_and_left_as_it_is() {
+fn a_segment_of_a_newer_version_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     server("newer", folder.path(), |_| {}).stop();
-    let version = SINGLE.version();
+    let version = SCHEMA.version();
     let newer = version + 1;
     open(folder.path()).pragma_update(None, "user_version", newer).unwrap();
-    let before = fs::read(folder.path().join("trap.db")).unwrap();
     let expected = format!(
-        "FOLDER/trap.db: created by a newer trap-server (table version {newer}, supported {version}); run \
-         that version, or change `path`"
+        "FOLDER/messages/00000000000000000001.db: created by a newer trap-server (table version {newer}, supported \
+         {version}); run that version, or change `path`"
     );
     assert_eq!(refusal(folder.path()), expected);
-    assert_eq!(fs::read(folder.path().join("trap.db")).unwrap(), before);
+}
+
+#[test]
+fn a_folder_has_one_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let _first = server("first", folder.path(), |_| {});
+    let refusal = refusal(folder.path());
+    let pid = std::process::id();
+    assert!(
+        refusal.starts_with(&format!("FOLDER: in use by another trap-server (pid {pid} since 2")),
+        "{refusal}"
+    );
+}
+
+#[tokio::test]
+async fn nobody_else_may_read_the_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = server("private", &data, |_| {});
+    assert!(stored(&server, "x").await);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let messages = data.join("messages");
+    assert_eq!([&data, &messages].map(|folder| mode(folder)), [0o700; 2]);
+    for file in fs::read_dir(&messages).unwrap() {
+        let file = file.unwrap().path();
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
 }
 
 #[tokio::test]
@@ -96,7 +124,10 @@ async fn a_truncated_file_is_refused_with_what_to_do() {
         device.send(&[b'x'; 10_000]).await.unwrap();
     }
     server.stop();
-    let path = folder.path().join("trap.db");
+    let open = open(folder.path());
+    open.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    drop(open);
+    let path = segments(folder.path()).pop().unwrap();
     let file = fs::File::options().write(true).open(&path).unwrap();
     file.set_len(file.metadata().unwrap().len() / 2).unwrap();
     let refusal = refusal(folder.path());
@@ -150,48 +181,4 @@ async fn a_server_starts_on_a_file_that_is_locked() {
     drop(other);
     recovers(&server, "after").await;
     assert_eq!(rows(folder.path()), [pair("a", "after")]);
-}
-
-#[tokio::test]
-async fn a_file_that_is_moved_away_keeps_what_it_has_and_a_new_one_is_made() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = server("moved", folder.path(), |_| {});
-    assert!(stored(&server, "before").await);
-    let moved = folder.path().join("moved.db");
-    fs::rename(folder.path().join("trap.db"), &moved).unwrap();
-    assert!(stored(&server, "after").await);
-    assert_eq!(rows(folder.path()), [pair("a", "after")]);
-    let connection = Connection::open(moved).unwrap();
-    let data: Vec<u8> = connection.query_row("SELECT data FROM message", [], |row| row.get(0)).unwrap();
-    assert_eq!(data, b"before");
-    assert!(logs::has(&[folder.path().to_str().unwrap(), "was moved, removed or truncated"]));
-}
-
-#[tokio::test]
-async fn a_file_whose_log_is_removed_is_opened_anew() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = server("wal", folder.path(), |_| {});
-    assert!(stored(&server, "before").await);
-    fs::remove_file(folder.path().join("trap.db-wal")).unwrap();
-    assert!(stored(&server, "after").await);
-    assert!(rows(folder.path()).contains(&pair("a", "after")));
-}
-
-#[tokio::test]
-async fn a_file_that_becomes_rubbish_fails_until_it_is_moved_away() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("trap.db");
-    let server = server("rubbish", folder.path(), |_| {});
-    assert!(stored(&server, "before").await);
-    // As a restore that went wrong does it: another file takes its place.
-    fs::write(folder.path().join("rubbish"), [b'x'; 5000]).unwrap();
-    fs::rename(folder.path().join("rubbish"), &path).unwrap();
-    assert!(!stored(&server, "during").await);
-    assert!(logs::has(&[folder.path().to_str().unwrap(), "fails: not an SQLite database; move it away"]));
-    for file in ["trap.db", "trap.db-wal", "trap.db-shm"] {
-        let _ = fs::remove_file(folder.path().join(file));
-    }
-    recovers(&server, "after").await;
-    assert!(rows(folder.path()).iter().all(|row| *row == pair("a", "after")));
-    assert!(!rows(folder.path()).is_empty());
 }

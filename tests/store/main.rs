@@ -10,6 +10,7 @@ mod common;
 mod disk;
 mod file;
 mod kill;
+mod lost;
 mod retention;
 mod rows;
 #[cfg(feature = "faults")]
@@ -17,13 +18,14 @@ mod stall;
 #[cfg(feature = "faults")]
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use common::TestServer;
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use trap_server::config::{Config, StoreKind};
+use trap_server::store::segments::folder::Folder;
 
-/// A server whose store is the file in `folder`.
+/// A server whose store is in `folder`.
 fn server(listener: &str, folder: &Path, change: impl FnOnce(&mut Config)) -> TestServer {
     TestServer::start(listener, |config| {
         config.store.kind = StoreKind::Sqlite;
@@ -32,14 +34,24 @@ fn server(listener: &str, folder: &Path, change: impl FnOnce(&mut Config)) -> Te
     })
 }
 
-/// The file, for whoever wants to look into it.
+/// The segments of the store in `folder`, oldest first.
+fn segments(folder: &Path) -> Vec<PathBuf> {
+    let segments = Folder::of(folder).list().unwrap();
+    segments.into_iter().map(|segment| segment.path).collect()
+}
+
+/// The newest segment, for whoever wants to look into it.
 fn open(folder: &Path) -> Connection {
-    Connection::open(folder.join("trap.db")).unwrap()
+    Connection::open(segments(folder).last().unwrap()).unwrap()
 }
 
 /// Client and data of each row, in the order of their ids.
 fn rows(folder: &Path) -> Vec<(String, String)> {
-    let connection = open(folder);
+    segments(folder).iter().flat_map(|segment| rows_of(segment)).collect()
+}
+
+fn rows_of(segment: &Path) -> Vec<(String, String)> {
+    let connection = Connection::open_with_flags(segment, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let mut all = connection.prepare("SELECT client, CAST(data AS TEXT) FROM message ORDER BY id").unwrap();
     all.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
 }

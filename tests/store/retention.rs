@@ -1,62 +1,99 @@
-//! Old messages go, by age and by size.
+//! Old segments go, by age and by size.
 
+use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::common::eventually;
-use crate::{open, rows, server};
+use rusqlite::Connection;
 
-const SECOND: i64 = 1_000_000;
+use crate::common::{TestServer, eventually, logs};
+use crate::{rows, segments, server};
 
-/// Messages of a hundred bytes with ids up to `last`, all of this age in microseconds.
-fn insert(folder: &Path, last: i64, age: i64) {
-    let now: i64 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros().try_into().unwrap();
-    let sql = "WITH RECURSIVE number(n) AS (
-                   SELECT coalesce(max(id), 0) + 1 FROM message UNION ALL SELECT n + 1 FROM number WHERE n < ?1
-               )
-               INSERT INTO message SELECT n, ?2, 'old', '127.0.0.1:1', 'test', 'session', zeroblob(100) FROM number";
-    open(folder).execute(sql, [last, now - age]).unwrap();
-}
+const HOUR: Duration = Duration::from_secs(3600);
 
-fn number(folder: &Path, sql: &str) -> i64 {
-    open(folder).query_row(sql, [], |row| row.get(0)).unwrap()
-}
-
-const COUNT: &str = "SELECT count(*) FROM message";
-
-#[tokio::test]
-async fn messages_that_are_too_old_go_and_the_others_stay() {
-    let folder = tempfile::tempdir().unwrap();
-    server("age", folder.path(), |_| {}).stop();
-    insert(folder.path(), 50_000, 3601 * SECOND);
-    insert(folder.path(), 60_000, 60 * SECOND);
-    let server =
-        server("age", folder.path(), |config| config.store.max_age = Some(Duration::from_secs(3600)));
+async fn send(server: &TestServer, from: usize, to: usize) {
     let mut device = server.authenticated("a").await;
-    eventually("they have gone", || number(folder.path(), COUNT) <= 10_000).await;
-    // More than one look later.
-    tokio::time::sleep(Duration::from_millis(2500)).await;
-    device.send(b"new").await.unwrap();
-    assert_eq!(number(folder.path(), COUNT), 10_001);
-    assert_eq!(number(folder.path(), "SELECT min(id) FROM message"), 50_001);
-    assert_eq!(number(folder.path(), "SELECT last_id FROM pruned"), 50_000);
+    for number in from..to {
+        device.send(format!("{number:05000}").as_bytes()).await.unwrap();
+    }
+}
+
+fn numbers(folder: &Path) -> Vec<usize> {
+    rows(folder).iter().map(|(_, data)| data.parse().unwrap()).collect()
+}
+
+fn size(folder: &Path) -> u64 {
+    let files = fs::read_dir(folder.join("messages")).unwrap();
+    // A file may go between its name and its size.
+    files.filter_map(|file| file.unwrap().metadata().ok()).map(|file| file.len()).sum()
+}
+
+/// Sets the times of all messages in a sealed segment, as if they were of that age.
+fn age(segment: &Path, age: Duration) {
+    let then = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() - age;
+    let connection = Connection::open(segment).unwrap();
+    connection
+        .execute("UPDATE message SET received_at = ?", [i64::try_from(then.as_micros()).unwrap()])
+        .unwrap();
+}
+
+async fn sealed(folder: &Path, count: usize) {
+    let log = |segment: &Path| Path::new(&format!("{}-wal", segment.display())).exists();
+    eventually("they are sealed", || {
+        let segments = segments(folder);
+        segments.len() > count && segments.iter().take(count).all(|segment| !log(segment))
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn a_file_stays_within_its_size_while_messages_come() {
+async fn segments_that_are_too_old_go_and_the_others_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = server("age", folder.path(), |config| config.store.segment_size = 256 << 10);
+    send(&first, 0, 200).await;
+    sealed(folder.path(), 3).await;
+    first.stop();
+    let before = segments(folder.path());
+    let old = before.len() - 3;
+    before.iter().take(old).for_each(|segment| age(segment, 2 * HOUR));
+    let all = numbers(folder.path());
+    let server = server("age", folder.path(), |config| config.store.max_age = Some(HOUR));
+    eventually("the old ones have gone", || !before[old - 1].exists()).await;
+    // Each look says what it has removed.
+    let path = folder.path().to_str().unwrap();
+    eventually("it is said", || logs::has(&["removed segments=", "ids=1-", "reason=max_age"])).await;
+    send(&server, 200, 201).await;
+    let left = numbers(folder.path());
+    assert!(all.ends_with(&left[..left.len() - 1]) && left.ends_with(&[200]), "{path}: {left:?}");
+    assert_eq!(segments(folder.path())[..3], before[old..]);
+}
+
+#[tokio::test]
+async fn the_segments_stay_within_their_size_while_messages_come() {
     const MAX: u64 = 2 << 20;
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("trap.db");
     let server = server("size", folder.path(), |config| config.store.max_size = Some(MAX));
-    let mut device = server.authenticated("a").await;
-    for number in 0..600 {
-        device.send(format!("{number:010000}").as_bytes()).await.unwrap();
-        let size = std::fs::metadata(&path).unwrap().len();
-        assert!(size <= MAX, "{size} bytes after {number}");
+    for round in 0..40 {
+        send(&server, 20 * round, 20 * (round + 1)).await;
     }
-    // Six megabytes came, and the newest are there.
-    let rows = rows(folder.path());
-    assert!((100..250).contains(&rows.len()), "{} are left", rows.len());
-    let numbers: Vec<usize> = rows.iter().map(|(_, data)| data.parse().unwrap()).collect();
-    assert!(numbers.iter().copied().eq(600 - numbers.len()..600), "{numbers:?}");
+    // Four megabytes came. Two are there, the segment that is written, and one that is being sealed.
+    eventually("the old ones have gone", || size(folder.path()) <= MAX + MAX / 4).await;
+    let left = numbers(folder.path());
+    assert!(left.len() > 200, "{} are left", left.len());
+    assert!(left.iter().copied().eq(800 - left.len()..800), "{left:?}");
+    assert!(logs::has(&["removed segments=", "reason=max_size"]));
+}
+
+#[tokio::test]
+async fn a_segment_that_somebody_removes_is_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server("missed", folder.path(), |config| config.store.segment_size = 64 << 10);
+    send(&server, 0, 50).await;
+    sealed(folder.path(), 2).await;
+    let second = segments(folder.path()).remove(1);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    fs::remove_file(&second).unwrap();
+    let second = second.display().to_string();
+    eventually("it is missed", || logs::has(&["WARN", &second, "is no longer there", "messages "])).await;
+    send(&server, 50, 51).await;
 }

@@ -20,6 +20,7 @@ fn values_have_a_type_and_a_range() {
         ("[server]", "shutdown", "\"1ms\" \"1d\"", "\"0s\" \"999us\" \"86401s\" \"2\" 2 \"\" \"-1s\""),
         ("[supervisor]", "max_restarts", "0 1_000_000", "-1 1000001 \"many\""),
         ("[supervisor]", "within", "\"1ms\" \"24h\"", "\"0s\" \"25h\" 3600"),
+        ("[supervisor]", "max_backoff", "\"1ms\" \"60s\"", "\"0s\" \"61s\" 1"),
         ("[[listener]]", "name", "\"a\" \"A-z_0\"", "\"\" \"a.b\" \"ä\" 1"),
         (
             "[[listener]]",

@@ -65,6 +65,16 @@ proptest! {
     }
 
     #[test]
+    fn an_id_that_is_known_changes_nothing(bytes in encoded(), behind in data(), cut in any::<usize>()) {
+        let Ok(Decoded::Frame(frame, _)) = decode(&bytes, MAX_DATA) else {
+            panic!("not decoded: {bytes:02x?}");
+        };
+        let glued = [bytes.clone(), behind].concat();
+        let input = &glued[..cut % (glued.len() + 1)];
+        prop_assert_eq!(decode_from(frame.id(), input, MAX_DATA), decode(input, MAX_DATA));
+    }
+
+    #[test]
     fn what_it_encodes_it_decodes(bytes in encoded(), behind in data()) {
         let glued = [bytes.clone(), behind].concat();
         let Ok(Decoded::Frame(frame, len)) = decode(&glued, MAX_DATA) else {

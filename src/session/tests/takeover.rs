@@ -1,41 +1,49 @@
 //! Sessions that end without having done anything.
 
 use super::*;
-use crate::registry::Kick;
 use crate::supervisor::spawn;
-
-fn kick() -> Kick {
-    Kick { by: ([192, 0, 2, 2], 8).into() }
-}
 
 #[actix::test]
 async fn a_session_that_was_taken_over_is_told_nothing_even_if_the_store_answers_now() {
     let rig = Rig::new(|_| {});
     rig.store.never_answers();
-    let (mut device, session) = rig.device_and_session(100);
-    device.send(&[auth(ID), send(b"held")].concat()).await;
-    device.expect("auth_ok").await;
+    let (mut older, mut newer) = (rig.authenticated(100).await, rig.device(100));
+    older.send(&send(b"held")).await;
     at_rest().await;
-    device.send(&[&send(b"not held")[..], &PING].concat()).await;
+    older.send(&[&send(b"not held")[..], &PING].concat()).await;
     at_rest().await;
+    newer.send(&auth(ID)).await;
+    newer.expect("auth_ok").await;
     // Both events wake the session in the same turn.
-    session.do_send(kick());
     rig.store.answers(Ok(()));
-    assert_eq!(device.rest().await, "");
+    assert_eq!(older.rest().await, "");
     assert_eq!(rig.store.records(), [b"held"]);
-    rig.assert_ended(1, Ended::Takeover).await;
+    rig.assert_one_of_two_ended(newer, Ended::Takeover).await;
 }
 
 #[actix::test]
-async fn a_session_can_be_taken_over_while_it_is_looked_up() {
+async fn a_session_that_loses_its_id_before_it_knows_that_it_has_it_is_told_nothing() {
     let rig = Rig::new(|_| {});
+    let first = rig.authenticated(100).await;
     rig.known.send_replace(false);
-    let (mut device, session) = rig.device_and_session(100);
-    device.send(&[&auth(ID)[..], &PING].concat()).await;
+    let mut others = [rig.device(100), rig.device(100)];
+    for other in &mut others {
+        other.send(&[&auth(ID)[..], &PING].concat()).await;
+        at_rest().await;
+    }
+    // Both ask the registry, which answers both before one of them gets its turn.
+    rig.known.send_replace(true);
     at_rest().await;
-    session.do_send(kick());
-    assert_eq!(device.rest().await, "");
-    rig.assert_ended(1, Ended::Takeover).await;
+    assert_eq!((rig.totals().ended(Ended::Takeover), rig.open.count()), (2, 1));
+    let mut told = Vec::new();
+    for mut other in others {
+        let mut got = [0; 100];
+        let len = other.0.read(&mut got).await.unwrap();
+        told.push(String::from_utf8_lossy(&got[..len]).into_owned());
+    }
+    told.sort();
+    assert_eq!(told, ["", "auth_okpong"]);
+    drop(first);
 }
 
 #[actix::test]

@@ -29,6 +29,8 @@ pub(super) fn link(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Copies a file. Where the file system can share blocks, the copy takes no space.
 pub(super) fn copy(from: &Path, to: &Path, mode: u32) -> io::Result<()> {
+    // So that it has the right owner.
+    make_file(to)?;
     fs::copy(from, to)?;
     finish(to, mode)
 }

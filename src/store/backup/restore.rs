@@ -6,7 +6,6 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
 use super::copy::{self, SEALED, WRITTEN};
@@ -27,10 +26,9 @@ pub fn restore(backup: &Path, data: &Path, tell: &mut dyn FnMut(Step)) -> Result
     if let Some(found) = content(data, &["lock", ROOM])? {
         return Err(Failed::Occupied { folder: data.into(), found });
     }
-    let owner = Owner::of_data(data)?;
     // No server starts here before the end of this function.
     let lock = Lock::take(data)?;
-    move_in(&manifest, backup, lock.folder(), &owner, tell)
+    move_in(&manifest, backup, lock.folder(), tell)
         .map_err(|cause| Failed::Undone { cause: Box::new(cause) })?;
     Ok(manifest)
 }
@@ -39,7 +37,6 @@ fn move_in(
     manifest: &Manifest,
     backup: &Path,
     data: &Path,
-    owner: &Owner,
     tell: &mut dyn FnMut(Step),
 ) -> Result<(), Failed> {
     let room = Room::make(data)?;
@@ -50,57 +47,7 @@ fn move_in(
         copy::copy(&backup.join(&file.name), &to, mode).map_err(Failed::at(&to))?;
         tell(Step::Copied(file.bytes));
     }
-    owner.give(data)?;
     room.move_in(data)
-}
-
-/// Whose the restored files are to be.
-struct Owner {
-    user: u32,
-    group: u32,
-    /// The parents of the folder of the data that are missing.
-    parents: Vec<PathBuf>,
-}
-
-impl Owner {
-    /// The owner of the folder of the data, or of the nearest of its parents that is there.
-    fn of_data(data: &Path) -> Result<Self, Failed> {
-        let mut parents = Vec::new();
-        for folder in data.ancestors() {
-            // Of a relative path, the last ancestor is empty.
-            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-            match fs::metadata(folder) {
-                Ok(found) => return Ok(Self { user: found.uid(), group: found.gid(), parents }),
-                Err(_) => parents.push(folder.into()),
-            }
-        }
-        Err(Failed::at(data)(io::ErrorKind::NotFound.into()))
-    }
-
-    /// Gives the data to the owner. Only root can, and nobody else needs to.
-    fn give(&self, data: &Path) -> Result<(), Failed> {
-        if !rustix::process::geteuid().is_root() {
-            return Ok(());
-        }
-        self.parents.iter().try_for_each(|parent| self.give_one(parent))?;
-        self.give_all(data)
-    }
-
-    fn give_all(&self, folder: &Path) -> Result<(), Failed> {
-        self.give_one(folder)?;
-        for entry in fs::read_dir(folder).map_err(Failed::at(folder))? {
-            let path = entry.map_err(Failed::at(folder))?.path();
-            match path.is_dir() {
-                true => self.give_all(&path)?,
-                false => self.give_one(&path)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn give_one(&self, path: &Path) -> Result<(), Failed> {
-        chown(path, Some(self.user), Some(self.group)).map_err(Failed::at(path))
-    }
 }
 
 /// The folder for a copy. It is removed unless the copy has moved in.

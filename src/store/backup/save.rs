@@ -94,7 +94,7 @@ fn save_segment(
         }
         // The newest segment has no tables before its first transaction.
         Err(Failed::Database(error)) if is_empty(&error) && ids.end.is_none() => return discard(&copy),
-        Err(Failed::Database(error)) if is_damaged(&error, segment) => {
+        Err(Failed::Database(error)) if is_damaged(&error, &segment.path) => {
             tell(Step::Lost(Lost::Unreadable { error, ids }));
             return discard(&copy);
         }
@@ -112,12 +112,21 @@ fn save_segment(
 
 fn save_rows(segment: &Segment, to: &Path) -> Result<(), Failed> {
     let from = &segment.path;
-    let is_sealed = segment::is_sealed(from).map_err(Failed::at(from))?;
-    if is_sealed {
+    if is_final(from)? {
         return copy::link(from, to).map_err(Failed::at(to));
     }
     let connection = segment::open_read_only(from)?;
     copy::snapshot(&connection, from, to, SEALED)
+}
+
+/// Whether a segment is sealed, and nobody may write to it. SQLite creates a file without a write-ahead log: one that
+/// is just being created would look sealed otherwise.
+fn is_final(path: &Path) -> Result<bool, Failed> {
+    let is_read_only = fs::metadata(path).map_err(Failed::at(path))?.permissions().readonly();
+    match segment::is_sealed(path) {
+        Err(error) if is_read_only && is_damaged(&error, path) => Ok(true),
+        is_sealed => Ok(is_read_only && is_sealed?),
+    }
 }
 
 fn is_empty(error: &database::Error) -> bool {
@@ -125,10 +134,10 @@ fn is_empty(error: &database::Error) -> bool {
 }
 
 /// Whether no later attempt will read it either.
-fn is_damaged(error: &database::Error, segment: &Segment) -> bool {
+fn is_damaged(error: &database::Error, path: &Path) -> bool {
     let is_lasting =
         matches!(error.trouble(), Trouble::Corrupt { .. } | Trouble::NotADatabase | Trouble::NotOurs);
-    is_lasting && error.path() == segment.path
+    is_lasting && error.path() == path
 }
 
 /// Removes what was begun of a copy.

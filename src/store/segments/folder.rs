@@ -102,7 +102,7 @@ fn file_name(first_id: i64) -> String {
 }
 
 /// The id in the name of a segment.
-fn first_id(name: &std::ffi::OsStr) -> Option<i64> {
+pub(super) fn first_id(name: &std::ffi::OsStr) -> Option<i64> {
     let digits = name.to_str()?.strip_suffix(ENDING)?;
     let all_digits = digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
     digits.parse().ok().filter(|_| all_digits)

@@ -1,8 +1,5 @@
 //! A segment as a file: its tables, and whether it is sealed.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -30,63 +27,35 @@ pub const SCHEMA: Schema = Schema {
 "],
 };
 
-/// The byte of a database file that says how it is written, and its value for a rollback journal: with a write-ahead
-/// log it is 2.
-const WRITE_VERSION: usize = 18;
-const ROLLBACK: u8 = 1;
-
-/// The permission to write, of anybody.
-const WRITABLE: u32 = 0o222;
-
-/// Whether a segment is sealed: it has no write-ahead log, and is never written again. The last step of sealing takes
-/// the permission to write away; without that step a segment that is just being created would look sealed too.
-pub fn is_sealed(path: &Path) -> io::Result<bool> {
-    let mut head = [0; WRITE_VERSION + 1];
-    let mut file = File::open(path)?;
-    let is_writable = file.metadata()?.permissions().mode() & WRITABLE != 0;
-    match file.read_exact(&mut head) {
-        Ok(()) => Ok(!is_writable && head.last() == Some(&ROLLBACK)),
-        // Not even the tables are there yet.
-        Err(err) if err.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(err) => Err(err),
-    }
+/// Whether a segment is sealed: it has no write-ahead log, and is never written again. SQLite is asked, because the server
+/// may have the file open: closing any other descriptor of it would drop the locks that SQLite has on it.
+pub fn is_sealed(path: &Path) -> Result<bool, Error> {
+    is_sealed_in(&open_read_only(path)?, path)
 }
 
-/// Opens a segment for reading. A sealed one is read without locks, and needs no file beside it.
+/// The same of an open segment.
+pub(super) fn is_sealed_in(connection: &Connection, path: &Path) -> Result<bool, Error> {
+    let mode = connection.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0));
+    Ok(mode.map_err(|err| Error::of(path, &err))? != "wal")
+}
+
+/// Opens a segment for reading.
 pub fn open_read_only(path: &Path) -> Result<Connection, Error> {
-    match is_sealed(path).map_err(|err| Error::unreadable(path, &err))? {
-        true => database::open_unchanging(&SCHEMA, path),
-        false => database::open_read_only(&SCHEMA, path),
-    }
+    database::open_read_only(&SCHEMA, path)
 }
 
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
+/// The times of the first and the last message of a sealed segment, in microseconds since 1970; long ago if it is empty.
+pub fn times(path: &Path) -> Result<(i64, i64), Error> {
+    const TIMES: &str = "SELECT coalesce((SELECT received_at FROM message ORDER BY id LIMIT 1), 0),
+        coalesce((SELECT received_at FROM message ORDER BY id DESC LIMIT 1), 0)";
+    let connection = open_read_only(path)?;
+    let times = connection.query_row(TIMES, [], |row| Ok((row.get(0)?, row.get(1)?)));
+    times.map_err(|err| Error::of(path, &err))
+}
 
-    use super::*;
-    use crate::store::segments::sample::{Sample, regular};
-
-    #[test]
-    fn a_segment_is_sealed_after_the_last_step_only() {
-        let mut sample = Sample::new();
-        let path = sample.path(1);
-        fs::write(&path, "").unwrap();
-        assert!(!is_sealed(&path).unwrap());
-        let creating = Connection::open(&path).unwrap();
-        creating.execute_batch("CREATE TABLE message (id)").unwrap();
-        assert!(!is_sealed(&path).unwrap());
-        drop(creating);
-        fs::remove_file(&path).unwrap();
-        sample.begin(1);
-        sample.insert(&regular(1, 1));
-        assert!(!is_sealed(&path).unwrap());
-        sample.seal();
-        assert!(is_sealed(&path).unwrap());
-        // A copy that an operator may write to is read as any database.
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(!is_sealed(&path).unwrap());
-        assert!(open_read_only(&path).is_ok());
-    }
+/// The id of the last message of a segment that begins with `first_id`, or the id before if it has none.
+pub fn last_id(path: &Path, first_id: i64) -> Result<i64, Error> {
+    let connection = open_read_only(path)?;
+    let last = connection.query_row("SELECT max(id) FROM message", [], |row| row.get::<_, Option<i64>>(0));
+    Ok(last.map_err(|err| Error::of(path, &err))?.unwrap_or(first_id.saturating_sub(1)))
 }

@@ -19,7 +19,6 @@ pub(super) struct Opened(Option<Open>);
 struct Open {
     path: PathBuf,
     identity: Option<Identity>,
-    is_sealed: bool,
     connection: Connection,
 }
 
@@ -80,7 +79,7 @@ impl Opened {
 
     /// Whether the segment that is open is sealed.
     pub(super) fn is_sealed(&self) -> bool {
-        self.0.as_ref().is_some_and(|open| open.is_sealed)
+        self.0.as_ref().is_some_and(|open| segment::is_sealed_in(&open.connection, &open.path) == Ok(true))
     }
 
     /// Closes the segment.
@@ -92,9 +91,8 @@ impl Opened {
 impl Open {
     /// A replacement between the look at the identity and this is noticed at the next look.
     fn new(path: &Path, identity: Option<Identity>) -> Result<Self, Error> {
-        let is_sealed = segment::is_sealed(path).map_err(|err| Error::unreadable(path, &err))?;
         let connection = segment::open_read_only(path)?;
-        Ok(Self { path: path.into(), identity, is_sealed, connection })
+        Ok(Self { path: path.into(), identity, connection })
     }
 }
 

@@ -1,0 +1,114 @@
+//! The application: builds the tree from a config, drains it, stops it.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `open` | sockets, credentials and the store of a config |
+//! | `tree` | the threads and the children |
+//! | `reporter` `stall` | the line with all counters, and those about workers that stand still |
+//! | `stop` | the graceful shutdown |
+
+mod open;
+mod reporter;
+mod stall;
+mod stop;
+mod tree;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use actix_rt::Arbiter;
+use tokio::sync::oneshot;
+
+use crate::access::{Budget, Permits};
+use crate::credentials::Unknown;
+use crate::faults::Faults;
+use crate::listener::Journal;
+use crate::registry::Table;
+use crate::session::{OpenSessions, Sessions};
+use crate::stats::Stats;
+use crate::supervisor::{GaveUp, Link, Name, Supervisor};
+
+pub use open::{OpenError, Server};
+pub use stop::Stopped;
+
+/// A server with its tree.
+pub struct Running {
+    supervisor: Addr<Supervisor>,
+    link: Link,
+    gave_up: oneshot::Receiver<GaveUp>,
+    arbiters: Vec<Arbiter>,
+    addresses: Vec<SocketAddr>,
+    permits: Vec<Permits>,
+    journals: Vec<Journal>,
+    stats: Vec<Arc<Stats>>,
+    sessions: Name<Sessions>,
+    open: Arc<OpenSessions>,
+    budget: Budget,
+    strangers: Budget,
+    table: Table,
+    unknown: Unknown,
+    faults: Faults,
+    shutdown: Duration,
+}
+
+impl Running {
+    /// The address of each listener, in the config's order; a port 0 has become a real one.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The counters of each worker; [`Totals::of`](crate::stats::Totals::of) adds them up.
+    pub fn stats(&self) -> &[Arc<Stats>] {
+        &self.stats
+    }
+
+    /// The permits of each listener, in the config's order.
+    pub fn permits(&self) -> &[Permits] {
+        &self.permits
+    }
+
+    /// Who is connected.
+    pub const fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The supervisor of all parts. Its messages add, stop and list children.
+    pub const fn supervisor(&self) -> &Addr<Supervisor> {
+        &self.supervisor
+    }
+
+    /// The parent of all sessions. Its messages list, configure and close sessions.
+    pub const fn sessions(&self) -> &Name<Sessions> {
+        &self.sessions
+    }
+
+    /// The number of sessions.
+    pub const fn open(&self) -> &Arc<OpenSessions> {
+        &self.open
+    }
+
+    /// What all authenticated sessions together have unanswered.
+    pub const fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// What all other connections together have unanswered.
+    pub const fn strangers(&self) -> &Budget {
+        &self.strangers
+    }
+
+    /// Faults on demand.
+    pub const fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Resolves when the supervisor has given up, to the reason.
+    pub async fn gave_up(&mut self) -> String {
+        match (&mut self.gave_up).await {
+            Ok(reason) => reason.to_string(),
+            Err(_) => format!("the supervisor itself ended: {}", (&mut self.link).await),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Opening: everything that can fail for a reason outside of the server.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::credentials::{self, Credentials, Unknown};
+use crate::database;
+use crate::faults::Faults;
+use crate::listener::{self, BindError};
+use crate::store;
+use crate::store::Store;
+
+/// A server whose sockets are open and whose tree is not there yet.
+pub struct Server {
+    pub(super) config: Config,
+    pub(super) sockets: Vec<Arc<TcpListener>>,
+    pub(super) credentials: Arc<dyn Credentials>,
+    pub(super) unknown: Unknown,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) faults: Faults,
+}
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A listening socket could not be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The store could not be opened.
+    #[error(transparent)]
+    Database(#[from] database::Error),
+    /// Nobody can be asked who the devices are.
+    #[error(transparent)]
+    Credentials(#[from] credentials::Unusable),
+}
+
+impl Server {
+    /// Opens every listening socket of the config, or none, the credentials and the store.
+    pub fn bind(config: Config) -> Result<Self, OpenError> {
+        let sockets = config.listeners.iter().map(|listener| Ok(Arc::new(listener::bind(listener)?)));
+        let sockets = sockets.collect::<Result<_, BindError>>()?;
+        let (credentials, unknown) = credentials::open(&config)?;
+        let faults = Faults::from_env();
+        let store = store::open(&config.store, &faults)?;
+        Ok(Self { config, sockets, credentials, unknown, store, faults })
+    }
+
+    /// Asks `credentials` instead of what the config names.
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: Arc<dyn Credentials>) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
+    /// Stores in `store` instead of what the config names.
+    #[must_use]
+    pub fn with_store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = store;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::config;
+
+    fn config(binds: &[SocketAddr]) -> Config {
+        let listener = |(index, bind): (usize, &SocketAddr)| config::Listener {
+            name: format!("listener{index}"),
+            bind: *bind,
+            ..config::Listener::default()
+        };
+        Config { listeners: binds.iter().enumerate().map(listener).collect(), ..Config::default() }
+    }
+
+    #[test]
+    fn every_socket_is_opened_or_none() {
+        // An address that nobody else on this machine takes a port of.
+        let free = TcpListener::bind("127.77.0.1:0").unwrap();
+        let taken = TcpListener::bind("127.77.0.1:0").unwrap();
+        let (first, second) = (free.local_addr().unwrap(), taken.local_addr().unwrap());
+        drop(free);
+        let Err(err) = Server::bind(config(&[first, second])) else { panic!("{second} is taken") };
+        let text = err.to_string();
+        assert!(text.starts_with(&format!("listener \"listener1\" cannot listen on {second}: ")), "{text}");
+        assert!(
+            text.ends_with(". Another process has it (`ss -ltnp` shows which); end it, or change `bind`")
+        );
+        drop(TcpListener::bind(first).unwrap());
+        drop(taken);
+        assert!(Server::bind(config(&[first, second])).is_ok());
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_no_reason_to_look_for_a_process() {
+        // 192.0.2.0/24 is for documentation, and nobody's.
+        let Err(err) = Server::bind(config(&["192.0.2.1:0".parse().unwrap()])) else { panic!("it is ours") };
+        assert!(err.to_string().ends_with(". This machine has no such address; change `bind`"), "{err}");
+    }
+}

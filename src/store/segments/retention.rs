@@ -1,0 +1,217 @@
+//! Retention: removes the oldest segments, each as a whole.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use bytesize::ByteSize;
+use log::{info, warn};
+
+use super::folder::{Folder, Segment};
+use super::sealer::Unsealed;
+use super::segment;
+use crate::database::{Error, beside, sync_folder};
+
+/// A clock that is ahead of where it should be by more than this was set.
+const JUMP: Duration = Duration::from_secs(60);
+
+/// How long nothing is removed by age after the clock jumped ahead: somebody may set it right again.
+const DOUBT: Duration = Duration::from_secs(600);
+
+/// Microseconds.
+type Time = i64;
+
+pub(super) struct Retention {
+    folder: Folder,
+    unsealed: Unsealed,
+    max_age: Option<Duration>,
+    max_size: Option<u64>,
+    clock: Clock,
+    /// First and last time of sealed segments that were looked at, by first id.
+    times: BTreeMap<i64, (Time, Time)>,
+    /// Segments at the last look, and the first id behind each.
+    known: BTreeMap<i64, i64>,
+    /// Segments removed since the start.
+    removed: u64,
+}
+
+/// Notices that the wall clock jumped ahead.
+struct Clock {
+    /// Both clocks at the same moment.
+    set: (Instant, Time),
+    doubted_until: Option<Instant>,
+}
+
+impl Clock {
+    fn new(at: Instant, now: Time) -> Self {
+        Self { set: (at, now), doubted_until: None }
+    }
+
+    /// Whether `now` can be believed.
+    fn believes(&mut self, at: Instant, now: Time) -> bool {
+        let expected = self.set.1.saturating_add(micros(at.saturating_duration_since(self.set.0)));
+        if now.saturating_sub(expected) > micros(JUMP) {
+            let ahead = Duration::from_micros(now.abs_diff(expected)).as_secs();
+            warn!(
+                target: super::TARGET,
+                "the clock jumped ahead by {ahead}s: for {}s nothing is removed by max_age; set it right if it is wrong",
+                DOUBT.as_secs()
+            );
+            self.doubted_until = Some(at + DOUBT);
+        }
+        self.set = (at, now);
+        if self.doubted_until.is_some_and(|until| at >= until) {
+            self.doubted_until = None;
+        }
+        self.doubted_until.is_none()
+    }
+}
+
+fn micros(time: Duration) -> Time {
+    Time::try_from(time.as_micros()).unwrap_or(Time::MAX)
+}
+
+impl Retention {
+    pub(super) fn new(
+        folder: Folder,
+        unsealed: Unsealed,
+        (max_age, max_size): (Option<Duration>, Option<u64>),
+        now: Time,
+    ) -> Self {
+        let clock = Clock::new(Instant::now(), now);
+        let (times, known) = (BTreeMap::new(), BTreeMap::new());
+        Self { folder, unsealed, max_age, max_size, clock, times, known, removed: 0 }
+    }
+
+    /// The age at which an open segment is closed, so that its messages do not become much older than `max_age`.
+    pub(super) fn max_open(&self) -> Option<Time> {
+        self.max_age.map(|age| micros(age / 8))
+    }
+
+    /// Removes segments that are too old or too large together. The newest one is open, and never removed: its first
+    /// message is of `open_since`.
+    pub(super) fn step(&mut self, now: Time, open_since: Option<Time>) -> Result<(), Error> {
+        let believes = self.clock.believes(Instant::now(), now);
+        let segments = self.folder.list()?;
+        self.miss(&segments);
+        let mut total: u64 = segments.iter().map(|segment| segment.size).sum();
+        let mut gone = 0;
+        let mut why = "max_size";
+        let mut closed = segments.split_last().map_or(&[][..], |(_, closed)| closed);
+        while let [segment, later @ ..] = closed {
+            let too_large = self.max_size.is_some_and(|most| total > most);
+            let mut too_old = || believes && self.is_too_old(segment, later, open_since, now);
+            if !too_large && !too_old() {
+                break;
+            }
+            if self.unsealed.contains(&segment.path) {
+                break;
+            }
+            if !too_large {
+                why = "max_age";
+            }
+            self.remove(segment)?;
+            total -= segment.size;
+            (gone, closed) = (gone + 1, later);
+        }
+        self.note(&segments, gone, why)
+    }
+
+    fn note(&mut self, segments: &[Segment], gone: usize, why: &str) -> Result<(), Error> {
+        let (Some(first), Some(next)) = (segments.first(), segments.get(gone)) else { return Ok(()) };
+        if gone == 0 {
+            return Ok(());
+        }
+        self.removed += gone as u64;
+        let bytes: u64 = segments.iter().take(gone).map(|segment| segment.size).sum();
+        let (from, to) = (first.first_id, next.first_id - 1);
+        info!(
+            target: super::TARGET,
+            "removed segments={gone} messages={} ids={from}-{to} bytes={} reason={why} removed_since_start={}",
+            to - from + 1,
+            ByteSize(bytes),
+            self.removed
+        );
+        sync_folder(self.folder.path()).map_err(|err| Error::unreadable(self.folder.path(), &err))
+    }
+
+    fn remove(&mut self, segment: &Segment) -> Result<(), Error> {
+        fs::remove_file(&segment.path).map_err(|err| Error::unreadable(&segment.path, &err))?;
+        // Usually there is none.
+        let _ = fs::remove_file(beside(&segment.path, "-shm"));
+        self.known.remove(&segment.first_id);
+        self.times.remove(&segment.first_id);
+        Ok(())
+    }
+
+    /// Says which segments somebody else has removed.
+    fn miss(&mut self, segments: &[Segment]) {
+        let found: BTreeMap<i64, i64> = segments
+            .iter()
+            .zip(segments.iter().skip(1).map(|next| next.first_id).chain([i64::MAX]))
+            .map(|(segment, next)| (segment.first_id, next))
+            .collect();
+        for (first_id, next) in self.known.iter().filter(|(first_id, _)| !found.contains_key(first_id)) {
+            let path = self.folder.segment(*first_id);
+            let last = if *next == i64::MAX { "the last".into() } else { (next - 1).to_string() };
+            warn!(
+                target: super::TARGET,
+                "{} is no longer there, and nor are messages {first_id} to {last}: another program has moved or removed it",
+                path.display()
+            );
+        }
+        self.known = found;
+    }
+
+    /// Whether all messages of the oldest segment are too old. They were stored before those of each later segment: if
+    /// the clock was ahead while the oldest was written, the later ones tell its age.
+    fn is_too_old(
+        &mut self,
+        oldest: &Segment,
+        later: &[Segment],
+        open_since: Option<Time>,
+        now: Time,
+    ) -> bool {
+        let Some(max_age) = self.max_age.map(micros) else { return false };
+        let before = now.saturating_sub(max_age);
+        let end = self.times(oldest).map(|(_, end)| end);
+        if end.is_some_and(|end| end < before) {
+            return true;
+        }
+        // A damaged one tells nothing itself.
+        let starts = later.iter().map(|segment| self.times(segment).map(|(start, _)| start));
+        end.is_none_or(|end| end > now) && starts.chain([open_since]).flatten().any(|start| start < before)
+    }
+
+    /// The times of the first and the last message of a sealed segment; `None` if there are none, or they cannot be read.
+    fn times(&mut self, segment: &Segment) -> Option<(Time, Time)> {
+        if let Some(times) = self.times.get(&segment.first_id) {
+            return Some(*times);
+        }
+        if self.unsealed.contains(&segment.path) {
+            return None;
+        }
+        let times = segment::times(&segment.path).ok()?;
+        self.times.insert(segment.first_id, times);
+        Some(times)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_jumps_ahead_is_not_believed_for_a_while() {
+        let start = Instant::now();
+        let (second, minute) = (1_000_000, Duration::from_secs(60));
+        let mut clock = Clock::new(start, 0);
+        assert!(clock.believes(start + minute, 60 * second));
+        // Set back, and a little ahead.
+        assert!(clock.believes(start + minute, 0));
+        assert!(clock.believes(start + minute, 59 * second));
+        assert!(!clock.believes(start + minute, 3600 * second));
+        assert!(!clock.believes(start + 2 * minute, 3660 * second));
+        assert!(clock.believes(start + minute + DOUBT, 3600 * second + micros(DOUBT)));
+    }
+}

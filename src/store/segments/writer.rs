@@ -1,0 +1,364 @@
+//! The writer thread: transactions, full segments, failures and recovery.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use log::{error, info};
+
+use super::folder::{Folder, Segment};
+use super::open::{Open, Writing};
+use super::rescue::Remains;
+use super::retention::Retention;
+use super::sealer::{Full, Sealer, Task, Unsealed};
+use super::{next, orphan, segment};
+use crate::config;
+use crate::database::{Error, Jobs, Lock, Target, Timestamp, Trouble, make_folder};
+use crate::faults::{Faults, Point};
+use crate::logging::Outage;
+use crate::store::{Entrusted, NotStored, answer_all};
+
+/// Interval of looks at the files, and of retries to open a segment.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// A stop seals the open segment if it is larger than this, in bytes: the next start would have to read its whole log.
+const LARGE: u64 = 16 << 20;
+
+/// A segment has at most this part of `max_size`.
+const PARTS: u64 = 8;
+
+/// What outlives a writer thread.
+#[derive(Clone)]
+pub(super) struct Known {
+    /// No id below this one is given again, whatever happens to files.
+    pub(super) next_id: Arc<AtomicI64>,
+    pub(super) unsealed: Unsealed,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self { next_id: Arc::new(AtomicI64::new(1)), unsealed: Unsealed::default() }
+    }
+}
+
+pub(super) struct Writer {
+    settings: config::Store,
+    lock: Arc<Lock>,
+    folder: Folder,
+    faults: Faults,
+    next_id: Arc<AtomicI64>,
+    state: State,
+    retention: Retention,
+    unsealed: Unsealed,
+    sealer: Sealer,
+    storing: Outage,
+    rolling: Outage,
+    removing: Outage,
+}
+
+enum State {
+    Open(Open),
+    /// Unusable for this reason; the next attempt is at this time.
+    Shut(Error, Instant),
+    /// To be opened now.
+    Closed,
+}
+
+impl Writer {
+    pub(super) fn new(
+        settings: config::Store,
+        lock: Arc<Lock>,
+        known: &Known,
+        open: Option<Open>,
+        faults: Faults,
+    ) -> Self {
+        let Known { next_id, unsealed } = known.clone();
+        let folder = Folder::of(lock.folder());
+        let (max_age, max_size) = (settings.max_age, settings.max_size);
+        let retention =
+            Retention::new(folder.clone(), unsealed.clone(), (max_age, max_size), Timestamp::now().0);
+        let sealer = Sealer::start(folder.clone(), writing(&settings), unsealed.clone());
+        let path = folder.path().display();
+        let storing = Outage::none(format!("the store {path}"));
+        let rolling = Outage::none(format!("beginning the next segment in {path}"));
+        let removing = Outage::none(format!("removing old segments from {path}"));
+        next_id.fetch_max(open.as_ref().map_or(1, |open| open.last.id + 1), Ordering::Relaxed);
+        let state = open.map_or(State::Closed, State::Open);
+        Self {
+            settings,
+            lock,
+            folder,
+            faults,
+            next_id,
+            state,
+            retention,
+            unsealed,
+            sealer,
+            storing,
+            rolling,
+            removing,
+        }
+    }
+
+    /// Opens the newest segment before there is anything to write.
+    pub(super) fn start(&mut self) {
+        self.seal_older();
+        match self.open() {
+            Ok(_) => info!(target: super::TARGET, "SENDs are stored in {}", self.folder.path().display()),
+            Err(err) => self.refuse(&err, 0),
+        }
+    }
+
+    fn refuse(&self, err: &Error, records: u64) {
+        self.storing.note(err.trouble(), "SENDs are answered send_failure", records);
+    }
+
+    /// The open segment, which is opened if it is not.
+    fn open(&mut self) -> Result<&mut Open, Error> {
+        match &self.state {
+            State::Shut(err, until) if Instant::now() < *until => return Err(err.clone()),
+            State::Open(_) => {}
+            State::Shut(..) | State::Closed => match self.find() {
+                Ok(open) => self.state = State::Open(open),
+                Err(err) => {
+                    self.state = State::Shut(err.clone(), Instant::now() + PAUSE);
+                    return Err(err);
+                }
+            },
+        }
+        match &mut self.state {
+            State::Open(open) => Ok(open),
+            State::Shut(err, _) => Err(err.clone()),
+            State::Closed => Err(Error::new(self.folder.path(), Trouble::Moved)),
+        }
+    }
+
+    /// Opens the newest segment, or begins one, and has the other ones sealed.
+    fn find(&self) -> Result<Open, Error> {
+        if !self.lock.folder_is_in_place() {
+            return Err(Error::new(self.lock.folder(), Trouble::Moved));
+        }
+        let writing = writing(&self.settings);
+        let newest = prepare_folder(&self.folder, writing)?.pop();
+        let open =
+            continue_after(newest.as_ref(), &self.folder, self.next_id.load(Ordering::Relaxed), writing)?;
+        self.next_id.fetch_max(open.last.id + 1, Ordering::Relaxed);
+        self.sealer.send(Task::Prepare);
+        Ok(open)
+    }
+
+    /// Has segments sealed that an earlier run has left open.
+    fn seal_older(&self) {
+        let mut older = self.folder.list().unwrap_or_default();
+        older.pop();
+        for Segment { path, .. } in older {
+            if is_writable(&path) && !self.unsealed.contains(&path) {
+                self.sealer.send(Task::Seal(path, None));
+            }
+        }
+        self.sealer.send(Task::Prepare);
+    }
+
+    /// Begins the next segment if the open one is full or old. If that fails, the open one grows.
+    fn roll(&mut self) {
+        let size = segment_size(&self.settings);
+        let max_open = self.retention.max_open();
+        let State::Open(open) = &mut self.state else { return };
+        let age = open.first_at.map_or(0, |first| Timestamp::now().0.saturating_sub(first));
+        if open.is_empty() || !(open.is_full(size) || max_open.is_some_and(|most| age > most)) {
+            return;
+        }
+        let first_id = open.last.id + 1;
+        match begin(&self.folder, first_id, writing(&self.settings)) {
+            Ok(mut next) => {
+                self.rolling.works();
+                next.last.received_at = open.last.received_at;
+                if let State::Open(full) = std::mem::replace(&mut self.state, State::Open(next)) {
+                    let (connection, path) = full.into_parts();
+                    self.sealer.send(Task::Seal(path, Some(connection)));
+                }
+                self.sealer.send(Task::Prepare);
+            }
+            Err(Begin::Nothing(err)) => self.rolling.note(&err, "the open segment grows", 0),
+            // Two segments would give the same ids.
+            Err(Begin::Half(err)) => self.state = State::Shut(err, Instant::now() + PAUSE),
+        }
+    }
+
+    /// Looks whether the open segment is still there.
+    fn check(&mut self) {
+        if !self.lock.folder_is_in_place() {
+            if matches!(self.state, State::Open(_)) {
+                self.state = State::Closed;
+            }
+            return;
+        }
+        let State::Open(open) = &mut self.state else { return };
+        let Err(lost) = open.check() else { return };
+        let (path, first_id, last_id) = (open.path.display(), open.first_id, open.last.id);
+        error!(
+            target: super::TARGET,
+            "the open segment {path} is lost: {lost}; messages {first_id} to {last_id} are being saved, new ones go to a \
+             new segment"
+        );
+        if let State::Open(open) = std::mem::replace(&mut self.state, State::Closed) {
+            let file = open.file;
+            let (connection, path) = open.into_parts();
+            self.sealer.send(Task::Rescue(Remains { connection, path, file, first_id, last_id }));
+        }
+        match begin(&self.folder, last_id + 1, writing(&self.settings)) {
+            Ok(open) => self.state = State::Open(open),
+            Err(Begin::Nothing(err) | Begin::Half(err)) => {
+                self.state = State::Shut(err, Instant::now() + PAUSE);
+            }
+        }
+        self.sealer.send(Task::Prepare);
+    }
+
+    fn remove_old(&mut self) {
+        let open_since = match &self.state {
+            State::Open(open) => open.first_at,
+            State::Shut(..) | State::Closed => return,
+        };
+        match self.retention.step(Timestamp::now().0, open_since) {
+            Ok(()) => self.removing.works(),
+            Err(err) => self.removing.note(&err, "the segments grow", 0),
+        }
+    }
+
+    /// A full disk and a lock are temporary. After any other failure the segment is reopened, which gives more
+    /// information.
+    fn recover(&mut self, err: &Error) {
+        let passes = matches!(err.trouble(), Trouble::Full | Trouble::Locked);
+        if matches!(self.state, State::Open(_)) && !passes {
+            self.state = State::Closed;
+        }
+    }
+}
+
+impl Target for Writer {
+    type Job = Entrusted;
+
+    fn commit(&mut self, jobs: &mut Jobs<'_, Entrusted>) -> Result<(), Error> {
+        let faults = self.faults.clone();
+        let committed = self.open().and_then(|open| {
+            open.commit(jobs, || faults.trip(Point::Writer))?;
+            Ok(open.last.id)
+        });
+        match committed {
+            Ok(last) => self.next_id.store(last + 1, Ordering::Relaxed),
+            Err(err) => {
+                self.recover(&err);
+                return Err(err);
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, batches: Vec<Entrusted>, committed: Result<(), Error>) {
+        let answer = match committed {
+            Ok(()) => {
+                self.storing.works();
+                Ok(())
+            }
+            Err(err) => {
+                self.refuse(&err, batches.iter().map(|one| one.batch.len() as u64).sum());
+                Err(NotStored(err.to_string()))
+            }
+        };
+        answer_all(batches, &answer);
+        self.roll();
+    }
+
+    fn tick(&mut self) -> Duration {
+        self.check();
+        // Also when nothing is sent: a file that is gone is noticed, and one that comes back is used.
+        match self.open() {
+            Ok(_) => self.storing.works(),
+            Err(err) => self.refuse(&err, 0),
+        }
+        self.roll();
+        self.remove_old();
+        PAUSE
+    }
+
+    fn finish(&mut self) {
+        let State::Open(open) = std::mem::replace(&mut self.state, State::Closed) else { return };
+        if open.is_large(LARGE) {
+            let (connection, path) = open.into_parts();
+            let mut full = Full { path, connection: Some(connection) };
+            if let Err(err) = full.seal(writing(&self.settings)) {
+                info!(target: super::TARGET, "the open segment is not sealed: {err}; the next start reads all of it");
+            }
+        }
+    }
+}
+
+/// Whether a segment has the permissions of one that is not sealed.
+fn is_writable(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.permissions().readonly())
+}
+
+/// How segments are written.
+pub(super) fn writing(settings: &config::Store) -> Writing {
+    let full = settings.synchronous == config::Synchronous::Full;
+    Writing { full, lock_timeout: settings.lock_timeout }
+}
+
+/// The size at which a segment is full, in bytes.
+fn segment_size(settings: &config::Store) -> u64 {
+    settings.max_size.map_or(settings.segment_size, |most| settings.segment_size.min(most / PARTS))
+}
+
+/// Makes the folder, and whole what an interrupted run has left in it. Returns all segments.
+pub(super) fn prepare_folder(folder: &Folder, writing: Writing) -> Result<Vec<Segment>, Error> {
+    make_folder(folder.path()).map_err(|err| Error::folder(folder.path(), err))?;
+    orphan::adopt(folder, writing)?;
+    folder.list()
+}
+
+/// Opens the newest segment, or begins the next one if there is none that can be written.
+pub(super) fn continue_after(
+    newest: Option<&Segment>,
+    folder: &Folder,
+    next_id: i64,
+    writing: Writing,
+) -> Result<Open, Error> {
+    let Some(newest) = newest else { return begin(folder, next_id, writing).map_err(Begin::into_error) };
+    let last_id = if segment::is_sealed(&newest.path)? {
+        segment::last_id(&newest.path, newest.first_id)?
+    } else {
+        let open = Open::new(&newest.path, newest.first_id, writing)?;
+        if open.last.id + 1 >= next_id {
+            return Ok(open);
+        }
+        open.last.id
+    };
+    begin(folder, next_id.max(last_id + 1), writing).map_err(Begin::into_error)
+}
+
+/// Why no segment was begun.
+enum Begin {
+    /// Everything is as before.
+    Nothing(Error),
+    /// The file is there and cannot be used.
+    Half(Error),
+}
+
+impl Begin {
+    fn into_error(self) -> Error {
+        let (Self::Nothing(err) | Self::Half(err)) = self;
+        err
+    }
+}
+
+fn begin(folder: &Folder, first_id: i64, writing: Writing) -> Result<Open, Begin> {
+    let path = folder.segment(first_id);
+    next::place(folder, &path, writing).map_err(Begin::Nothing)?;
+    Open::new(&path, first_id, writing).map_err(|err| match fs::remove_file(&path) {
+        Ok(()) => Begin::Nothing(err),
+        Err(_) => Begin::Half(err),
+    })
+}

@@ -1,0 +1,198 @@
+//! Files that are moved, removed, replaced or cut short while the server writes to them: nothing that was acknowledged is
+//! lost, unless somebody destroyed it, and the log says what happened.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use crate::child::{CONFIG, Server, command};
+use crate::common::raw::{auth, send};
+use crate::common::{TestServer, eventually, logs};
+use crate::{pair, rows, rows_of, segments, server};
+
+const BEFORE: usize = 50;
+
+/// Messages of 500 bytes, more than SQLite keeps in memory.
+const LARGE: usize = 20_000;
+
+/// What happens to the files of the open segment.
+type Accident = fn(&Path);
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    PathBuf::from(format!("{}{ending}", path.display()))
+}
+
+fn cut(path: &Path, to: u64) {
+    File::options().write(true).open(path).unwrap().set_len(to).unwrap();
+}
+
+fn data(folder: &Path) -> Vec<String> {
+    rows(folder).into_iter().map(|(_, data)| data).collect()
+}
+
+fn numbers(count: usize) -> Vec<String> {
+    (0..count).map(|number| number.to_string()).collect()
+}
+
+async fn send_numbers(server: &TestServer, from: usize, to: usize) {
+    let mut device = server.authenticated("a").await;
+    for number in from..to {
+        while device.send(number.to_string().as_bytes()).await.is_err() {}
+    }
+}
+
+/// A server with messages in its open segment, to which something happens. Nothing is sent until it is noticed.
+async fn lose(name: &str, folder: &Path, accident: Accident) -> TestServer {
+    let server = server(name, folder, |_| {});
+    send_numbers(&server, 0, BEFORE).await;
+    let open = segments(folder).pop().unwrap();
+    accident(&open);
+    let path = open.display().to_string();
+    eventually("it is noticed", || logs::has(&["ERROR the open segment", &path, "is lost"])).await;
+    eventually("the rest is said", || {
+        [" are saved in ", " are lost with its files", " cannot be saved "]
+            .iter()
+            .any(|end| logs::has(&[&path, end]))
+    })
+    .await;
+    server
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_saved_whatever_happens_to_the_files() {
+    let accidents: [(&str, Accident); 7] = [
+        ("moved", |open| fs::rename(open, open.with_file_name("elsewhere")).unwrap()),
+        ("moved-whole", |open| {
+            for ending in ["", "-wal", "-shm"] {
+                fs::rename(beside(open, ending), beside(&open.with_file_name("elsewhere"), ending)).unwrap();
+            }
+        }),
+        ("removed", |open| fs::remove_file(open).unwrap()),
+        ("removed-whole", |open| {
+            for ending in ["", "-wal", "-shm"] {
+                fs::remove_file(beside(open, ending)).unwrap();
+            }
+        }),
+        ("log-removed", |open| fs::remove_file(beside(open, "-wal")).unwrap()),
+        ("log-moved", |open| fs::rename(beside(open, "-wal"), open.with_file_name("elsewhere")).unwrap()),
+        ("cut", |open| cut(open, 0)),
+    ];
+    for (name, accident) in accidents {
+        let folder = tempfile::tempdir().unwrap();
+        let server = lose(name, folder.path(), accident).await;
+        send_numbers(&server, BEFORE, BEFORE + 10).await;
+        assert_eq!(data(folder.path()), numbers(BEFORE + 10), "{name}");
+        server.stop();
+        let again = crate::server(name, folder.path(), |_| {});
+        send_numbers(&again, BEFORE + 10, BEFORE + 11).await;
+        assert_eq!(data(folder.path()), numbers(BEFORE + 11), "{name}");
+        assert_eq!(ids(folder.path()), (1..=BEFORE as i64 + 11).collect::<Vec<_>>(), "{name}");
+    }
+}
+
+fn ids(folder: &Path) -> Vec<i64> {
+    let ids = |path: &PathBuf| {
+        let connection = Connection::open(path).unwrap();
+        let mut all = connection.prepare("SELECT id FROM message ORDER BY id").unwrap();
+        all.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect::<Vec<i64>>()
+    };
+    segments(folder).iter().flat_map(ids).collect()
+}
+
+#[tokio::test]
+async fn a_segment_whose_place_is_taken_is_saved_beside() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = lose("replaced", folder.path(), |open| {
+        let other = open.with_file_name("other");
+        fs::write(&other, "a file of somebody else").unwrap();
+        fs::rename(other, open).unwrap();
+    })
+    .await;
+    let place = segments(folder.path()).remove(0);
+    assert_eq!(fs::read_to_string(&place).unwrap(), "a file of somebody else");
+    fs::remove_file(&place).unwrap();
+    send_numbers(&server, BEFORE, BEFORE + 1).await;
+    assert_eq!(rows(folder.path()), [pair("a", &BEFORE.to_string())]);
+    let saved = place.parent().unwrap().join("rescued").join(place.file_name().unwrap());
+    let saved: Vec<String> = rows_of(&saved).into_iter().map(|(_, data)| data).collect();
+    assert_eq!(saved, numbers(BEFORE));
+}
+
+#[tokio::test]
+async fn of_a_log_that_is_cut_short_the_lost_ids_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server("log-cut", folder.path(), |_| {});
+    let mut raw = server.raw().await;
+    raw.send(auth("a")).await;
+    raw.expect("auth_ok").await;
+    for numbers in (0..LARGE).collect::<Vec<_>>().chunks(1000) {
+        raw.send(numbers.iter().flat_map(|number| send("a", format!("{number:0500}"))).collect::<Vec<_>>())
+            .await;
+        raw.expect(&"send_ok".repeat(numbers.len())).await;
+    }
+    let open = segments(folder.path()).pop().unwrap();
+    let log = beside(&open, "-wal");
+    cut(&log, fs::metadata(&log).unwrap().len() / 2);
+    let path = open.display().to_string();
+    eventually("it is noticed", || logs::has(&[&path, "its write-ahead log was cut short"])).await;
+    eventually("the rest is said", || logs::has(&[&path, "are lost with its files"])).await;
+    send_numbers(&server, LARGE, LARGE + 1).await;
+    // SQLite may still have the newest pages in memory, and all others of these messages are gone.
+    let left = data(folder.path());
+    assert!(left.ends_with(&[LARGE.to_string()]) && left.len() < LARGE, "{} are left", left.len());
+    let first_lost = format!("messages {} to {LARGE} of {path}", left.len());
+    assert!(logs::has(&["ERROR", &first_lost, "are lost with its files"]), "{first_lost}");
+}
+
+#[tokio::test]
+async fn a_folder_that_is_moved_away_fails_until_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (place, away) = (folder.path().join("data"), folder.path().join("away"));
+    let server = server("away", &place, |_| {});
+    send_numbers(&server, 0, BEFORE).await;
+    fs::rename(&place, &away).unwrap();
+    let path = place.display().to_string();
+    eventually("it is noticed", || logs::has(&[&path, "the folder was moved, removed or unmounted"])).await;
+    assert!(server.authenticated("a").await.send(b"nowhere").await.is_err());
+    assert!(!place.exists());
+    assert_eq!(data(&away), numbers(BEFORE));
+    fs::rename(&away, &place).unwrap();
+    send_numbers(&server, BEFORE, BEFORE + 1).await;
+    assert_eq!(data(&place), numbers(BEFORE + 1));
+}
+
+/// A device whose messages are all acknowledged.
+async fn fill(server: &Server) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    stream.write_all(&auth("a")).await.unwrap();
+    let frames: Vec<u8> = numbers(BEFORE).iter().flat_map(|number| send("a", number.as_str())).collect();
+    stream.write_all(&frames).await.unwrap();
+    stream.read_exact(&mut vec![0; "auth_ok".len() + BEFORE * "send_ok".len()]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_segment_that_was_moved_before_a_kill_is_restored_from_its_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = || {
+        let (mut command, own) = command(None, &[]);
+        let config = format!("{CONFIG}[store]\npath = {:?}\n", folder.path());
+        fs::write(own.path().join("config.toml"), config).unwrap();
+        command.env("RUST_LOG", "info");
+        Server::of(command, own)
+    };
+    let mut first = start();
+    fill(&first).await;
+    let open = segments(folder.path()).pop().unwrap();
+    fs::rename(&open, folder.path().join("elsewhere")).unwrap();
+    first.signal("KILL");
+    first.ended();
+    let second = start();
+    second.address();
+    assert_eq!(data(folder.path()), numbers(BEFORE));
+    let said = second.lines(" WARN ").join("\n");
+    assert!(said.contains("was missing; messages 1 to 50 are restored from its write-ahead log"), "{said}");
+    fill(&second).await;
+    assert_eq!(ids(folder.path()), (1..=2 * BEFORE as i64).collect::<Vec<_>>());
+}
