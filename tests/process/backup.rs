@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
 
-use crate::child::{CONFIG, command_in, eventually, run_in};
+use crate::child::{CONFIG, Server, command_in, eventually, run_in};
+use crate::lifetime::device;
 use crate::messages::ids;
 use crate::segments::{Writer, damage};
 use crate::store::folder;
@@ -112,6 +113,26 @@ fn a_backup_lacks_only_what_was_removed_meanwhile() {
         assert!(last >= before && saved.into_iter().eq(first..=last), "{before} {first} {last}");
         eventually("more is stored", || load.stored() > last + 300);
     }
+}
+
+#[tokio::test]
+async fn a_server_goes_on_after_a_restored_backup() {
+    let folder = folder(CONFIG);
+    let start = || Server::of(command_in(folder.path(), &[]), tempfile::tempdir().unwrap());
+    let server = start();
+    let mut one = device(server.address(), "one").await;
+    one.send(b"before").await.unwrap();
+    assert_ends(&run_in(folder.path(), &["backup", "b"]), 0, &["1 segment, 1 message (1), "], &[]);
+    one.send(b"after").await.unwrap();
+    assert_ends(&run_in(folder.path(), &["restore", "b"]), 74, &[], &["in use by another trap-server"]);
+    drop(server);
+    fs::rename(folder.path().join("data"), folder.path().join("old")).unwrap();
+    assert_ends(&run_in(folder.path(), &["restore", "b"]), 0, &["restored "], &[]);
+    let server = start();
+    device(server.address(), "one").await.send(b"again").await.unwrap();
+    let raw = run_in(folder.path(), &["messages", "--format", "raw"]);
+    assert_eq!(raw.stdout, b"beforeagain");
+    assert_eq!(all(folder.path(), &[]), [1, 2]);
 }
 
 #[test]

@@ -82,6 +82,7 @@ fn contents(manifest: &Manifest) -> String {
         count => format!("{count} segments"),
     };
     let ids = match (manifest.first_id, manifest.last_id) {
+        (Some(first), Some(last)) if first == last => format!("1 message ({first})"),
         (Some(first), Some(last)) => format!("{} messages ({first} to {last})", manifest.messages),
         _ => "no messages".into(),
     };

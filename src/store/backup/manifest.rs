@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Failed;
 use super::copy::WRITTEN;
 use crate::database::sync_folder;
+use crate::store::segments::folder::RESCUED;
 
 const NAME: &str = "backup.json";
 
@@ -72,7 +73,8 @@ impl Manifest {
 
     /// The number of segments.
     pub fn segments(&self) -> usize {
-        self.files.iter().filter(|file| file.name != super::STATE).count()
+        let is_segment = |file: &&File| file.name != super::STATE && !file.name.starts_with(RESCUED);
+        self.files.iter().filter(is_segment).count()
     }
 
     /// Notes messages, which are older than all before.

@@ -44,6 +44,8 @@ fn move_in(
     for file in &manifest.files {
         let mode = if file.name == STATE { WRITTEN } else { SEALED };
         let to = room.path.join(&file.name);
+        let folder = to.parent().unwrap_or(&room.path);
+        make_folder(folder).map_err(Failed::at(folder))?;
         copy::copy(&backup.join(&file.name), &to, mode).map_err(Failed::at(&to))?;
         tell(Step::Copied(file.bytes));
     }
@@ -73,6 +75,9 @@ impl Room {
     fn move_in(&self, data: &Path) -> Result<(), Failed> {
         let (from, to) = (Folder::of(&self.path), Folder::of(data));
         let move_in = || -> io::Result<()> {
+            if from.rescued().exists() {
+                sync_folder(&from.rescued())?;
+            }
             sync_folder(from.path())?;
             fs::rename(from.path(), to.path())?;
             if let Err(err) = self.move_state(data) {

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::copy::{self, SEALED, WRITTEN};
 use super::{Failed, File, Manifest, STATE, Step};
 use crate::database::{self, Timestamp, Trouble, make_folder, sync_folder};
-use crate::store::segments::folder::{Folder, Segment};
+use crate::store::segments::folder::{Folder, RESCUED, Segment};
 use crate::store::segments::reader::{Ids, Lost, search};
 use crate::store::segments::segment;
 
@@ -57,6 +57,7 @@ fn fill(
         save_segment(segment, ids, &to, &mut manifest, tell)?;
         tell(Step::Copied(segment.size));
     }
+    save_rescued(&Folder::of(data), &to, &mut manifest)?;
     for folder in [Some(to.path()), Some(target), target.parent()].into_iter().flatten() {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         sync_folder(folder).map_err(Failed::at(folder))?;
@@ -138,6 +139,23 @@ fn is_damaged(error: &database::Error, path: &Path) -> bool {
     let is_lasting =
         matches!(error.trouble(), Trouble::Corrupt { .. } | Trouble::NotADatabase | Trouble::NotOurs);
     is_lasting && error.path() == path
+}
+
+/// Copies what the server has saved of lost segments, and has no place among the others.
+fn save_rescued(from: &Folder, to: &Folder, manifest: &mut Manifest) -> Result<(), Failed> {
+    let (from, to) = (from.rescued(), to.rescued());
+    let entries = match fs::read_dir(&from) {
+        Err(err) if err.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(Failed::at(&from))?,
+    };
+    make_folder(&to).map_err(Failed::at(&to))?;
+    for entry in entries {
+        let name = entry.map_err(Failed::at(&from))?.file_name();
+        let copy = to.join(&name);
+        copy::link(&from.join(&name), &copy).map_err(Failed::at(&copy))?;
+        manifest.files.push(file(format!("{RESCUED}/{}", name.to_string_lossy()), &copy)?);
+    }
+    sync_folder(&to).map_err(Failed::at(&to))
 }
 
 /// Removes what was begun of a copy.

@@ -126,6 +126,19 @@ fn the_state_is_copied_while_it_is_written() {
 }
 
 #[test]
+fn what_the_server_has_rescued_is_copied_too() {
+    let sample = sample();
+    fs::create_dir(sample.folder().rescued()).unwrap();
+    fs::write(sample.folder().rescued().join("00000000000000000001.db"), "saved").unwrap();
+    let (target, manifest, _) = backup(&sample, || {});
+    assert_eq!((manifest.segments(), manifest.files.len()), (4, 5));
+    let data = tempfile::tempdir().unwrap();
+    back(target.path(), data.path()).unwrap();
+    let restored = Folder::of(data.path()).rescued().join("00000000000000000001.db");
+    assert_eq!(fs::read(restored).unwrap(), b"saved");
+}
+
+#[test]
 fn a_backup_needs_an_empty_folder() {
     let sample = sample();
     let (target, ..) = backup(&sample, || {});

@@ -9,6 +9,9 @@ use crate::database::{Error, beside};
 /// The folder within the folder of the data.
 const NAME: &str = "messages";
 
+/// The folder of what is saved of lost segments, within the folder of the data.
+pub(crate) const RESCUED: &str = "messages/rescued";
+
 /// Digits in a name, so that names sort as the ids do.
 const DIGITS: usize = 20;
 
@@ -48,6 +51,11 @@ impl Folder {
     /// The path of the segment that begins with this id.
     pub fn segment(&self, first_id: i64) -> PathBuf {
         self.0.join(file_name(first_id))
+    }
+
+    /// The folder of what is saved of lost segments.
+    pub(crate) fn rescued(&self) -> PathBuf {
+        self.0.join("rescued")
     }
 
     /// The name of that segment within the folder of the data.
