@@ -20,12 +20,13 @@ const PROTOCOL: &str = include_str!("../src/protocol/PROTOCOL.md");
 const CONFIG: &str = include_str!("../config.toml");
 
 /// Tests run in the package's own folder.
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "docs/operating.md",
     "docs/figures.md",
+    "docs/storage.md",
     "src/protocol/PROTOCOL.md",
 ];
 

@@ -5,6 +5,7 @@
 //! incarnation.
 
 mod answer;
+pub mod backup;
 mod batch;
 mod log;
 mod outbox;

@@ -10,7 +10,8 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::unix::pipe::Receiver;
 use tokio::time::timeout;
 
-use crate::child::{CONFIG, PATIENCE, command_in, eventually};
+use crate::child::{CONFIG, PATIENCE, Server, command_in, eventually};
+use crate::lifetime::device;
 use crate::segments::Writer;
 use crate::store::{folder, segment};
 
@@ -145,6 +146,28 @@ async fn a_server_that_starts_again_is_followed() {
     let mut writer = Writer::from(folder.path(), next);
     writer.send_many(2);
     assert_eq!((follower.id().await, follower.id().await), ("2".into(), "3".into()));
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_and_started_again_is_followed() {
+    let folder = folder(&format!("{CONFIG}[store]\nsegment_size = \"64KiB\"\n"));
+    let mut follower = None;
+    let mut next = 1;
+    for _ in 0..3 {
+        let mut server = Server::of(command_in(folder.path(), &[]), tempfile::tempdir().unwrap());
+        let mut device = device(server.address(), "one").await;
+        let follower = follower.get_or_insert_with(|| Follower::start(folder.path(), &["--after", "0"]));
+        if next == 1 {
+            assert_eq!(follower.id().await, "id");
+        }
+        for _ in 0..5 {
+            device.send(&[b'x'; 40_000]).await.unwrap();
+            assert_eq!(follower.id().await, next.to_string());
+            next += 1;
+        }
+        server.signal("KILL");
+        server.ended();
+    }
 }
 
 #[tokio::test]

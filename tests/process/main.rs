@@ -1,5 +1,6 @@
 //! The server's binary as a process of its own: its arguments, its exit codes, its signals, its log, its commands.
 
+mod backup;
 mod child;
 mod exhaustion;
 mod follow;

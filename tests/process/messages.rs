@@ -209,7 +209,7 @@ fn thirty() -> (TempDir, Writer) {
 }
 
 /// The ids in an output as csv.
-fn ids(stdout: &[u8]) -> Vec<i64> {
+pub fn ids(stdout: &[u8]) -> Vec<i64> {
     let lines = str::from_utf8(stdout).unwrap().lines().skip(1);
     lines.map(|line| line.split(',').next().unwrap().parse().unwrap()).collect()
 }

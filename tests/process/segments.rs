@@ -95,4 +95,5 @@ pub fn damage(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     bytes[100..4096].fill(0xff);
     fs::write(path, bytes).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o400)).unwrap();
 }

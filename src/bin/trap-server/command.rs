@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use clap::Subcommand;
 use trap_server::config::Config;
 
-use crate::{clients, messages};
+use crate::{backup, clients, messages};
 
 /// A command.
 #[derive(Subcommand)]
@@ -15,6 +15,10 @@ pub(crate) enum Command {
     Messages(messages::Args),
     /// Show and change who may authenticate
     Clients(clients::Args),
+    /// Copy all data to a new folder, while a server may run
+    Backup(backup::Args),
+    /// Make a backup the data of the next server
+    Restore(backup::Args),
 }
 
 /// Why a command did not do what it was to do.
@@ -58,5 +62,7 @@ pub(crate) fn run(command: Command, config: &Config, from: &str) -> Result<(), F
     match command {
         Command::Messages(args) => messages::run(&args, config, from),
         Command::Clients(args) => clients::run(&args, config),
+        Command::Backup(args) => backup::save(&args, config, from),
+        Command::Restore(args) => backup::restore(&args, config),
     }
 }

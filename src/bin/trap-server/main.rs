@@ -2,11 +2,13 @@
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod check;
 mod clients;
 mod command;
 mod messages;
 mod output;
+mod progress;
 mod serve;
 mod signals;
 

@@ -126,7 +126,7 @@ fn source(args: &Args, config: &Config, from: &str) -> Result<Source, Failure> {
 }
 
 /// Why there is nothing to be read.
-fn missing(folder: &Path, store: StoreKind, from: &str) -> String {
+pub(crate) fn missing(folder: &Path, store: StoreKind, from: &str) -> String {
     let why = match store {
         StoreKind::Sqlite => "the server creates it when it starts",
         StoreKind::Log => "the server does not create it because `kind` is \"log\": the data is in its log",
@@ -157,8 +157,15 @@ fn print(source: Source, args: &Args) -> Result<(), Interrupted> {
     }
     match messages.unreadable {
         0 => Ok(()),
-        1 => Err(Interrupted::Incomplete("1 segment could not be read".into())),
-        count => Err(Interrupted::Incomplete(format!("{count} segments could not be read"))),
+        count => Err(Interrupted::Incomplete(unread(count))),
+    }
+}
+
+/// The last line of a command that could not read this many segments.
+pub(crate) fn unread(segments: usize) -> String {
+    match segments {
+        1 => "1 segment could not be read".into(),
+        count => format!("{count} segments could not be read"),
     }
 }
 

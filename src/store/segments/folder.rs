@@ -9,6 +9,9 @@ use crate::database::{Error, beside};
 /// The folder within the folder of the data.
 const NAME: &str = "messages";
 
+/// The folder of what is saved of lost segments, within the folder of the data.
+pub(crate) const RESCUED: &str = "messages/rescued";
+
 /// Digits in a name, so that names sort as the ids do.
 const DIGITS: usize = 20;
 
@@ -47,7 +50,17 @@ impl Folder {
 
     /// The path of the segment that begins with this id.
     pub fn segment(&self, first_id: i64) -> PathBuf {
-        self.0.join(format!("{first_id:0DIGITS$}{ENDING}"))
+        self.0.join(file_name(first_id))
+    }
+
+    /// The folder of what is saved of lost segments.
+    pub(crate) fn rescued(&self) -> PathBuf {
+        self.0.join("rescued")
+    }
+
+    /// The name of that segment within the folder of the data.
+    pub fn name(&self, first_id: i64) -> String {
+        format!("{NAME}/{}", file_name(first_id))
     }
 
     /// All segments, oldest first; none if there is no folder.
@@ -90,6 +103,10 @@ impl Segment {
 
 fn size(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+fn file_name(first_id: i64) -> String {
+    format!("{first_id:0DIGITS$}{ENDING}")
 }
 
 /// The id in the name of a segment.

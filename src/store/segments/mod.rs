@@ -26,7 +26,7 @@ mod rescue;
 mod retention;
 mod rows;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 mod sealer;
 pub mod segment;
 mod upgrade;

@@ -19,7 +19,6 @@ pub(super) struct Opened(Option<Open>);
 struct Open {
     path: PathBuf,
     identity: Option<Identity>,
-    is_sealed: bool,
     connection: Connection,
 }
 
@@ -80,7 +79,7 @@ impl Opened {
 
     /// Whether the segment that is open is sealed.
     pub(super) fn is_sealed(&self) -> bool {
-        self.0.as_ref().is_some_and(|open| open.is_sealed)
+        self.0.as_ref().is_some_and(|open| segment::is_sealed_in(&open.connection, &open.path) == Ok(true))
     }
 
     /// Closes the segment.
@@ -93,8 +92,7 @@ impl Open {
     /// A replacement between the look at the identity and this is noticed at the next look.
     fn new(path: &Path, identity: Option<Identity>) -> Result<Self, Error> {
         let connection = segment::open_read_only(path)?;
-        let is_sealed = segment::is_sealed_in(&connection, path)?;
-        Ok(Self { path: path.into(), identity, is_sealed, connection })
+        Ok(Self { path: path.into(), identity, connection })
     }
 }
 
