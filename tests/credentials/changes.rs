@@ -51,13 +51,13 @@ fn what_is_remembered_is_not_asked_for_again() {
 }
 
 #[test]
-fn ids_and_messages_share_a_file() {
+fn ids_and_messages_are_in_files_of_their_own() {
     let site = Site::with_store("sqlite", SQLITE);
     let server = site.start();
     site.done(&["clients", "add", "a"]);
     assert_eq!(one_shot(server.address(), "a"), "send_ok");
     assert_eq!(one_shot(server.address(), "b"), "send_failure");
-    let file = rusqlite::Connection::open(site.path("trap.db")).unwrap();
+    let file = rusqlite::Connection::open(site.path("messages/00000000000000000001.db")).unwrap();
     let client: String = file.query_row("SELECT client FROM message", [], |row| row.get(0)).unwrap();
     assert_eq!(client, "a");
 }

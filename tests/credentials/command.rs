@@ -66,7 +66,7 @@ fn with_a_list_in_the_config_it_says_where_the_ids_stand() {
     }
     let (code, why) = site.refused(&["clients", "unknown"]);
     assert_eq!((code, why.contains("there is no database")), (64, true), "{why}");
-    assert!(!site.path("trap.db").exists());
+    assert!(!site.path("state.db").exists());
 }
 
 #[test]
@@ -74,27 +74,27 @@ fn a_file_that_is_missing_or_is_not_ours_is_told_and_left_alone() {
     let site = Site::new(SQLITE);
     for action in ["list", "unknown"] {
         let (code, why) = site.refused(&["clients", action]);
-        assert_eq!((code, why.contains("trap.db: cannot be opened")), (74, true), "{why}");
+        assert_eq!((code, why.contains("state.db: cannot be opened")), (74, true), "{why}");
     }
-    assert!(!site.path("trap.db").exists());
-    fs::write(site.path("trap.db"), "Dear diary, ".repeat(100)).unwrap();
+    assert!(!site.path("state.db").exists());
+    fs::write(site.path("state.db"), "Dear diary, ".repeat(100)).unwrap();
     for arguments in [&["clients", "list"][..], &["clients", "add", "a"], &["--check"], &[]] {
         let (code, why) = site.refused(arguments);
         assert_eq!((code, why.contains("not an SQLite database")), (74, true), "{arguments:?}: {why}");
     }
-    assert_eq!(fs::read_to_string(site.path("trap.db")).unwrap(), "Dear diary, ".repeat(100));
+    assert_eq!(fs::read_to_string(site.path("state.db")).unwrap(), "Dear diary, ".repeat(100));
 }
 
 #[test]
 fn check_says_what_is_there() {
     let site = Site::new(SQLITE);
-    let missing = "trap.db: not there yet; the server makes it when it starts\n";
+    let missing = "state.db: not there yet; the server makes it when it starts\n";
     assert!(site.done(&["--check"]).contains(missing));
-    assert!(!site.path("trap.db").exists());
+    assert!(!site.path("state.db").exists());
     site.done(&["clients", "add", "a"]);
-    assert!(site.done(&["--check"]).contains("trap.db: 1 client\n"));
+    assert!(site.done(&["--check"]).contains("state.db: 1 client\n"));
     site.done(&["clients", "add", "b", "--disabled"]);
-    assert!(site.done(&["--check"]).contains("trap.db: 2 clients, 1 disabled\n"));
+    assert!(site.done(&["--check"]).contains("state.db: 2 clients, 1 disabled\n"));
     assert!(Site::new("clients = [\"*\"]").done(&["--check"]).contains("list: 1 client in the config\n"));
 }
 

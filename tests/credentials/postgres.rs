@@ -150,9 +150,9 @@ fn who_was_refused_is_kept_through_an_outage() {
     let server = site.start();
     let lock = cluster.lock("unknown_client");
     assert_eq!(auth(server.address(), "stranger"), "auth_failure");
-    server.await_line("keeping who was refused fails: ");
+    server.await_line("recording rejected ids fails: ");
     drop(lock);
-    server.await_line("keeping who was refused works again");
+    server.await_line("recording rejected ids works again");
     assert_eq!(unknown(&site), ["stranger 1 unknown"]);
 }
 
