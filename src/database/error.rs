@@ -73,6 +73,13 @@ pub enum Trouble {
         /// The state.
         other: PathBuf,
     },
+    /// The single file of former versions is on another disk than the segments.
+    OtherDisk {
+        /// The folder of the segments.
+        folder: PathBuf,
+    },
+    /// The write-ahead log of the single file of former versions, and that file is missing or empty.
+    LoneLog,
     /// The folder was moved away while the server uses it, or its file system was unmounted.
     Moved,
     /// The file was moved or removed while it was open, and another file may have its path.
@@ -227,6 +234,16 @@ impl fmt::Display for Trouble {
                 f,
                 "a file of a former version has ids that {} does not have; move one of them away",
                 other.display()
+            ),
+            Self::OtherDisk { folder } => write!(
+                f,
+                "a file of a former version that must move to {}, which is on another disk; make that a link to a new \
+                 folder on the disk of the file, or stop all programs that use the file and move it over",
+                folder.display()
+            ),
+            Self::LoneLog => f.write_str(
+                "belongs to a file of a former version that is missing or empty, and may have its last messages; put that \
+                 file back beside it, or move this one away",
             ),
             Self::Moved => f.write_str(
                 "the folder was moved, removed or unmounted; put it back, or restart the server to begin a new one",

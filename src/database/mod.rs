@@ -68,10 +68,17 @@ pub fn open(schema: &Schema, options: &Options) -> Result<Connection, Error> {
 pub fn open_plain(schema: &Schema, options: &Options) -> Result<Connection, Error> {
     let path = &options.path;
     make_both(path)?;
-    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let mut connection = open_as_found(options)?;
+    schema.migrate(&mut connection, path)?;
+    Ok(connection)
+}
+
+/// Opens a file for writing that exists, whatever its tables are.
+pub fn open_as_found(options: &Options) -> Result<Connection, Error> {
+    let path = &options.path;
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(options.lock_timeout).map_err(|err| Error::of(path, &err))?;
     configure(&connection, options.full).map_err(|err| Error::of(path, &err))?;
-    schema.migrate(&mut connection, path)?;
     Ok(connection)
 }
 

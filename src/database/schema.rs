@@ -92,8 +92,8 @@ impl Schema {
         i32::try_from(self.migrations.len()).unwrap_or(i32::MAX)
     }
 
-    /// Creates the tables, or migrates them.
-    pub(super) fn migrate(&self, connection: &mut Connection, path: &Path) -> Result<(), Error> {
+    /// Creates the tables, or migrates them. A file that is not of this kind is left as it is.
+    pub fn migrate(&self, connection: &mut Connection, path: &Path) -> Result<(), Error> {
         let sqlite = |err| Error::of(path, &err);
         if self.found(connection, path)? == self.version() {
             return Ok(());
@@ -104,9 +104,13 @@ impl Schema {
         let found = self.found(&transaction, path)?;
         let missing = self.migrations.iter().skip(usize::try_from(found).unwrap_or_default());
         missing.copied().try_for_each(|sql| transaction.execute_batch(sql)).map_err(sqlite)?;
-        transaction.pragma_update(None, "user_version", self.version()).map_err(sqlite)?;
-        transaction.pragma_update(None, "application_id", self.application).map_err(sqlite)?;
-        transaction.commit().map_err(sqlite)
+        self.mark(&transaction).and_then(|()| transaction.commit()).map_err(sqlite)
+    }
+
+    /// Marks a file that has the tables as one of this kind.
+    pub fn mark(&self, connection: &Connection) -> rusqlite::Result<()> {
+        connection.pragma_update(None, "user_version", self.version())?;
+        connection.pragma_update(None, "application_id", self.application)
     }
 
     /// Fails unless the file has the current version.
@@ -119,7 +123,7 @@ impl Schema {
 
     /// The version of a file of this kind; 0 for an empty file. All of it is read in one transaction, because another
     /// process may create the file meanwhile.
-    fn found(&self, connection: &Connection, path: &Path) -> Result<i32, Error> {
+    pub fn found(&self, connection: &Connection, path: &Path) -> Result<i32, Error> {
         let (application, version, tables) = marks(connection).map_err(|err| Error::of(path, &err))?;
         match (application, version) {
             (0, 0) if tables == 0 => Ok(0),
