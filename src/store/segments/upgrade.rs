@@ -18,10 +18,9 @@ use super::folder::Folder;
 use super::open::Writing;
 use super::sealer::{checkpoint, finish};
 use super::segment::SCHEMA;
-use crate::database::{self, Error, Options, SINGLE, STATE, Trouble, beside, make_folder, sync_folder};
-
-/// The old file.
-const OLD: &str = "trap.db";
+use crate::database::{
+    self, Error, Options, SINGLE, SINGLE_FILE, STATE, Trouble, beside, make_folder, sync_folder,
+};
 
 /// What the server knows, and its unfinished file.
 const STATE_FILE: &str = "state.db";
@@ -57,7 +56,7 @@ pub(super) fn upgrade(data: &Path, writing: Writing) -> Result<Option<Upgraded>,
 
 /// The old file without links; `None` if there is none.
 fn find(data: &Path) -> Result<Option<PathBuf>, Error> {
-    let path = data.join(OLD);
+    let path = data.join(SINGLE_FILE);
     match fs::canonicalize(&path) {
         Ok(old) => Ok(Some(old)),
         Err(err) if err.kind() == io::ErrorKind::NotFound => {
@@ -65,7 +64,7 @@ fn find(data: &Path) -> Result<Option<PathBuf>, Error> {
             if fs::metadata(&log).is_ok_and(|found| found.len() > 0) {
                 warn!(
                     target: super::TARGET,
-                    "{} is there without {OLD}: it may have messages of a former version; put {OLD} back beside it and \
+                    "{} is there without {SINGLE_FILE}: it may have messages of a former version; put {SINGLE_FILE} back beside it and \
                      restart the server",
                     log.display()
                 );
@@ -203,7 +202,7 @@ impl Upgrade<'_> {
         make_folder(self.folder.path()).map_err(|err| Error::folder(self.folder.path(), err))?;
         fs::rename(self.old, place).map_err(|err| Error::unreadable(place, &err))?;
         // If it was a link.
-        let _ = fs::remove_file(self.data.join(OLD));
+        let _ = fs::remove_file(self.data.join(SINGLE_FILE));
         finish(place)?;
         sync_folder(self.data).map_err(|err| Error::unreadable(self.data, &err))
     }
@@ -250,7 +249,8 @@ mod tests {
     /// A folder with an old file, as a server that was killed leaves it.
     fn old(sql: &str) -> TempDir {
         let data = tempfile::tempdir().unwrap();
-        let options = Options { path: data.path().join(OLD), full: true, lock_timeout: WRITING.lock_timeout };
+        let options =
+            Options { path: data.path().join(SINGLE_FILE), full: true, lock_timeout: WRITING.lock_timeout };
         let connection = database::open(&SINGLE, &options).unwrap();
         let no_checkpoint = rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
         connection.set_db_config(no_checkpoint, true).unwrap();
@@ -287,7 +287,7 @@ mod tests {
     fn an_upgrade_that_is_interrupted_anywhere_goes_on_at_the_next_start() {
         for last in STEPS {
             let data = old(ROWS);
-            let path = fs::canonicalize(data.path().join(OLD)).unwrap();
+            let path = fs::canonicalize(data.path().join(SINGLE_FILE)).unwrap();
             let upgrade =
                 Upgrade { data: data.path(), old: &path, folder: Folder::of(data.path()), writing: WRITING };
             assert_eq!(upgrade.run(&mut |step| step != last).unwrap(), None, "{last:?}");
@@ -309,23 +309,24 @@ mod tests {
     #[test]
     fn a_link_leads_to_the_file() {
         let (data, elsewhere) = (tempfile::tempdir().unwrap(), old(ROWS));
-        std::os::unix::fs::symlink(elsewhere.path().join(OLD), data.path().join(OLD)).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path().join(SINGLE_FILE), data.path().join(SINGLE_FILE))
+            .unwrap();
         upgrade(data.path(), WRITING).unwrap();
         assert_upgraded(data.path());
     }
 
     /// Why an upgrade fails; nothing is changed then.
     fn refused(data: &Path) -> String {
-        let before = fs::read(data.join(OLD)).unwrap();
+        let before = fs::read(data.join(SINGLE_FILE)).unwrap();
         let refusal = upgrade(data, WRITING).unwrap_err().to_string();
-        assert_eq!(fs::read(data.join(OLD)).unwrap(), before);
+        assert_eq!(fs::read(data.join(SINGLE_FILE)).unwrap(), before);
         refusal
     }
 
     #[test]
     fn what_cannot_be_upgraded_is_left_as_it_is() {
         let data = old(ROWS);
-        let other = Connection::open(data.path().join(OLD)).unwrap();
+        let other = Connection::open(data.path().join(SINGLE_FILE)).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
         assert!(refused(data.path()).contains("locked by another program"));
         drop(other);
@@ -346,7 +347,7 @@ mod tests {
         assert_upgraded(data.path());
 
         let data = tempfile::tempdir().unwrap();
-        fs::write(data.path().join(OLD), "Dear diary, ".repeat(100)).unwrap();
+        fs::write(data.path().join(SINGLE_FILE), "Dear diary, ".repeat(100)).unwrap();
         assert!(refused(data.path()).contains("not an SQLite database"));
     }
 }
