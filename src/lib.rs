@@ -37,7 +37,7 @@
 //! | `ranch_conns_sup` | [`session::Sessions`] |
 //! | a listener and its acceptor pool | [`listener::Listener`] |
 //! | the `{M, F, A}` with which a listener starts a connection | [`listener::StartSession`] |
-//! | a gen_server per connection; `cast(self(), ping)` and `handle_cast` | [`session::Session`]; one message and one `Handler` for each frame, called by the session itself |
+//! | a gen_server per connection; `cast(self(), ping)` and `handle_cast` | [`session::Session`]; one message and one `Handler` for each frame, called by the session itself. It has no mailbox: what others ask of it is state and a wake-up, see [`session`] |
 //! | `erlang:send_after(…, wait_for_auth)` and `handle_info` | the message `WaitForAuth`, from the session's one timer |
 //! | `{active, once}` | a session is read only while it has room for unanswered data |
 //! | a public ETS table, owned by the supervisor's process | [`registry::Table`]; [`registry::Registry`] decides on ids that are in use |

@@ -33,7 +33,7 @@ pub use error::{Error, Trouble};
 pub use files::{Identity, beside, look, make_file, make_folder, sync_folder};
 pub use lock::{Lock, holder};
 pub use queue::{Intake, Job, Jobs, Queue, Room};
-pub use schema::{SINGLE, STATE, Schema};
+pub use schema::{SINGLE, SINGLE_FILE, STATE, Schema};
 pub use state::{State, Writing};
 pub use timestamp::Timestamp;
 pub use writer::{Limits, Target, write};

@@ -62,6 +62,9 @@ const MIGRATIONS: [&str; 2] = [
 ",
 ];
 
+/// The name of the former file in the folder of the data.
+pub const SINGLE_FILE: &str = "trap.db";
+
 /// What the server knows: "trst". `client` contains the ids that may authenticate, `unknown_client` the rejected ones.
 /// Times are microseconds since 1970, UTC.
 pub const STATE: Schema = Schema {

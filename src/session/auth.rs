@@ -9,6 +9,7 @@ use actix::prelude::*;
 
 use super::authority::Refusal;
 use super::clock::Timer;
+use super::context::SessionContext;
 use super::{Closing, Phase, REGISTRY, Session};
 use crate::protocol::{ClientId, Id, Reply};
 use crate::registry::{Register, Registration};
@@ -39,7 +40,7 @@ pub(super) enum Known {
 impl Handler<Auth<'_>> for Session {
     type Result = ();
 
-    fn handle(&mut self, Auth { client }: Auth<'_>, _: &mut Context<Self>) {
+    fn handle(&mut self, Auth { client }: Auth<'_>, _: &mut SessionContext) {
         match self.guard.client() {
             None => self.look_up(self.registration(client.into())),
             Some(own) if own.as_id() == client => self.work().answers.word(Reply::AuthOk),

@@ -3,6 +3,7 @@
 use actix::prelude::*;
 
 use super::Session;
+use super::context::SessionContext;
 
 /// An answer to a command. The server does not issue commands yet, so there is nothing to answer.
 #[derive(Message)]
@@ -12,7 +13,7 @@ pub(super) struct CmdAnswer;
 impl Handler<CmdAnswer> for Session {
     type Result = ();
 
-    fn handle(&mut self, _: CmdAnswer, _: &mut Context<Self>) {
+    fn handle(&mut self, _: CmdAnswer, _: &mut SessionContext) {
         self.host().setup.stats.ignored_answers.one();
     }
 }

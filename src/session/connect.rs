@@ -3,6 +3,7 @@
 use actix::prelude::*;
 
 use super::Session;
+use super::context::SessionContext;
 use crate::protocol::Reply;
 
 /// A CONNECT.
@@ -13,7 +14,7 @@ pub(super) struct Connect;
 impl Handler<Connect> for Session {
     type Result = ();
 
-    fn handle(&mut self, _: Connect, _: &mut Context<Self>) {
+    fn handle(&mut self, _: Connect, _: &mut SessionContext) {
         let reply = if self.host().stopping() { Reply::ConnectFailure } else { Reply::ConnectOk };
         self.work().answers.word(reply);
     }

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use super::clock::Timer;
 use super::cmd::CmdAnswer;
 use super::connect::Connect;
+use super::context::SessionContext;
 use super::crash::AtFrame;
 use super::host::READ;
 use super::ping::Ping;
@@ -72,7 +73,7 @@ impl Session {
     }
 
     /// Reads once, and handles the received bytes.
-    pub(super) fn poll_read(&mut self, ctx: &mut Context<Self>, cx: &mut TaskContext<'_>) -> Read {
+    pub(super) fn poll_read(&mut self, ctx: &mut SessionContext, cx: &mut TaskContext<'_>) -> Read {
         let most = self.may_read();
         if most == 0 {
             return Read::Nothing;
@@ -89,7 +90,7 @@ impl Session {
         if buffer.remaining() == 0 { Read::Full } else { Read::Some }
     }
 
-    fn received(&mut self, bytes: &[u8], ctx: &mut Context<Self>) {
+    fn received(&mut self, bytes: &[u8], ctx: &mut SessionContext) {
         trace!("received peer={} \"{}\"", self.guard.peer(), escape(bytes, bytes.len()));
         self.is_not_idle();
         match self.work.as_mut().filter(|work| !work.input.is_empty()) {
@@ -106,7 +107,7 @@ impl Session {
     }
 
     /// Decodes the waiting input, if the pause is over. Returns whether it is.
-    pub(super) fn resume(&mut self, ctx: &mut Context<Self>, cx: &TaskContext<'_>) -> bool {
+    pub(super) fn resume(&mut self, ctx: &mut SessionContext, cx: &TaskContext<'_>) -> bool {
         let (phase, has_own_room) = (self.phase, self.has_own_room());
         let Some(work) = self.work.as_deref_mut() else { return false };
         match &mut work.paused {
@@ -125,7 +126,7 @@ impl Session {
     }
 
     /// Decodes the waiting input. The frame timeout restarts, because it did not run during the pause.
-    fn go_on(&mut self, ctx: &mut Context<Self>) {
+    fn go_on(&mut self, ctx: &mut SessionContext) {
         let frame_timeout = self.after(self.host().settings().frame_timeout);
         self.is_not_idle();
         let work = self.work();
@@ -140,7 +141,7 @@ impl Session {
     }
 
     /// The wait for room timed out: frames without room are refused.
-    pub(super) fn refuse_for_lack_of_room(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn refuse_for_lack_of_room(&mut self, ctx: &mut SessionContext) {
         self.work().refuses = true;
         self.go_on(ctx);
         self.work().refuses = false;
@@ -200,7 +201,7 @@ impl Session {
         work.clock.start(Timer::Look, look);
     }
 
-    fn decode_input(&mut self, ctx: &mut Context<Self>) {
+    fn decode_input(&mut self, ctx: &mut SessionContext) {
         let mut input = std::mem::take(&mut self.work().input);
         let undecoded = self.decode(&input, ctx).len();
         input.drain(..input.len() - undecoded);
@@ -222,14 +223,14 @@ impl Session {
 
     /// Handles complete frames in order, until a frame closes the session, needs a look-up, or finds no room. Returns
     /// the remaining input.
-    fn decode<'a>(&mut self, input: &'a [u8], ctx: &mut Context<Self>) -> &'a [u8] {
+    fn decode<'a>(&mut self, input: &'a [u8], ctx: &mut SessionContext) -> &'a [u8] {
         let before = self.guard.frames;
         let undecoded = self.decode_frames(input, ctx);
         self.guard.host.setup.stats.frames.add(self.guard.frames - before);
         undecoded
     }
 
-    fn decode_frames<'a>(&mut self, mut input: &'a [u8], ctx: &mut Context<Self>) -> &'a [u8] {
+    fn decode_frames<'a>(&mut self, mut input: &'a [u8], ctx: &mut SessionContext) -> &'a [u8] {
         let max_frame = self.host().settings().max_frame;
         // It cannot change here: a session that gets its id decodes nothing until then.
         let own = self.guard.client().cloned();
@@ -273,7 +274,7 @@ impl Session {
         !is_kept || self.has_room(len + RECORD)
     }
 
-    fn dispatch(&mut self, frame: Frame<'_>, len: usize, ctx: &mut Context<Self>) {
+    fn dispatch(&mut self, frame: Frame<'_>, len: usize, ctx: &mut SessionContext) {
         let at_frame = AtFrame::new(frame.kind(), len);
         self.host().setup.faults.trip(Point::Frame);
         self.guard.frames += 1;

@@ -1,13 +1,23 @@
 //! Sessions: one actor per connection, which speaks the trap protocol.
 //!
 //! A session lives on the thread of its acceptor. It polls its own socket, decodes frames in place, and calls the
-//! [`Handler`] of each frame's message directly: a message through its own mailbox would box every frame, and prevent
-//! one write per read. What other actors tell a session is state, and a wake-up; the session looks at it at the start of
-//! its turn: the claim to its id ([`Claim`](crate::registry::Claim)), and whether its thread stops.
+//! [`Handler`] of each frame's message directly: a message through a mailbox would box every frame, and prevent one
+//! write per read. So it has no mailbox and no address, and its [`SessionContext`] is only its state as an actor.
+//!
+//! What others ask of a session is state, and a wake-up; the session looks at it at the start of its turn:
+//!
+//! | request | state | wake-up |
+//! |---|---|---|
+//! | a takeover | the claim to its id ([`Claim`](crate::registry::Claim)) | the waker in its row of the registry |
+//! | list, close | the calls of its thread (`Calls`) | the roll of its thread |
+//! | a stop | a flag of its thread | the roll of its thread |
+//! | new settings | the settings of its thread | none: they apply from its next turn on |
+//! | its place for another connection | [`Place`](crate::access::Place) | the waker in its place |
 //!
 //! | file | subject |
 //! |---|---|
 //! | `mod.rs` | the session and its turn: the steps at each wake-up |
+//! | `context.rs` | its task, which contains a panic, and the context of its handlers |
 //! | `input.rs` `output.rs` | the read side and the write side of its socket |
 //! | `ping.rs` … `cmd.rs` `wait_for_auth.rs` | a message and its handler each |
 //! | `answers.rs` `clock.rs` `work.rs` | the order of answers, deadlines, state of an active session |
@@ -23,6 +33,7 @@ mod call;
 mod clock;
 mod cmd;
 mod connect;
+mod context;
 mod crash;
 mod guard;
 mod holder;
@@ -38,8 +49,6 @@ mod takeover;
 mod wait_for_auth;
 mod work;
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
@@ -47,6 +56,7 @@ use actix::prelude::*;
 use log::error;
 
 use self::clock::Timer;
+use self::context::SessionTask;
 use self::guard::Guard;
 use self::host::Host;
 use self::input::Read;
@@ -56,12 +66,12 @@ use self::wait_for_auth::WaitForAuth;
 use self::work::Work;
 use crate::faults::Point;
 use crate::listener::{Connection, Stream};
-use crate::logging::Claim;
 use crate::protocol::Reply;
 use crate::stats::Ended;
 
 pub use authority::Authority;
 pub use call::{SessionInfo, Which};
+pub use context::SessionContext;
 pub use holder::Holder;
 pub use host::{OpenSessions, Setup, install};
 pub use sessions::{CloseSessions, Configure, ListSessions, Sessions};
@@ -87,11 +97,10 @@ pub fn start(connection: Connection) {
     };
     let Connection { stream, peer, listener, place } = connection;
     let guard = Guard::new(host, listener, peer, place);
-    Session::new(stream, guard).start();
+    actix_rt::spawn(SessionTask::new(Session::new(stream, guard)));
 }
 
-/// A connection of a device. An idle one is little more than the task of its actor, which takes 512 bytes as long as
-/// this is at most 72, and 640 bytes otherwise.
+/// A connection of a device. An idle one is little more than its task.
 pub struct Session {
     stream: Stream,
     guard: Guard,
@@ -101,8 +110,6 @@ pub struct Session {
     /// The time at which the session is closed as idle.
     idle_at: Moment,
 }
-
-const _: () = assert!(size_of::<Session>() <= 72, "see the comment on `Session`");
 
 /// The result of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,39 +145,7 @@ enum Closing {
 }
 
 impl Actor for Session {
-    type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Context<Self>) {
-        ctx.spawn(Pump);
-    }
-}
-
-/// Drives a session from its own context.
-struct Pump;
-
-impl ActorFuture<Session> for Pump {
-    type Output = ();
-
-    fn poll(
-        self: Pin<&mut Self>,
-        session: &mut Session,
-        ctx: &mut Context<Session>,
-        cx: &mut TaskContext<'_>,
-    ) -> Poll<()> {
-        // The session's last line reports the panic together with its client.
-        let _claim = Claim::lay();
-        session.host().setup.holder.begins(session.guard.peer());
-        let turn = catch_unwind(AssertUnwindSafe(|| session.turn(ctx, cx)));
-        session.host().setup.holder.ends();
-        let turn = turn.unwrap_or_else(|panic| {
-            session.crashed();
-            resume_unwind(panic)
-        });
-        if turn.is_ready() {
-            ctx.stop();
-        }
-        turn
-    }
+    type Context = SessionContext;
 }
 
 impl Session {
@@ -183,7 +158,7 @@ impl Session {
     }
 
     /// Performs the work that is possible now. Ready when the session is over.
-    fn turn(&mut self, ctx: &mut Context<Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
+    fn turn(&mut self, ctx: &mut SessionContext, cx: &mut TaskContext<'_>) -> Poll<()> {
         self.host().roll.new_turn();
         self.guard.list(cx.waker());
         if self.host().calls.any() {
@@ -227,7 +202,7 @@ impl Session {
     }
 
     /// One round: answers from the store come in, frames come in, answers go out.
-    fn round(&mut self, ctx: &mut Context<Self>, cx: &mut TaskContext<'_>) -> Round {
+    fn round(&mut self, ctx: &mut SessionContext, cx: &mut TaskContext<'_>) -> Round {
         let answered = self.poll_look_up(cx) | self.poll_stored(cx);
         let resumed = self.resume(ctx, cx);
         let read = self.poll_read(ctx, cx);
@@ -277,7 +252,7 @@ impl Session {
         }
     }
 
-    fn time_is_up(&mut self, timer: Timer, ctx: &mut Context<Self>) {
+    fn time_is_up(&mut self, timer: Timer, ctx: &mut SessionContext) {
         match timer {
             Timer::Auth => self.handle(WaitForAuth, ctx),
             Timer::LookUp => self.look_up_takes_too_long(),

@@ -3,6 +3,7 @@
 use actix::prelude::*;
 
 use super::Session;
+use super::context::SessionContext;
 use crate::protocol::Reply;
 
 /// A PING.
@@ -13,7 +14,7 @@ pub(super) struct Ping;
 impl Handler<Ping> for Session {
     type Result = ();
 
-    fn handle(&mut self, _: Ping, _: &mut Context<Self>) {
+    fn handle(&mut self, _: Ping, _: &mut SessionContext) {
         self.work().answers.word(Reply::Pong);
     }
 }

@@ -3,6 +3,7 @@
 use actix::prelude::*;
 
 use super::Session;
+use super::context::SessionContext;
 use crate::protocol::Kind;
 
 /// A PUBLISH. Delivery is not implemented yet: the answer is `pub_failure` for any recipient.
@@ -13,7 +14,7 @@ pub(super) struct Publish;
 impl Handler<Publish> for Session {
     type Result = ();
 
-    fn handle(&mut self, _: Publish, _: &mut Context<Self>) {
+    fn handle(&mut self, _: Publish, _: &mut SessionContext) {
         self.refuse(Kind::Publish);
     }
 }

@@ -7,6 +7,7 @@ use actix::prelude::*;
 use log::debug;
 
 use super::clock::Timer;
+use super::context::SessionContext;
 use super::work::BeingStored;
 use super::{Closing, STORE, Session};
 use crate::protocol::{ClientId, Id, Kind, Mode, Reply};
@@ -26,7 +27,7 @@ pub(super) struct Send<'a> {
 impl Handler<Send<'_>> for Session {
     type Result = ();
 
-    fn handle(&mut self, Send { mode, client, data }: Send<'_>, _: &mut Context<Self>) {
+    fn handle(&mut self, Send { mode, client, data }: Send<'_>, _: &mut SessionContext) {
         match (mode, self.guard.client()) {
             (Mode::Session, Some(own)) if own.as_id() == client => {
                 let work = self.work();

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use actix::prelude::*;
 
+use super::context::SessionContext;
 use super::{Closing, Session};
 use crate::stats::Ended;
 
@@ -19,7 +20,7 @@ impl Handler<Takeover> for Session {
     type Result = ();
 
     /// The session is told nothing. What the store does not hold yet is dropped.
-    fn handle(&mut self, Takeover { by }: Takeover, _: &mut Context<Self>) {
+    fn handle(&mut self, Takeover { by }: Takeover, _: &mut SessionContext) {
         self.work().batch.clear();
         self.close(Closing::Now, Ended::Takeover, format_args!("by {by}"));
     }

@@ -7,6 +7,9 @@ mod pressure;
 mod scripts;
 mod takeover;
 
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -104,12 +107,18 @@ impl Rig {
         Peer(near)
     }
 
-    /// The same, and the session's address.
-    fn device_and_session(&self, pipe: usize) -> (Peer, Addr<Session>) {
+    /// The same, and the session, to look at it between its turns.
+    fn device_and_session(&self, pipe: usize) -> (Peer, Watched) {
         let (near, far) = duplex(pipe);
-        let Connection { stream, peer, listener, place } = self.connection(far);
-        let guard = Guard::new(Host::present().unwrap(), listener, peer, place);
-        (Peer(near), Session::new(stream, guard).start())
+        let session = Watched(Rc::new(RefCell::new(Some(self.session(far)))));
+        actix_rt::spawn(session.clone());
+        (Peer(near), session)
+    }
+
+    /// A session that does not run yet.
+    fn session(&self, stream: DuplexStream) -> SessionTask {
+        let Connection { stream, peer, listener, place } = self.connection(stream);
+        SessionTask::new(Session::new(stream, Guard::new(Host::present().unwrap(), listener, peer, place)))
     }
 
     async fn authenticated(&self, pipe: usize) -> Peer {
@@ -154,6 +163,32 @@ impl Rig {
 impl Drop for Rig {
     fn drop(&mut self) {
         tokio::time::resume();
+    }
+}
+
+/// The task of a session that a test can look at. There is none after its end.
+#[derive(Clone)]
+struct Watched(Rc<RefCell<Option<SessionTask>>>);
+
+impl Watched {
+    /// Bytes of memory that the session holds, without the size of the struct itself. `None` if it owns no [`Work`].
+    fn held(&self) -> Option<usize> {
+        let task = self.0.borrow();
+        let session = &task.as_ref().expect("the session is there").session;
+        session.work.as_ref().map(|work| work.capacity())
+    }
+}
+
+impl Future for Watched {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
+        let mut task = self.0.borrow_mut();
+        let turn = task.as_mut().map_or(Poll::Ready(()), |task| Pin::new(task).poll(cx));
+        if turn.is_ready() {
+            *task = None;
+        }
+        turn
     }
 }
 

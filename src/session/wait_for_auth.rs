@@ -3,6 +3,7 @@
 use actix::prelude::*;
 
 use super::Session;
+use super::context::SessionContext;
 use crate::protocol::Reply;
 use crate::stats::Ended;
 
@@ -14,7 +15,7 @@ pub(super) struct WaitForAuth;
 impl Handler<WaitForAuth> for Session {
     type Result = ();
 
-    fn handle(&mut self, _: WaitForAuth, _: &mut Context<Self>) {
+    fn handle(&mut self, _: WaitForAuth, _: &mut SessionContext) {
         self.close_with(Reply::AuthFailure, Ended::AuthTimeout, "no AUTH in time");
     }
 }

@@ -57,7 +57,7 @@ fn ids_and_messages_are_in_files_of_their_own() {
     site.done(&["clients", "add", "a"]);
     assert_eq!(one_shot(server.address(), "a"), "send_ok");
     assert_eq!(one_shot(server.address(), "b"), "send_failure");
-    let file = rusqlite::Connection::open(site.path("messages/00000000000000000001.db")).unwrap();
+    let file = rusqlite::Connection::open(site.data("messages/00000000000000000001.db")).unwrap();
     let client: String = file.query_row("SELECT client FROM message", [], |row| row.get(0)).unwrap();
     assert_eq!(client, "a");
 }

@@ -66,7 +66,7 @@ fn with_a_list_in_the_config_it_says_where_the_ids_stand() {
     }
     let (code, why) = site.refused(&["clients", "unknown"]);
     assert_eq!((code, why.contains("there is no database")), (64, true), "{why}");
-    assert!(!site.path("state.db").exists());
+    assert!(!site.data("state.db").exists());
 }
 
 #[test]
@@ -76,13 +76,34 @@ fn a_file_that_is_missing_or_is_not_ours_is_told_and_left_alone() {
         let (code, why) = site.refused(&["clients", action]);
         assert_eq!((code, why.contains("state.db: cannot be opened")), (74, true), "{why}");
     }
-    assert!(!site.path("state.db").exists());
-    fs::write(site.path("state.db"), "Dear diary, ".repeat(100)).unwrap();
+    assert!(!site.data("state.db").exists());
+    fs::create_dir(site.path("data")).unwrap();
+    fs::write(site.data("state.db"), "Dear diary, ".repeat(100)).unwrap();
     for arguments in [&["clients", "list"][..], &["clients", "add", "a"], &["--check"], &[]] {
         let (code, why) = site.refused(arguments);
         assert_eq!((code, why.contains("not an SQLite database")), (74, true), "{arguments:?}: {why}");
     }
-    assert_eq!(fs::read_to_string(site.path("state.db")).unwrap(), "Dear diary, ".repeat(100));
+    assert_eq!(fs::read_to_string(site.data("state.db")).unwrap(), "Dear diary, ".repeat(100));
+}
+
+#[test]
+fn nothing_is_created_where_no_server_has_its_data() {
+    let site = Site::new(SQLITE);
+    fs::create_dir(site.path("data")).unwrap();
+    fs::write(site.data("thesis.doc"), "").unwrap();
+    let (code, why) = site.refused(&["clients", "add", "a"]);
+    let place = site.path("data").display().to_string();
+    assert!(
+        code == 74 && why.contains("not the data folder of a trap-server") && why.contains(&place),
+        "{why}"
+    );
+    fs::write(site.data("trap.db"), "").unwrap();
+    let (code, why) = site.refused(&["clients", "add", "a"]);
+    assert!(
+        code == 74 && why.contains("trap.db: the file of an older version; start the server once"),
+        "{why}"
+    );
+    assert!(!site.data("state.db").exists());
 }
 
 #[test]
@@ -90,7 +111,7 @@ fn check_says_what_is_there() {
     let site = Site::new(SQLITE);
     let missing = "state.db: not there yet; the server makes it when it starts\n";
     assert!(site.done(&["--check"]).contains(missing));
-    assert!(!site.path("state.db").exists());
+    assert!(!site.data("state.db").exists());
     site.done(&["clients", "add", "a"]);
     assert!(site.done(&["--check"]).contains("state.db: 1 client\n"));
     site.done(&["clients", "add", "b", "--disabled"]);

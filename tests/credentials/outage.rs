@@ -36,9 +36,9 @@ pub fn assert_answers<const N: usize>(server: &Server, answers: [(&str, &str); N
 /// What is there now is gone: something else takes its place.
 fn replace(site: &Site, by: &str) {
     for beside in ["-wal", "-shm"] {
-        let _ = fs::remove_file(site.path(format!("state.db{beside}")));
+        let _ = fs::remove_file(site.data(format!("state.db{beside}")));
     }
-    fs::rename(site.path(by), site.path("state.db")).unwrap();
+    fs::rename(site.data(by), site.data("state.db")).unwrap();
 }
 
 #[test]
@@ -46,9 +46,9 @@ fn while_another_program_locks_the_file_only_what_is_remembered_goes_on() {
     let site = site();
     let server = site.start();
     assert_eq!(auth(server.address(), "a"), "auth_ok");
-    let file = Connection::open(site.path("state.db")).unwrap();
-    file.execute("VACUUM INTO ?", [site.path("copy.db").to_str().unwrap()]).unwrap();
-    let other = Connection::open(site.path("copy.db")).unwrap();
+    let file = Connection::open(site.data("state.db")).unwrap();
+    file.execute("VACUUM INTO ?", [site.data("copy.db").to_str().unwrap()]).unwrap();
+    let other = Connection::open(site.data("copy.db")).unwrap();
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
     replace(&site, "copy.db");
     server.await_line("ERROR trap_server::logging::outage] the state ");
@@ -67,7 +67,7 @@ fn a_file_that_was_moved_away_is_written_again() {
     let site = site();
     let server = site.start();
     assert_eq!(auth(server.address(), "a"), "auth_ok");
-    fs::rename(site.path("state.db"), site.path("away.db")).unwrap();
+    fs::rename(site.data("state.db"), site.data("away.db")).unwrap();
     server.await_line("the file was moved or removed; the server has written it again");
     eventually("it is used", || auth(server.address(), "b") == "auth_ok");
     site.done(&["clients", "add", "c"]);
@@ -79,7 +79,7 @@ fn a_file_that_was_moved_away_is_written_again() {
 #[test]
 fn a_server_starts_although_the_file_is_locked_and_waits_for_it() {
     let site = site();
-    let file = Connection::open(site.path("state.db")).unwrap();
+    let file = Connection::open(site.data("state.db")).unwrap();
     file.execute_batch("PRAGMA locking_mode = exclusive; BEGIN EXCLUSIVE; COMMIT").unwrap();
     let server = site.start();
     assert_eq!(auth(server.address(), "a"), "auth_failure");

@@ -23,7 +23,7 @@ impl Site {
     pub fn with_store(store: &str, credentials: &str) -> Self {
         let config = format!(
             "[server]\nworkers = 2\nshutdown = \"30s\"\n[[listener]]\nname = \"test\"\nbind = \"127.0.0.1:0\"\n\
-             [log]\nlevel = \"debug\"\n[credentials]\n{credentials}\n[store]\nkind = \"{store}\"\npath = \".\"\n"
+             [log]\nlevel = \"debug\"\n[credentials]\n{credentials}\n[store]\nkind = \"{store}\"\npath = \"data\"\n"
         );
         let (_, folder) = child::command(Some(&config), &[]);
         Self { folder, environment: Vec::new() }
@@ -33,6 +33,11 @@ impl Site {
     pub fn with_env(mut self, name: &'static str, value: &str) -> Self {
         self.environment.push((name, value.into()));
         self
+    }
+
+    /// A file in the folder of the data.
+    pub fn data(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.path("data").join(name)
     }
 
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {

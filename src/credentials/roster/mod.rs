@@ -10,7 +10,6 @@ use super::client::Client;
 use super::unknown::Attempt;
 use super::{Failed, Unusable};
 use crate::config::{Config, Source};
-use crate::database::State;
 use crate::protocol::ClientId;
 
 /// Ids that are read at once.
@@ -79,7 +78,7 @@ pub struct Count {
 pub enum Access {
     /// Nothing is changed, and nothing is made.
     Read,
-    /// A SQLite file that is missing is made.
+    /// A SQLite file that is missing is created, if its folder is that of a server.
     Write,
 }
 
@@ -89,8 +88,7 @@ pub fn open(config: &Config, access: Access) -> Result<Option<Box<dyn Roster>>, 
     match config.credentials.source {
         Source::Postgres => postgres(config).map(Some),
         Source::Sqlite | Source::List if config.has_folder() => {
-            let roster =
-                sqlite::SqliteRoster::open(&State::file(&config.store.path), access).map_err(Failed::from)?;
+            let roster = sqlite::SqliteRoster::open(&config.store.path, access).map_err(Failed::from)?;
             Ok(Some(Box::new(roster)))
         }
         Source::Sqlite | Source::List => Ok(None),

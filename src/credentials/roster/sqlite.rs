@@ -1,5 +1,6 @@
 //! The tables of ids in the SQLite file.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -9,7 +10,7 @@ use super::{Access, Count, Entry, Imported, PAGE, Roster};
 use crate::credentials::Failed;
 use crate::credentials::client::{Client, Standing};
 use crate::credentials::unknown::Attempt;
-use crate::database::{self, Error, Timestamp};
+use crate::database::{self, Error, SINGLE_FILE, STATE, State, Timestamp, Trouble, holder};
 use crate::protocol::ClientId;
 
 const ADD: &str = "INSERT INTO client (id, enabled, note, expires_at, created_at)
@@ -37,12 +38,17 @@ pub(super) struct SqliteRoster {
 }
 
 impl SqliteRoster {
-    pub(super) fn open(path: &Path, access: Access) -> Result<Self, Error> {
+    /// Opens the state in the folder of the data.
+    pub(super) fn open(folder: &Path, access: Access) -> Result<Self, Error> {
+        let path = State::file(folder);
+        if !path.exists() {
+            may_be_missing(folder, &path)?;
+        }
         let connection = match access {
-            Access::Read => database::open_read_only(&database::STATE, path)?,
-            Access::Write => database::open_for_command(&database::STATE, path)?,
+            Access::Read => database::open_read_only(&STATE, &path)?,
+            Access::Write => database::open_for_command(&STATE, &path)?,
         };
-        Ok(Self { connection, path: path.into() })
+        Ok(Self { connection, path })
     }
 
     /// Does all of `work` or, when it fails, nothing.
@@ -119,6 +125,25 @@ impl Roster for SqliteRoster {
             .query_row(COUNT, [], |row| Ok(Count { clients: row.get(0)?, disabled: row.get(1)? }));
         count.map_err(|err| Error::of(&self.path, &err).into())
     }
+}
+
+/// Fails if a new state would not be that of a server, or would be in the way of one.
+fn may_be_missing(folder: &Path, path: &Path) -> Result<(), Error> {
+    if let Some(by) = holder(folder) {
+        return Err(Error::new(path, Trouble::Awaited { by }));
+    }
+    let single = folder.join(SINGLE_FILE);
+    if single.exists() {
+        return Err(Error::new(&single, Trouble::NotTakenOver));
+    }
+    match fs::read_dir(folder).map(|mut entries| entries.next().is_some()) {
+        Ok(true) if !is_of_a_server(folder) => Err(Error::new(folder, Trouble::Foreign)),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+fn is_of_a_server(folder: &Path) -> bool {
+    ["lock", "messages"].iter().any(|name| folder.join(name).exists())
 }
 
 fn add(connection: &Connection, entry: &Entry) -> rusqlite::Result<bool> {

@@ -3,19 +3,6 @@
 use super::*;
 use crate::config::Session as Settings;
 
-/// Whether a session owns a `Work`, and the bytes of memory that it holds.
-#[derive(Message)]
-#[rtype(result = "(bool, usize)")]
-struct Owns;
-
-impl Handler<Owns> for Session {
-    type Result = MessageResult<Owns>;
-
-    fn handle(&mut self, _: Owns, _: &mut Context<Self>) -> Self::Result {
-        MessageResult((self.work.is_some(), self.work.as_ref().map_or(0, |work| work.capacity())))
-    }
-}
-
 const BUDGET: usize = 100_000;
 
 /// A rig whose budget is used up by a SEND that waits for the store.
@@ -70,7 +57,7 @@ async fn a_stranger_that_does_not_read_holds_a_few_kilobytes() {
     let (_from, mut to) = tokio::io::split(device.0);
     let sending = actix_rt::spawn(async move { to.write_all(&CONNECT.repeat(100_000)).await });
     at_rest().await;
-    let (_, held) = session.send(Owns).await.unwrap();
+    let held = session.held().unwrap_or(0);
     assert!((1000..16_000).contains(&held), "{held} bytes are held");
     assert!(rig.strangers.used() >= held - work::SIP && rig.budget.used() == 0);
     rig.assert_ended(1, Ended::AuthTimeout).await;
@@ -101,7 +88,7 @@ async fn an_idle_session_owns_nothing_with_an_idle_timeout_too() {
     device.send(&[&auth(ID)[..], &send(&[7; 60_000]), &PING].concat()).await;
     device.expect("auth_oksend_okpong").await;
     at_rest().await;
-    assert_eq!(session.send(Owns).await.unwrap(), (false, 0));
+    assert_eq!(session.held(), None);
     rig.assert_ended(1, Ended::IdleTimeout).await;
 }
 

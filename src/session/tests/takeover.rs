@@ -1,7 +1,6 @@
 //! Sessions that end without having done anything.
 
 use super::*;
-use crate::supervisor::spawn;
 
 #[actix::test]
 async fn a_session_that_was_taken_over_is_told_nothing_even_if_the_store_answers_now() {
@@ -70,9 +69,7 @@ async fn a_session_that_a_stop_cuts_off_has_not_crashed() {
     for (stops, reason) in [(true, Ended::Shutdown), (false, Ended::Crashed)] {
         let rig = Rig::new(|_| {});
         let (near, far) = duplex(100);
-        let Connection { stream, peer, listener, place } = rig.connection(far);
-        let guard = Guard::new(Host::present().unwrap(), listener, peer, place);
-        let (session, link) = spawn(Session::new(stream, guard));
+        let session = actix_rt::spawn(rig.session(far));
         let mut device = Peer(near);
         device.send(&PING).await;
         device.expect("pong").await;
@@ -80,7 +77,7 @@ async fn a_session_that_a_stop_cuts_off_has_not_crashed() {
             stop_all();
         }
         // It gets no turn any more.
-        drop((session, link));
+        session.abort();
         rig.assert_ended(1, reason).await;
     }
 }

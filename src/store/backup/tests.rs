@@ -1,6 +1,6 @@
 //! Backups of segments that are written, sealed and removed meanwhile, and their way back.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
@@ -70,6 +70,17 @@ fn everything_is_in_a_backup_once_and_sealed() {
         let is_linked = inode(&segment.path) == inode(&sample.path(segment.first_id));
         assert_eq!(is_linked, segment.first_id < 11, "{segment:?}");
     }
+}
+
+#[test]
+fn a_segment_that_may_be_written_is_not_linked() {
+    let sample = sample();
+    // As while a segment is created: it has no write-ahead log yet.
+    let path = sample.path(1);
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    let (target, ..) = backup(&sample, || {});
+    assert_eq!(ids(target.path()), Vec::from_iter(1..=20));
+    assert_eq!(fs::metadata(path).unwrap().nlink(), 1);
 }
 
 #[test]
@@ -244,4 +255,24 @@ fn a_restore_that_fails_leaves_no_data() {
     assert!(failed.contains("11.db: No such file") && failed.ends_with("\nnothing was restored"), "{failed}");
     let left: Vec<_> = fs::read_dir(data.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["lock"]);
+}
+
+#[test]
+fn messages_are_not_restored_without_their_state() {
+    let sample = sample();
+    let (target, mut manifest, _) = backup(&sample, || {});
+    fs::write(target.path().join(STATE), "state").unwrap();
+    manifest.files.push(File { name: STATE.into(), bytes: 5 });
+    fs::remove_file(target.path().join("backup.json")).unwrap();
+    manifest.write(target.path()).unwrap();
+    let data = tempfile::tempdir().unwrap();
+    // A folder cannot be replaced by a file.
+    let spoil = |step| {
+        if matches!(step, Step::Total(_)) {
+            fs::create_dir(data.path().join(STATE)).unwrap();
+        }
+    };
+    let failed = restore(target.path(), data.path(), &mut { spoil }).unwrap_err().to_string();
+    assert!(failed.ends_with("\nnothing was restored"), "{failed}");
+    assert!(!Folder::of(data.path()).path().exists());
 }

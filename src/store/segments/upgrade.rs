@@ -22,10 +22,9 @@ use super::folder::Folder;
 use super::open::Writing;
 use super::sealer::{checkpoint, finish};
 use super::segment::SCHEMA;
-use crate::database::{self, Error, Options, SINGLE, STATE, Trouble, beside, make_folder, sync_folder};
-
-/// The old file.
-const OLD: &str = "trap.db";
+use crate::database::{
+    self, Error, Options, SINGLE, SINGLE_FILE, STATE, Trouble, beside, make_folder, sync_folder,
+};
 
 /// What the server knows, and its unfinished file.
 const STATE_FILE: &str = "state.db";
@@ -63,7 +62,7 @@ pub(super) fn upgrade(data: &Path, writing: Writing) -> Result<Option<Upgraded>,
 
 /// The old file without links; `None` if there is none.
 fn find(data: &Path, folder: &Folder) -> Result<Option<PathBuf>, Error> {
-    let path = data.join(OLD);
+    let path = data.join(SINGLE_FILE);
     let old = match fs::canonicalize(&path) {
         Ok(old) => old,
         Err(err) if err.kind() != ErrorKind::NotFound => return Err(Error::unreadable(&path, &err)),
@@ -72,12 +71,12 @@ fn find(data: &Path, folder: &Folder) -> Result<Option<PathBuf>, Error> {
             Err(_) => path,
         },
     };
-    if size(&old) > 0 {
+    if size(&old)? > 0 {
         return Ok(Some(old));
     }
     // SQLite would throw the log of an empty file away.
     let log = beside(&old, "-wal");
-    if size(&log) == 0 {
+    if size(&log)? == 0 {
         return remove_empty(&old).map(|()| None);
     }
     let alone = Error::new(&log, Trouble::LoneLog);
@@ -89,8 +88,13 @@ fn find(data: &Path, folder: &Folder) -> Result<Option<PathBuf>, Error> {
     Ok(None)
 }
 
-fn size(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |found| found.len())
+/// 0 if there is no file.
+fn size(path: &Path) -> Result<u64, Error> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(found.len()),
+        Err(err) if err.kind() == ErrorKind::NotFound => Ok(0),
+        Err(err) => Err(Error::unreadable(path, &err)),
+    }
 }
 
 /// Removes a link that leads nowhere, if its file has become a segment. Otherwise the disk of the file is missing.
@@ -155,7 +159,7 @@ impl Upgrade<'_> {
         before(Step::Move)?;
         self.move_to(&self.folder.segment(upgraded.first_id))?;
         before(Step::RemoveLink)?;
-        remove(&self.data.join(OLD))?;
+        remove(&self.data.join(SINGLE_FILE))?;
         sync(self.data)?;
         Ok(upgraded)
     }

@@ -29,7 +29,7 @@ const UPGRADED: Upgraded = Upgraded { first_id: 7, last_id: 2006 };
 /// A folder with an old file, as a server that was killed leaves it.
 fn old(sql: &str) -> TempDir {
     let data = tempfile::tempdir().unwrap();
-    make(&data.path().join(OLD), sql);
+    make(&data.path().join(SINGLE_FILE), sql);
     data
 }
 
@@ -85,9 +85,9 @@ fn assert_upgraded(data: &Path) {
 /// Why an upgrade fails, which changes nothing.
 fn refused(data: &Path) -> String {
     let read = |name: &str| fs::read(data.join(name)).ok();
-    let before = (read(OLD), read(STATE_FILE));
+    let before = (read(SINGLE_FILE), read(STATE_FILE));
     let refusal = upgrade(data, WRITING).unwrap_err().to_string();
-    assert!(before == (read(OLD), read(STATE_FILE)), "{refusal}");
+    assert!(before == (read(SINGLE_FILE), read(STATE_FILE)), "{refusal}");
     refusal
 }
 
@@ -133,7 +133,7 @@ fn a_file_without_messages_keeps_its_next_id() {
 fn a_file_of_the_first_version_has_no_ids() {
     let data = old(ROWS);
     let without_ids = "DROP TABLE client; DROP TABLE unknown_client; PRAGMA user_version = 1";
-    Connection::open(data.path().join(OLD)).unwrap().execute_batch(without_ids).unwrap();
+    Connection::open(data.path().join(SINGLE_FILE)).unwrap().execute_batch(without_ids).unwrap();
     assert_eq!(upgrade(data.path(), WRITING).unwrap(), Some(UPGRADED));
     assert_eq!(number(&data.path().join(STATE_FILE), "SELECT count(*) FROM client"), 0);
 }
@@ -142,7 +142,7 @@ fn a_file_of_the_first_version_has_no_ids() {
 fn a_link_leads_to_the_file_and_is_removed() {
     for last in STEPS {
         let (data, elsewhere) = (tempfile::tempdir().unwrap(), old(ROWS));
-        symlink(elsewhere.path().join(OLD), data.path().join(OLD)).unwrap();
+        symlink(elsewhere.path().join(SINGLE_FILE), data.path().join(SINGLE_FILE)).unwrap();
         upgrade_until(data.path(), last).unwrap_err();
         upgrade(data.path(), WRITING).unwrap();
         assert_upgraded(data.path());
@@ -153,10 +153,10 @@ fn a_link_leads_to_the_file_and_is_removed() {
 #[test]
 fn a_link_to_a_disk_that_is_missing_is_no_reason_to_begin_at_1() {
     let data = tempfile::tempdir().unwrap();
-    symlink("/nowhere/trap.db", data.path().join(OLD)).unwrap();
+    symlink("/nowhere/trap.db", data.path().join(SINGLE_FILE)).unwrap();
     let refusal = refused(data.path());
     assert!(refusal.contains("a link to /nowhere/trap.db, which is missing"), "{refusal}");
-    assert_eq!(names(data.path()), [OLD]);
+    assert_eq!(names(data.path()), [SINGLE_FILE]);
 }
 
 #[test]
@@ -167,8 +167,8 @@ fn a_file_on_another_disk_is_not_copied() {
     if disk(data.path()) == disk(elsewhere.path()) {
         return eprintln!("skipped: no other disk");
     }
-    make(&elsewhere.path().join(OLD), ROWS);
-    symlink(elsewhere.path().join(OLD), data.path().join(OLD)).unwrap();
+    make(&elsewhere.path().join(SINGLE_FILE), ROWS);
+    symlink(elsewhere.path().join(SINGLE_FILE), data.path().join(SINGLE_FILE)).unwrap();
     let refusal = refused(data.path());
     assert!(refusal.contains("messages, which is on another disk"), "{refusal}");
 
@@ -184,7 +184,7 @@ fn a_file_on_another_disk_is_not_copied() {
 fn a_log_without_its_file_is_kept_and_named() {
     for is_empty in [false, true] {
         let data = old(ROWS);
-        let [file, log] = ["", "-wal"].map(|ending| beside(&data.path().join(OLD), ending));
+        let [file, log] = ["", "-wal"].map(|ending| beside(&data.path().join(SINGLE_FILE), ending));
         let (kept, before) = (data.path().join("kept"), fs::read(&log).unwrap());
         fs::rename(&file, &kept).unwrap();
         if is_empty {
@@ -210,7 +210,7 @@ fn a_log_without_its_file_is_kept_and_named() {
 #[test]
 fn an_empty_file_is_none() {
     let data = tempfile::tempdir().unwrap();
-    fs::write(data.path().join(OLD), "").unwrap();
+    fs::write(data.path().join(SINGLE_FILE), "").unwrap();
     assert_eq!(upgrade(data.path(), WRITING).unwrap(), None);
     assert_eq!(names(data.path()), [""; 0]);
 }
@@ -218,7 +218,7 @@ fn an_empty_file_is_none() {
 #[test]
 fn a_file_that_another_program_has_open_is_left_as_it_is() {
     let data = old(ROWS);
-    let other = Connection::open(data.path().join(OLD)).unwrap();
+    let other = Connection::open(data.path().join(SINGLE_FILE)).unwrap();
     other.query_row("SELECT count(*) FROM message", [], |_| Ok(())).unwrap();
     let tables = |connection: &Connection| {
         let count = "SELECT count(*) FROM sqlite_schema, pragma_user_version, pragma_application_id";
@@ -261,7 +261,7 @@ fn segments_and_ids_of_another_store_are_not_mixed_with_those_of_the_file() {
 #[test]
 fn a_file_that_is_not_of_this_program_or_version_is_left_as_it_is() {
     let data = tempfile::tempdir().unwrap();
-    let path = data.path().join(OLD);
+    let path = data.path().join(SINGLE_FILE);
     fs::write(&path, "Dear diary, ".repeat(100)).unwrap();
     assert!(refused(data.path()).contains("not an SQLite database"));
     for (sql, why) in [
@@ -279,7 +279,7 @@ fn a_file_that_is_not_of_this_program_or_version_is_left_as_it_is() {
 #[test]
 fn a_damaged_file_is_left_as_it_is() {
     let data = old(ROWS);
-    let path = data.path().join(OLD);
+    let path = data.path().join(SINGLE_FILE);
     drop(
         Connection::open(&path)
             .unwrap()

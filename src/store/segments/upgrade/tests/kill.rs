@@ -26,7 +26,7 @@ fn large() -> TempDir {
         )
     };
     let data = old(&half(1, COUNT / 2));
-    let path = data.path().join(OLD);
+    let path = data.path().join(SINGLE_FILE);
     Connection::open(&path).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     make(&path, &half(COUNT / 2 + 1, COUNT));
     let ids = "INSERT INTO client SELECT id, 1, '', NULL, 0 FROM message WHERE id <= 1000;
@@ -39,7 +39,8 @@ fn large() -> TempDir {
 fn copy(of: &Path) -> TempDir {
     let copy = tempfile::tempdir().unwrap();
     for ending in ["", "-wal"] {
-        fs::copy(beside(&of.join(OLD), ending), beside(&copy.path().join(OLD), ending)).unwrap();
+        fs::copy(beside(&of.join(SINGLE_FILE), ending), beside(&copy.path().join(SINGLE_FILE), ending))
+            .unwrap();
     }
     copy
 }
