@@ -244,7 +244,23 @@ impl Upgrade<'_> {
             ErrorKind::CrossesDevices => self.other_disk(),
             _ => Error::unreadable(place, &err),
         })?;
-        finish(place)
+        finish(place)?;
+        self.remove_journals();
+        Ok(())
+    }
+
+    /// Removes journals of a transaction on two files that was interrupted. The files do not need them any more, and SQLite
+    /// leaves them.
+    fn remove_journals(&self) {
+        let beginning = beside(self.old, "-mj");
+        let beginning = beginning.file_name().unwrap_or_default().as_bytes();
+        let entries = self.old.parent().and_then(|folder| fs::read_dir(folder).ok());
+        for entry in entries.into_iter().flatten().flatten() {
+            if entry.file_name().as_bytes().starts_with(beginning) {
+                // What is left does no harm.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
     }
 }
 
