@@ -106,7 +106,7 @@ impl Session {
             }
             Ok(Known::OneShot(client)) => {
                 self.looked_up();
-                self.store_one_shot(client.clone());
+                self.store_one_shot(&client);
                 self.guard.ends_for(client);
             }
             Err(Refusal(why)) => self.refuse_id(why),

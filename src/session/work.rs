@@ -125,7 +125,8 @@ impl Work {
 
     /// Resets it for the next session.
     pub(super) fn reset(&mut self) {
-        (self.held, self.grant) = (None, None);
-        (self.begun, self.granted) = (0, 0);
+        // Kept for the next session, which most likely uses the same budget.
+        self.held.iter_mut().for_each(|held| held.set(0));
+        (self.grant, self.begun, self.granted) = (None, 0, 0);
     }
 }
