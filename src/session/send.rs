@@ -37,7 +37,7 @@ impl Handler<Send<'_>> for Session {
             (Mode::Session, None) => self.refuse(Kind::Send),
             (Mode::OneShot, None) => {
                 self.work().batch.push(data);
-                self.look_up_one_shot(client.into());
+                self.look_up(client.into(), Mode::OneShot);
             }
             (Mode::OneShot, Some(_)) => self.one_shot_on_session(),
         }
