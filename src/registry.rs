@@ -5,8 +5,8 @@
 //! decides, one request at a time. Dropping a [`Registration`] removes its row directly, without a message: a message
 //! to an actor that is being restarted would be lost.
 //!
-//! The state `Standing` decides whether a session still owns its id. A session hands data over under the lock of its
-//! standing ([`Claim::while_current`]). A takeover changes the standing under the same lock before the newer session
+//! The state `Standing` decides whether a session still owns its id. Its data is stored and its answers are sent under
+//! the lock of its standing ([`Claim::while_current`]). A takeover changes the standing under the same lock before the newer session
 //! gets its answer: from then on, nothing of the older session takes effect. Then it wakes the older session, which
 //! finds out and ends.
 

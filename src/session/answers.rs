@@ -67,6 +67,12 @@ impl Answers {
         self.out.drain(..bytes.min(self.out.len()));
     }
 
+    /// Removes all of them, and keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.out.clear();
+        self.waiting.clear();
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.out.is_empty() && self.waiting.is_empty()
     }

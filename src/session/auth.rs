@@ -1,17 +1,21 @@
 //! AUTH: the device states its id. The look-up is shared with one-shot SENDs.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
+use std::task::{Context as TaskContext, Poll, ready};
 
 use actix::prelude::*;
 
 use super::authority::Refusal;
 use super::clock::Timer;
 use super::context::SessionContext;
+use super::host::Host;
 use super::{Closing, Phase, REGISTRY, Session};
-use crate::protocol::{ClientId, Id, Reply};
+use crate::credentials::Checking;
+use crate::protocol::{ClientId, Id, Mode, Reply};
 use crate::registry::{Register, Registration};
 use crate::stats::Ended;
 
@@ -26,7 +30,14 @@ pub(super) struct Auth<'a> {
 pub(super) struct LookUp {
     /// The id from the frame.
     pub(super) client: ClientId,
-    asking: Pin<Box<dyn Future<Output = Result<Known, Refusal>>>>,
+    mode: Mode,
+    asking: Asking,
+}
+
+/// Whose answer is pending. Most ids are not connected yet, and never get to the registry.
+enum Asking {
+    Credentials(Checking),
+    Registry(Pin<Box<dyn Future<Output = Result<Registration, Refusal>>>>),
 }
 
 /// The id is known.
@@ -37,12 +48,51 @@ pub(super) enum Known {
     OneShot(ClientId),
 }
 
+impl LookUp {
+    fn poll(
+        &mut self,
+        host: &Host,
+        peer: SocketAddr,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Result<Known, Refusal>> {
+        let checking = match &mut self.asking {
+            Asking::Credentials(checking) => checking,
+            Asking::Registry(deciding) => return deciding.as_mut().poll(cx).map_ok(Known::Registered),
+        };
+        let checked = ready!(checking.as_mut().poll(cx));
+        match (host.setup.authority.checked(checked, &self.client, peer), self.mode) {
+            (Err(refusal), _) => Poll::Ready(Err(refusal)),
+            (Ok(()), Mode::OneShot) => Poll::Ready(Ok(Known::OneShot(self.client.clone()))),
+            (Ok(()), Mode::Session) => self.register(host, peer, cx).map_ok(Known::Registered),
+        }
+    }
+
+    fn register(
+        &mut self,
+        host: &Host,
+        peer: SocketAddr,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Result<Registration, Refusal>> {
+        let (client, session) = (self.client.clone(), cx.waker().clone());
+        let duplicate = host.settings().duplicate;
+        let authority = &host.setup.authority;
+        let held = match authority.table.insert_new(Register { client, peer, session, duplicate }) {
+            Ok(registration) => return Poll::Ready(Ok(registration)),
+            Err(held) => held,
+        };
+        let mut deciding = Box::pin(Arc::clone(authority).decide(held));
+        let decided = deciding.as_mut().poll(cx);
+        self.asking = Asking::Registry(deciding);
+        decided
+    }
+}
+
 impl Handler<Auth<'_>> for Session {
     type Result = ();
 
     fn handle(&mut self, Auth { client }: Auth<'_>, _: &mut SessionContext) {
         match self.guard.client() {
-            None => self.look_up(self.registration(client.into())),
+            None => self.look_up(client.into(), Mode::Session),
             Some(own) if own.as_id() == client => self.work().answers.word(Reply::AuthOk),
             Some(own) => {
                 let detail = format!("{client} is not the id of the session, {own}");
@@ -53,37 +103,14 @@ impl Handler<Auth<'_>> for Session {
 }
 
 impl Session {
-    fn registration(&self, client: ClientId) -> LookUp {
-        let peer = self.guard.peer();
-        let authority = Arc::clone(&self.host().setup.authority);
-        let duplicate = self.host().settings().duplicate;
-        let id = client.clone();
-        let asking = Box::pin(async move {
-            authority.identify(&id, peer).await?;
-            let session = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
-            let new = Register { client: id, peer, session, duplicate };
-            authority.register(new).await.map(Known::Registered)
-        });
-        LookUp { client, asking }
-    }
-
-    /// Looks up the sender of a one-shot; the registry is not involved.
-    pub(super) fn look_up_one_shot(&mut self, client: ClientId) {
-        let (authority, peer, id) =
-            (Arc::clone(&self.host().setup.authority), self.guard.peer(), client.clone());
-        let asking = Box::pin(async move {
-            authority.identify(&id, peer).await?;
-            Ok(Known::OneShot(id))
-        });
-        self.look_up(LookUp { client, asking });
-    }
-
-    fn look_up(&mut self, look_up: LookUp) {
+    /// Looks up the sender of an AUTH or of a one-shot; for the latter, the registry is not involved.
+    pub(super) fn look_up(&mut self, client: ClientId, mode: Mode) {
+        let checking = self.host().setup.authority.credentials.check(&client);
         self.phase = Phase::LookingUp;
         self.guard.looks_up();
         let deadline = self.after(self.host().setup.authority.timeout + REGISTRY);
         let work = self.work();
-        work.look_up = Some(look_up);
+        work.look_up = Some(LookUp { client, mode, asking: Asking::Credentials(checking) });
         work.clock.clear(Timer::Auth);
         work.clock.set(Timer::LookUp, deadline);
     }
@@ -93,7 +120,8 @@ impl Session {
         let Some(look_up) = self.work.as_mut().and_then(|work| work.look_up.as_mut()) else {
             return false;
         };
-        let Poll::Ready(looked_up) = look_up.asking.as_mut().poll(cx) else {
+        let host = Rc::clone(&self.guard.host);
+        let Poll::Ready(looked_up) = look_up.poll(&host, self.guard.peer(), cx) else {
             return false;
         };
         match looked_up {
@@ -106,7 +134,7 @@ impl Session {
             }
             Ok(Known::OneShot(client)) => {
                 self.looked_up();
-                self.store_one_shot(client.clone());
+                self.store_one_shot(&client);
                 self.guard.ends_for(client);
             }
             Err(Refusal(why)) => self.refuse_id(why),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::credentials::{Credentials, Unknown};
+use crate::credentials::{Credentials, Denied, Unknown};
 use crate::protocol::ClientId;
 use crate::registry::{Register, Registration, Registry, Table};
 use crate::supervisor::Name;
@@ -34,20 +34,21 @@ impl Refusal {
 }
 
 impl Authority {
-    /// Whether the credentials know an id from `peer`.
-    pub(super) async fn identify(&self, client: &ClientId, peer: SocketAddr) -> Result<(), Refusal> {
-        self.credentials.check(client).await.map_err(|denied| {
+    /// The answer of the credentials about an id from `peer`.
+    pub(super) fn checked(
+        &self,
+        answer: Result<(), Denied>,
+        client: &ClientId,
+        peer: SocketAddr,
+    ) -> Result<(), Refusal> {
+        answer.map_err(|denied| {
             self.unknown.note(client, peer, &denied);
             Refusal::new(denied)
         })
     }
 
-    /// Registers a known id. The registry decides only if the id is already connected.
-    pub(super) async fn register(&self, new: Register) -> Result<Registration, Refusal> {
-        let held = match self.table.insert_new(new) {
-            Ok(registration) => return Ok(registration),
-            Err(held) => held,
-        };
+    /// Asks the registry, which decides about an id that is already connected.
+    pub(super) async fn decide(self: Arc<Self>, held: Register) -> Result<Registration, Refusal> {
         match self.registry.call(|| held.clone()).await {
             Ok(decided) => decided.map_err(Refusal::new),
             Err(err) => Err(Refusal::new(format_args!("the registry: {err}"))),

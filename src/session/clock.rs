@@ -25,18 +25,24 @@ pub(super) enum Timer {
     Idle,
 }
 
-/// All deadlines of [`Timer`] except the last.
+const TIMERS: usize = Timer::Idle as usize;
+
+/// All deadlines of [`Timer`] except the last. Between two frames, mostly none is set.
 #[derive(Debug)]
-pub(super) struct Clock([Moment; Timer::Idle as usize]);
+pub(super) struct Clock {
+    /// A bit for each deadline that is set.
+    set: u8,
+    deadlines: [Moment; TIMERS],
+}
 
 impl Default for Clock {
     fn default() -> Self {
-        Self([Moment::NEVER; Timer::Idle as usize])
+        Self { set: 0, deadlines: [Moment::NEVER; TIMERS] }
     }
 }
 
 impl Clock {
-    const TIMERS: [Timer; Timer::Idle as usize] = [
+    const TIMERS: [Timer; TIMERS] = [
         Timer::Auth,
         Timer::LookUp,
         Timer::Frame,
@@ -49,7 +55,11 @@ impl Clock {
 
     /// Sets a deadline.
     pub(super) fn set(&mut self, timer: Timer, at: Moment) {
-        self.0.get_mut(timer as usize).into_iter().for_each(|deadline| *deadline = at);
+        self.clear(timer);
+        if let Some(deadline) = self.deadlines.get_mut(timer as usize).filter(|_| at != Moment::NEVER) {
+            *deadline = at;
+            self.set |= bit(timer);
+        }
     }
 
     /// Sets a deadline unless it is already set.
@@ -59,23 +69,35 @@ impl Clock {
         }
     }
 
-    pub(super) fn clear(&mut self, timer: Timer) {
-        self.set(timer, Moment::NEVER);
+    pub(super) const fn clear(&mut self, timer: Timer) {
+        self.set &= !bit(timer);
     }
 
-    pub(super) fn is_set(&self, timer: Timer) -> bool {
-        self.0.get(timer as usize).is_some_and(|deadline| *deadline != Moment::NEVER)
+    pub(super) const fn is_set(&self, timer: Timer) -> bool {
+        self.set & bit(timer) != 0
     }
 
-    pub(super) fn is_off(&self) -> bool {
-        self.0.iter().all(|deadline| *deadline == Moment::NEVER)
+    pub(super) const fn is_off(&self) -> bool {
+        self.set == 0
     }
 
     /// The next deadline and its timer. The deadline of a frame counts only while the session is `read`: back-pressure
     /// must not cost a peer its time.
     pub(super) fn next(&self, read: bool) -> (Moment, Timer) {
-        let deadlines = self.0.into_iter().zip(Self::TIMERS);
-        let running = deadlines.filter(|(_, timer)| read || *timer != Timer::Frame);
-        running.min_by_key(|(deadline, _)| *deadline).unwrap_or((Moment::NEVER, Timer::Idle))
+        const NEVER: (Moment, Timer) = (Moment::NEVER, Timer::Idle);
+        if self.is_off() {
+            return NEVER;
+        }
+        let set = self.deadlines.into_iter().zip(Self::TIMERS).filter(|(_, timer)| self.is_set(*timer));
+        let running = set.filter(|(_, timer)| read || *timer != Timer::Frame);
+        running.min_by_key(|(deadline, _)| *deadline).unwrap_or(NEVER)
+    }
+}
+
+/// [`Timer::Idle`] has none.
+const fn bit(timer: Timer) -> u8 {
+    match timer {
+        Timer::Idle => 0,
+        _ => 1 << timer as u8,
     }
 }

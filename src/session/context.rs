@@ -60,6 +60,7 @@ impl Future for SessionTask {
             resume_unwind(panic)
         });
         if turn.is_ready() {
+            session.return_work();
             ctx.stop();
         }
         if ctx.state() == ActorState::Running { Poll::Pending } else { Poll::Ready(()) }

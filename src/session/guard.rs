@@ -214,12 +214,12 @@ impl Guard {
         let level = if self.is_logged(end) { level(end.reason) } else { Level::Debug };
         let (listener, peer, frames) = (self.listener(), self.peer(), self.frames);
         let client = self.client().or(end.client.as_ref()).map(ClientId::as_str).unwrap_or_default();
-        let age = self.age().as_secs_f32();
         let End { reason, detail, .. } = end;
         log!(
             target: TARGET,
             level,
-            "ended reason={reason} listener={listener} peer={peer} client={client:?} age={age:.1}s frames={frames}{detail}"
+            "ended reason={reason} listener={listener} peer={peer} client={client:?} age={:.1}s frames={frames}{detail}",
+            self.age().as_secs_f32()
         );
     }
 }

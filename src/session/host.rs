@@ -13,7 +13,7 @@ use super::authority::Authority;
 use super::call::{Calls, Order, SessionInfo};
 use super::holder::Holder;
 use super::roll::Roll;
-use super::work::Work;
+use super::work::{SMALL, Work};
 use crate::access::Budget;
 use crate::config;
 use crate::faults::Faults;
@@ -23,8 +23,12 @@ use crate::store::{Outbox, Store};
 /// Maximum bytes per read.
 pub(super) const READ: usize = 32 * 1024;
 
-/// Maximum number of idle [`Work`]s that a thread keeps for reuse.
-const SPARE: usize = 16;
+/// Maximum number of idle [`Work`]s that a thread keeps for reuse: as many as connections that authenticate at the same
+/// time, in a burst.
+const SPARE: usize = 64;
+
+/// The part of them that may be large.
+const LARGE: usize = 16;
 
 /// The state that a thread needs to run sessions. It moves to the thread before it is installed.
 #[derive(Clone)]
@@ -175,7 +179,8 @@ impl Host {
     pub(super) fn take_back(&self, mut work: Box<Work>) {
         work.reset();
         let mut spare = self.spare.borrow_mut();
-        if spare.len() < SPARE && work.capacity() <= READ {
+        let most = if spare.len() < LARGE { READ } else { SMALL };
+        if spare.len() < SPARE && work.capacity() <= most {
             spare.push(work);
         }
     }

@@ -312,6 +312,14 @@ impl Session {
         &self.guard.host
     }
 
+    /// After the last turn: the next connection needs a [`Work`] at once.
+    fn return_work(&mut self) {
+        if let Some(mut work) = self.work.take() {
+            work.abandon();
+            self.guard.host.take_back(work);
+        }
+    }
+
     fn work(&mut self) -> &mut Work {
         let host = &self.guard.host;
         self.work.get_or_insert_with(|| host.lend())

@@ -1,6 +1,5 @@
 //! SEND: data for the store.
 
-use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use actix::prelude::*;
@@ -8,12 +7,12 @@ use log::debug;
 
 use super::clock::Timer;
 use super::context::SessionContext;
-use super::work::BeingStored;
+use super::work::{BeingStored, Work};
 use super::{Closing, STORE, Session};
 use crate::protocol::{ClientId, Id, Kind, Mode, Reply};
 use crate::registry::Row;
 use crate::stats::Ended;
-use crate::store::{Fence, NotStored, Origin};
+use crate::store::{Fence, NotStored, OriginRef};
 
 /// A SEND.
 #[derive(Message)]
@@ -38,7 +37,7 @@ impl Handler<Send<'_>> for Session {
             (Mode::Session, None) => self.refuse(Kind::Send),
             (Mode::OneShot, None) => {
                 self.work().batch.push(data);
-                self.look_up_one_shot(client.into());
+                self.look_up(client.into(), Mode::OneShot);
             }
             (Mode::OneShot, Some(_)) => self.one_shot_on_session(),
         }
@@ -70,41 +69,43 @@ impl Session {
     }
 
     /// The id of a one-shot is known: its record goes to the store, and the session ends after the answer.
-    pub(super) fn store_one_shot(&mut self, client: ClientId) {
+    pub(super) fn store_one_shot(&mut self, client: &ClientId) {
         self.work().answers.send();
-        self.store(client, Mode::OneShot);
+        self.store(Some(client));
         self.close(Closing::LastWordsAndLinger, Ended::OneShot, "");
     }
 
-    /// Hands over the records of this read, one batch at a time to keep their order. Returns whether the session must
-    /// wait for the store.
+    /// Stores the records of this read, or hands them over, one batch at a time to keep their order. Returns whether the
+    /// session must wait for the store.
     pub(super) fn hand_over(&mut self) -> bool {
-        let Some(work) = self.work.as_mut().filter(|work| !work.batch.is_empty()) else { return false };
-        match self.guard.client() {
-            Some(client) if work.storing.is_none() => self.store(client.clone(), Mode::Session),
-            _ => false,
-        }
+        let ready = |work: &Work| !work.batch.is_empty() && work.storing.is_none();
+        self.work.as_deref().is_some_and(ready) && self.store(None)
     }
 
-    fn store(&mut self, client: ClientId, mode: Mode) -> bool {
-        let origin =
-            Origin { client, peer: self.guard.peer(), listener: Arc::clone(self.guard.listener()), mode };
-        let work = self.work.get_or_insert_with(|| self.guard.host.lend());
+    /// The same for the records of this session, or for the one of a one-shot of this client. A store that takes turns
+    /// checks the right to the id itself, when it takes them.
+    fn store(&mut self, one_shot: Option<&ClientId>) -> bool {
+        let (guard, host) = (&self.guard, &self.guard.host);
+        let (client, mode) = match (one_shot, guard.client()) {
+            (Some(client), _) => (client, Mode::OneShot),
+            (None, Some(client)) => (client, Mode::Session),
+            // A one-shot whose look-up runs.
+            (None, None) => return false,
+        };
+        let origin = OriginRef { client, peer: guard.peer(), listener: guard.listener(), mode };
+        let work = self.work.get_or_insert_with(|| host.lend());
         let (records, cost) = (work.batch.len(), work.batch.cost());
-        work.batch.hold(self.guard.host.budget(self.phase));
-        let host = &self.guard.host;
-        match self.guard.while_current(|| host.setup.store.store_now(&origin, &mut work.batch)) {
-            Some(Some(stored)) => self.stored(records, stored),
-            Some(None) => {
-                let batch = std::mem::take(&mut work.batch);
-                let answer = host.outbox.put(origin, batch, self.guard.fence());
-                work.storing = Some(BeingStored { answer, records, cost });
-                work.clock.set(Timer::Store, host.roll.after(STORE));
-                return true;
-            }
-            // It was taken over, and ends at its next turn.
-            None => work.batch.clear(),
-        }
+        let Some(store) = host.setup.store.now() else {
+            work.batch.hold(host.budget(self.phase));
+            let answer = host.outbox.put(origin.into(), std::mem::take(&mut work.batch), guard.fence());
+            work.storing = Some(BeingStored { answer, records, cost });
+            work.clock.set(Timer::Store, host.roll.after(STORE));
+            return true;
+        };
+        let stored = guard.while_current(|| store.store_now(origin, &work.batch));
+        work.batch.clear();
+        // `None`: it was taken over, and ends at its next turn.
+        stored.into_iter().for_each(|stored| self.stored(records, stored));
         false
     }
 

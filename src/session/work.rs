@@ -13,7 +13,7 @@ use crate::store::{Answer, Batch};
 pub(super) const SIP: usize = 512;
 
 /// Memory up to this size, in bytes, is kept until all is answered.
-const SMALL: usize = 4096;
+pub(super) const SMALL: usize = 4096;
 
 #[derive(Default)]
 pub(super) struct Work {
@@ -123,9 +123,18 @@ impl Work {
         }
     }
 
-    /// Resets it for the next session.
+    /// Resets it for the next session, once it is done.
     pub(super) fn reset(&mut self) {
-        (self.held, self.grant) = (None, None);
-        (self.begun, self.granted) = (0, 0);
+        // Kept for the next session, which most likely uses the same budget.
+        self.held.iter_mut().for_each(|held| held.set(0));
+        (self.grant, self.begun, self.granted) = (None, 0, 0);
+    }
+
+    /// Drops all that a session has left undone at its end; the memory stays.
+    pub(super) fn abandon(&mut self) {
+        self.stop_decoding();
+        (self.refuses, self.storing, self.clock) = (false, None, Clock::default());
+        self.answers.clear();
+        self.batch.clear();
     }
 }

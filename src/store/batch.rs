@@ -19,6 +19,25 @@ pub struct Origin {
     pub mode: Mode,
 }
 
+/// An [`Origin`] in borrowed parts: most records need no copy of it.
+#[derive(Clone, Copy, Debug)]
+pub struct OriginRef<'a> {
+    /// See [`Origin::client`].
+    pub client: &'a ClientId,
+    /// See [`Origin::peer`].
+    pub peer: SocketAddr,
+    /// See [`Origin::listener`].
+    pub listener: &'a Arc<str>,
+    /// See [`Origin::mode`].
+    pub mode: Mode,
+}
+
+impl From<OriginRef<'_>> for Origin {
+    fn from(OriginRef { client, peer, listener, mode }: OriginRef<'_>) -> Self {
+        Self { client: client.clone(), peer, listener: Arc::clone(listener), mode }
+    }
+}
+
 /// Overhead of a batch: itself, its origin, its place in the queue and its answer.
 const ENTRY: usize = 256;
 
@@ -68,14 +87,18 @@ impl Batch {
 
     /// Holds its part of `budget` until the batch is cleared or dropped.
     pub fn hold(&mut self, budget: &Budget) {
-        self.held = Some(budget.hold(self.cost()));
+        let cost = self.cost();
+        match self.held.as_mut().filter(|held| held.is_of(budget)) {
+            Some(held) => held.set(cost),
+            None => self.held = Some(budget.hold(cost)),
+        }
     }
 
-    /// Removes the data and keeps the memory.
+    /// Removes the data, keeps the memory, and holds nothing of the budget.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
-        self.held = None;
+        self.held.iter_mut().for_each(|held| held.set(0));
     }
 
     /// Takes the memory of an empty batch, if it has none itself.

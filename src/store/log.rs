@@ -2,7 +2,7 @@
 
 use log::{Level, info, log_enabled, warn};
 
-use super::{Batch, NotStored, Origin, Store, Turn};
+use super::{Batch, NotStored, OriginRef, Store, StoreNow, Turn};
 use crate::logging::escape;
 
 /// Maximum bytes of data per line.
@@ -30,19 +30,24 @@ impl Log {
 }
 
 impl Store for Log {
-    fn store_now(&self, origin: &Origin, batch: &mut Batch) -> Option<Result<(), NotStored>> {
-        if log_enabled!(target: TARGET, Level::Info) {
-            batch.iter().for_each(|data| write(origin, data));
-        }
-        batch.clear();
-        Some(Ok(()))
+    fn now(&self) -> Option<&dyn StoreNow> {
+        Some(self)
     }
 
     /// There is nothing that it does not store immediately.
     fn take(&self, _: Turn<'_>) {}
 }
 
-fn write(Origin { client, peer, listener, .. }: &Origin, data: &[u8]) {
+impl StoreNow for Log {
+    fn store_now(&self, origin: OriginRef<'_>, batch: &Batch) -> Result<(), NotStored> {
+        if log_enabled!(target: TARGET, Level::Info) {
+            batch.iter().for_each(|data| write(origin, data));
+        }
+        Ok(())
+    }
+}
+
+fn write(OriginRef { client, peer, listener, .. }: OriginRef<'_>, data: &[u8]) {
     info!(
         target: TARGET,
         "SEND listener={listener} peer={peer} client={:?} bytes={} data=\"{}\"",

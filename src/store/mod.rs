@@ -21,19 +21,19 @@ use crate::supervisor::Background;
 pub use crate::supervisor::Work;
 
 pub use self::answer::{NotStored, Promise, answer_all};
-pub use self::batch::{Batch, Origin};
+pub use self::batch::{Batch, Origin, OriginRef};
 pub use self::log::Log;
 pub use self::outbox::{Answer, Entrusted, Fence, Outbox, Turn};
 
 /// Stores data from devices.
 pub trait Store: Send + Sync + 'static {
-    /// Stores the records of one read immediately and empties `batch`, if the store can do so without blocking.
-    fn store_now(&self, _: &Origin, _: &mut Batch) -> Option<Result<(), NotStored>> {
+    /// This store, if it stores everything immediately. All others are given turns.
+    fn now(&self) -> Option<&dyn StoreNow> {
         None
     }
 
-    /// Takes the batches of one turn of a thread that cannot be stored immediately, in their order, and answers each of
-    /// them later. It must not block, because it runs on the thread of the sessions.
+    /// Takes the batches of one turn of a thread, in their order, and answers each of them later. It must not block,
+    /// because it runs on the thread of the sessions.
     fn take(&self, turn: Turn<'_>);
 
     /// Starts the store's background work, for the store's actor to supervise. Only one runs at a time: after a fault,
@@ -44,6 +44,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// No more batches follow: pending ones must be answered, then the work must end.
     fn finish(&self) {}
+}
+
+/// A store that stores immediately, without blocking.
+pub trait StoreNow {
+    /// Stores the records of one read.
+    fn store_now(&self, origin: OriginRef<'_>, batch: &Batch) -> Result<(), NotStored>;
 }
 
 /// The store that a config selects. The one with files needs `lock`, the lock of their folder.

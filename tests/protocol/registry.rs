@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use trap_server::config::Duplicate;
 use trap_server::server::Server;
 use trap_server::stats::Ended;
-use trap_server::store::{Batch, NotStored, Origin, Store, Turn};
+use trap_server::store::{Batch, NotStored, OriginRef, Store, StoreNow, Turn};
 
 use crate::ID;
 use crate::common::late::LateStore;
@@ -97,14 +97,19 @@ async fn a_takeover_drops_what_the_store_does_not_hold_and_nothing_else() {
 struct Runs(Arc<Mutex<Vec<u32>>>);
 
 impl Store for Runs {
-    fn store_now(&self, _: &Origin, batch: &mut Batch) -> Option<Result<(), NotStored>> {
-        let sessions = batch.iter().map(|data| u32::from_be_bytes(data.try_into().unwrap()));
-        self.0.lock().unwrap().extend(sessions);
-        batch.clear();
-        Some(Ok(()))
+    fn now(&self) -> Option<&dyn StoreNow> {
+        Some(self)
     }
 
     fn take(&self, _: Turn<'_>) {}
+}
+
+impl StoreNow for Runs {
+    fn store_now(&self, _: OriginRef<'_>, batch: &Batch) -> Result<(), NotStored> {
+        let sessions = batch.iter().map(|data| u32::from_be_bytes(data.try_into().unwrap()));
+        self.0.lock().unwrap().extend(sessions);
+        Ok(())
+    }
 }
 
 /// Each session sends its number, again and again, until the next one has taken over. `TRAP_TAKEOVERS` asks for more of them.

@@ -13,7 +13,7 @@ use std::sync::{Arc, Once};
 
 use trap_server::config::Config;
 use trap_server::server::Server;
-use trap_server::store::{Batch, NotStored, Origin, Store, Turn};
+use trap_server::store::{Batch, NotStored, OriginRef, Store, StoreNow, Turn};
 
 use common::TestServer;
 
@@ -37,10 +37,15 @@ fn server(listener: &str, change: impl FnOnce(&mut Config)) -> TestServer {
 struct Sink;
 
 impl Store for Sink {
-    fn store_now(&self, _: &Origin, batch: &mut Batch) -> Option<Result<(), NotStored>> {
-        batch.clear();
-        Some(Ok(()))
+    fn now(&self) -> Option<&dyn StoreNow> {
+        Some(self)
     }
 
     fn take(&self, _: Turn<'_>) {}
+}
+
+impl StoreNow for Sink {
+    fn store_now(&self, _: OriginRef<'_>, _: &Batch) -> Result<(), NotStored> {
+        Ok(())
+    }
 }
