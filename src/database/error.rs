@@ -80,6 +80,8 @@ pub enum Trouble {
     },
     /// The write-ahead log of the single file of former versions, and that file is missing or empty.
     LoneLog,
+    /// The file is empty, but its write-ahead log is not.
+    Emptied,
     /// The folder was moved away while the server uses it, or its file system was unmounted.
     Moved,
     /// The file was moved or removed while it was open, and another file may have its path.
@@ -244,6 +246,10 @@ impl fmt::Display for Trouble {
             Self::LoneLog => f.write_str(
                 "belongs to a file of a former version that is missing or empty, and may have its last messages; put that \
                  file back beside it, or move this one away",
+            ),
+            Self::Emptied => f.write_str(
+                "cut to nothing, but its -wal file may have the last changes and is kept; put a copy of the file back, or \
+                 move both away",
             ),
             Self::Moved => f.write_str(
                 "the folder was moved, removed or unmounted; put it back, or restart the server to begin a new one",

@@ -152,9 +152,20 @@ fn only_read(connection: &Connection) -> rusqlite::Result<()> {
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
     // An absolute path is never one of SQLite's special names.
     let absolute = std::path::absolute(path).map_err(|source| Error::unreadable(path, &source))?;
+    check_log(path)?;
     // Each connection is used by only one thread at a time.
     Connection::open_with_flags(absolute, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|err| Error::of(path, &err))
+}
+
+/// Fails for an empty file with a write-ahead log, as it is after somebody has cut it to nothing: SQLite would remove the
+/// log, with all that is in it.
+fn check_log(path: &Path) -> Result<(), Error> {
+    let size = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
+    match size(path) == 0 && size(&beside(path, "-wal")) > 0 {
+        true => Err(Error::new(path, Trouble::Emptied)),
+        false => Ok(()),
+    }
 }
 
 fn make_both(path: &Path) -> Result<(), Error> {

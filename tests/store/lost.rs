@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
+use trap_server::store::segments::segment;
 
 use crate::child::{CONFIG, Server, command};
 use crate::common::raw::{auth, send};
@@ -173,26 +174,56 @@ async fn fill(server: &Server) {
 }
 
 #[tokio::test]
-async fn a_segment_that_was_moved_before_a_kill_is_restored_from_its_log() {
-    let folder = tempfile::tempdir().unwrap();
-    let start = || {
-        let (mut command, own) = command(None, &[]);
-        let config = format!("{CONFIG}[store]\npath = {:?}\n", folder.path());
-        fs::write(own.path().join("config.toml"), config).unwrap();
-        command.env("RUST_LOG", "info");
-        Server::of(command, own)
-    };
-    let mut first = start();
-    fill(&first).await;
-    let open = segments(folder.path()).pop().unwrap();
-    fs::rename(&open, folder.path().join("elsewhere")).unwrap();
-    first.signal("KILL");
-    first.ended();
-    let second = start();
-    second.address();
-    assert_eq!(data(folder.path()), numbers(BEFORE));
-    let said = second.lines(" WARN ").join("\n");
-    assert!(said.contains("was missing; messages 1 to 50 are restored from its write-ahead log"), "{said}");
-    fill(&second).await;
-    assert_eq!(ids(folder.path()), (1..=2 * BEFORE as i64).collect::<Vec<_>>());
+async fn a_segment_that_was_moved_or_emptied_before_a_kill_is_restored_from_its_log() {
+    let accidents: [Accident; 2] =
+        [|open| fs::rename(open, open.with_extension("elsewhere")).unwrap(), |open| cut(open, 0)];
+    for accident in accidents {
+        let folder = tempfile::tempdir().unwrap();
+        let start = || {
+            let (mut command, own) = command(None, &[]);
+            let config = format!("{CONFIG}[store]\npath = {:?}\n", folder.path());
+            fs::write(own.path().join("config.toml"), config).unwrap();
+            command.env("RUST_LOG", "info");
+            Server::of(command, own)
+        };
+        let mut first = start();
+        fill(&first).await;
+        let open = segments(folder.path()).pop().unwrap();
+        accident(&open);
+        first.signal("KILL");
+        first.ended();
+        // Whoever only reads does no harm to the log.
+        let _ = segment::open_read_only(&open);
+        let second = start();
+        second.address();
+        assert_eq!(data(folder.path()), numbers(BEFORE));
+        let said = second.lines(" WARN ").join("\n");
+        assert!(
+            said.contains("was missing; messages 1 to 50 are restored from its write-ahead log"),
+            "{said}"
+        );
+        fill(&second).await;
+        assert_eq!(ids(folder.path()), (1..=2 * BEFORE as i64).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn a_stop_saves_what_was_lost_right_before_it() {
+    let accidents: [(&str, Accident); 3] = [
+        ("stop-log", |open| fs::remove_file(beside(open, "-wal")).unwrap()),
+        ("stop-both", |open| ["", "-wal"].iter().for_each(|end| fs::remove_file(beside(open, end)).unwrap())),
+        ("stop-cut", |open| cut(open, 0)),
+    ];
+    for (name, accident) in accidents {
+        let folder = tempfile::tempdir().unwrap();
+        let first = server(name, folder.path(), |_| {});
+        send_numbers(&first, 0, BEFORE).await;
+        accident(&segments(folder.path()).pop().unwrap());
+        first.stop();
+        let second = server(name, folder.path(), |_| {});
+        send_numbers(&second, BEFORE, 2 * BEFORE).await;
+        second.stop();
+        assert_eq!(data(folder.path()), numbers(2 * BEFORE), "{name}");
+        assert_eq!(ids(folder.path()), (1..=2 * BEFORE as i64).collect::<Vec<_>>(), "{name}");
+    }
 }

@@ -17,7 +17,7 @@ use crate::database::{Error, beside, make_folder};
 /// The folder within that of the segments, for logs that cannot be used.
 const ASIDE: &str = "rescued";
 
-/// Makes each segment whole that has lost its file.
+/// Makes each segment whole that has lost its file, or all that was in it.
 pub(super) fn adopt(folder: &Folder, writing: Writing) -> Result<(), Error> {
     for path in orphans(folder)? {
         let Some(first_id) = path.file_name().and_then(first_id) else { continue };
@@ -46,17 +46,21 @@ pub(super) fn adopt(folder: &Folder, writing: Writing) -> Result<(), Error> {
     Ok(())
 }
 
-/// The paths of segments that are missing, but whose log is there and not empty.
+/// The paths of segments that are missing or empty, but whose log is there and not empty.
 fn orphans(folder: &Folder) -> Result<Vec<PathBuf>, Error> {
     let unreadable = |err: io::Error| Error::unreadable(folder.path(), &err);
     let mut orphans = Vec::new();
     for entry in fs::read_dir(folder.path()).map_err(unreadable)? {
         let log = entry.map_err(unreadable)?.path();
         let segment = log.to_str().and_then(|path| path.strip_suffix("-wal")).map(PathBuf::from);
-        let missing = segment.filter(|path| !path.exists());
-        orphans.extend(missing.filter(|_| fs::metadata(&log).is_ok_and(|found| found.len() > 0)));
+        let missing = segment.filter(|path| size(path) == 0);
+        orphans.extend(missing.filter(|_| size(&log) > 0));
     }
     Ok(orphans)
+}
+
+fn size(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |found| found.len())
 }
 
 /// A second name for the log, in case that the new file cannot read it.

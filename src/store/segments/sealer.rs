@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use log::debug;
@@ -44,6 +44,7 @@ impl Unsealed {
 /// The thread. It ends when this is dropped, after its current task.
 pub(super) struct Sealer {
     sender: Option<Sender<Task>>,
+    thread: Option<JoinHandle<()>>,
     unsealed: Unsealed,
 }
 
@@ -70,7 +71,15 @@ impl Sealer {
         };
         // Without the thread, segments are neither prepared nor sealed, and nothing is lost.
         let thread = thread::Builder::new().name("sealer".into()).spawn(move || worker.run(&tasks));
-        Self { sender: thread.ok().map(|_| sender), unsealed }
+        let thread = thread.ok();
+        Self { sender: thread.is_some().then_some(sender), thread, unsealed }
+    }
+
+    /// Ends the thread, after all that it was sent: what it rescues is open nowhere else.
+    pub(super) fn end(&mut self) {
+        self.sender = None;
+        // What it has left after a panic, a start finds.
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 
     pub(super) fn send(&self, task: Task) {

@@ -220,7 +220,8 @@ impl Upgrade<'_> {
         remove_empty(path)?;
         drop(database::open_plain(&STATE, &self.options(path))?);
         attached(old, path, |old| {
-            let transaction = Transaction::new_unchecked(old, TransactionBehavior::Immediate)?;
+            // Only the new file is locked for writing: a transaction on both would leave journals if it is interrupted.
+            let transaction = Transaction::new_unchecked(old, TransactionBehavior::Deferred)?;
             transaction.execute_batch(COPY)?;
             transaction.commit()
         })
@@ -244,23 +245,7 @@ impl Upgrade<'_> {
             ErrorKind::CrossesDevices => self.other_disk(),
             _ => Error::unreadable(place, &err),
         })?;
-        finish(place)?;
-        self.remove_journals();
-        Ok(())
-    }
-
-    /// Removes journals of a transaction on two files that was interrupted. The files do not need them any more, and SQLite
-    /// leaves them.
-    fn remove_journals(&self) {
-        let beginning = beside(self.old, "-mj");
-        let beginning = beginning.file_name().unwrap_or_default().as_bytes();
-        let entries = self.old.parent().and_then(|folder| fs::read_dir(folder).ok());
-        for entry in entries.into_iter().flatten().flatten() {
-            if entry.file_name().as_bytes().starts_with(beginning) {
-                // What is left does no harm.
-                let _ = fs::remove_file(entry.path());
-            }
-        }
+        finish(place)
     }
 }
 

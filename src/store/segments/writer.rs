@@ -228,6 +228,17 @@ impl Writer {
         }
     }
 
+    /// Seals the open segment at the end if it is large.
+    fn close(&self, open: Open) {
+        if open.is_large(LARGE) {
+            let (connection, path) = open.into_parts();
+            let mut full = Full { path, connection: Some(connection) };
+            if let Err(err) = full.seal(writing(&self.settings)) {
+                info!(target: super::TARGET, "the open segment is not sealed: {err}; the next start reads all of it");
+            }
+        }
+    }
+
     /// A full disk and a lock are temporary. After any other failure the segment is reopened, which gives more
     /// information.
     fn recover(&mut self, err: &Error) {
@@ -285,14 +296,12 @@ impl Target for Writer {
     }
 
     fn finish(&mut self) {
-        let State::Open(open) = std::mem::replace(&mut self.state, State::Closed) else { return };
-        if open.is_large(LARGE) {
-            let (connection, path) = open.into_parts();
-            let mut full = Full { path, connection: Some(connection) };
-            if let Err(err) = full.seal(writing(&self.settings)) {
-                info!(target: super::TARGET, "the open segment is not sealed: {err}; the next start reads all of it");
-            }
+        // What happened to its files since the last look: nobody has them open after this.
+        self.check();
+        if let State::Open(open) = std::mem::replace(&mut self.state, State::Closed) {
+            self.close(open);
         }
+        self.sealer.end();
     }
 }
 
