@@ -80,7 +80,7 @@ pub enum Trouble {
     },
     /// The write-ahead log of the single file of former versions, and that file is missing or empty.
     LoneLog,
-    /// The file is empty, but its write-ahead log is not.
+    /// The file is missing or empty, but its write-ahead log is not.
     Emptied,
     /// The folder was moved away while the server uses it, or its file system was unmounted.
     Moved,
@@ -248,8 +248,8 @@ impl fmt::Display for Trouble {
                  file back beside it, or move this one away",
             ),
             Self::Emptied => f.write_str(
-                "cut to nothing, but its -wal file may have the last changes and is kept; put a copy of the file back, or \
-                 move both away",
+                "missing or cut to nothing, but its -wal file is there, and may have the last changes; put the file back \
+                 beside it, or move the -wal file away to begin with an empty file",
             ),
             Self::Moved => f.write_str(
                 "the folder was moved, removed or unmounted; put it back, or restart the server to begin a new one",

@@ -158,8 +158,8 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
         .map_err(|err| Error::of(path, &err))
 }
 
-/// Fails for an empty file with a write-ahead log, as it is after somebody has cut it to nothing: SQLite would remove the
-/// log, with all that is in it.
+/// Fails for an empty file with a write-ahead log, as it is after somebody has moved it away or cut it to nothing: SQLite
+/// would remove the log, with all that is in it.
 fn check_log(path: &Path) -> Result<(), Error> {
     let size = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
     match size(path) == 0 && size(&beside(path, "-wal")) > 0 {
@@ -179,9 +179,12 @@ fn make_both(path: &Path) -> Result<(), Error> {
 fn write_ahead(connection: &Connection, path: &Path) -> Result<(), Error> {
     let mode = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0));
     match mode.map_err(|err| Error::of(path, &err))?.as_str() {
-        "wal" => Ok(()),
-        _ => Err(Error::new(path, Trouble::NoWal)),
+        "wal" => {}
+        _ => return Err(Error::new(path, Trouble::NoWal)),
     }
+    // A connection opens the log when it reads: one that has not would look for it at a path that has changed since.
+    let read = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
+    read.map_err(|err| Error::of(path, &err))
 }
 
 fn configure(connection: &Connection, full: bool) -> rusqlite::Result<()> {

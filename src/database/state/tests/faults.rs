@@ -72,3 +72,13 @@ fn a_folder_that_is_moved_away_fails_until_it_is_back() {
     running.stop();
     assert_eq!(running.ids("state.db"), ["after", "before"]);
 }
+
+#[test]
+fn a_new_file_that_is_moved_before_anything_is_written_is_written_again() {
+    let mut running = Running::start();
+    fs::rename(running.path("state.db"), running.path("elsewhere")).unwrap();
+    eventually("it is written again", || running.path("state.db").exists() && !running.has("before"));
+    running.add("after");
+    running.stop();
+    assert_eq!(running.ids("state.db"), ["after"]);
+}
