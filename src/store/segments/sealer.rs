@@ -1,12 +1,13 @@
 //! The thread behind the writer: it makes the next segment ready, seals full ones, and saves what is left of lost ones.
 
 use std::collections::{HashSet, VecDeque};
+use std::convert::Infallible;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use log::debug;
@@ -44,7 +45,8 @@ impl Unsealed {
 /// The thread. It ends when this is dropped, after its current task.
 pub(super) struct Sealer {
     sender: Option<Sender<Task>>,
-    thread: Option<JoinHandle<()>>,
+    /// Closed when the last rescue has ended.
+    rescue: Option<Receiver<Infallible>>,
     unsealed: Unsealed,
 }
 
@@ -53,8 +55,8 @@ pub(super) enum Task {
     Prepare,
     /// Seal this segment; it is open here, or nowhere.
     Seal(PathBuf, Option<Connection>),
-    /// Save the messages of a segment whose files are lost.
-    Rescue(Remains),
+    /// Save the messages of a segment whose files are lost, and drop the sender.
+    Rescue(Remains, Sender<Infallible>),
 }
 
 impl Sealer {
@@ -71,15 +73,20 @@ impl Sealer {
         };
         // Without the thread, segments are neither prepared nor sealed, and nothing is lost.
         let thread = thread::Builder::new().name("sealer".into()).spawn(move || worker.run(&tasks));
-        let thread = thread.ok();
-        Self { sender: thread.is_some().then_some(sender), thread, unsealed }
+        Self { sender: thread.ok().map(|_| sender), rescue: None, unsealed }
     }
 
-    /// Ends the thread, after all that it was sent: what it rescues is open nowhere else.
-    pub(super) fn end(&mut self) {
-        self.sender = None;
-        // What it has left after a panic, a start finds.
-        let _ = self.thread.take().map(JoinHandle::join);
+    /// Has the messages of a segment saved.
+    pub(super) fn rescue(&mut self, remains: Remains) {
+        let (done, rescue) = channel();
+        self.rescue = Some(rescue);
+        self.send(Task::Rescue(remains, done));
+    }
+
+    /// Waits until what was to be rescued is: its files are open nowhere else.
+    pub(super) fn end_rescue(&mut self) {
+        // Nothing is ever received: the other end is dropped, also by a panic.
+        let _ = self.rescue.take().map(|rescue| rescue.recv());
     }
 
     pub(super) fn send(&self, task: Task) {
@@ -110,7 +117,7 @@ impl Worker {
             match tasks.recv_timeout(if is_idle { Duration::MAX } else { PAUSE }) {
                 Ok(Task::Prepare) => self.is_prepared = false,
                 Ok(Task::Seal(path, connection)) => self.waiting.push_back(Full { path, connection }),
-                Ok(Task::Rescue(remains)) => rescue::rescue(remains, &self.folder),
+                Ok(Task::Rescue(remains, _done)) => rescue::rescue(remains, &self.folder),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }

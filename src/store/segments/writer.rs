@@ -206,7 +206,7 @@ impl Writer {
         if let State::Open(open) = std::mem::replace(&mut self.state, State::Closed) {
             let file = open.file;
             let (connection, path) = open.into_parts();
-            self.sealer.send(Task::Rescue(Remains { connection, path, file, first_id, last_id }));
+            self.sealer.rescue(Remains { connection, path, file, first_id, last_id });
         }
         match begin(&self.folder, last_id + 1, writing(&self.settings)) {
             Ok(open) => self.state = State::Open(open),
@@ -301,7 +301,7 @@ impl Target for Writer {
         if let State::Open(open) = std::mem::replace(&mut self.state, State::Closed) {
             self.close(open);
         }
-        self.sealer.end();
+        self.sealer.end_rescue();
     }
 }
 
