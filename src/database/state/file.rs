@@ -46,10 +46,11 @@ impl File {
         if creates {
             make_file(at).map_err(|source| Error::unreadable(at, &source))?;
         }
-        let (identity, size) = look(at).map_err(|source| missing(at, &source))?;
+        let (identity, _) = look(at).map_err(|source| missing(at, &source))?;
         let path = fs::canonicalize(at).map_err(|source| Error::unreadable(at, &source))?;
         let connection = database::open(&STATE, options)?;
         let readers = (0..READERS).map(|_| reader(at, options.lock_timeout)).collect::<Result<_, Error>>()?;
+        let size = look(at).map_or(0, |(_, size)| size);
         let [log, index] = ["-wal", "-shm"].map(|ending| identity_of(&beside(&path, ending)));
         let file = Self { connection, identity, path, log, index, size };
         // All of them must have opened the same file.

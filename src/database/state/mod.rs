@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, TryAcquireError};
 
 use self::job::Job;
 use self::pool::Pool;
@@ -83,15 +83,18 @@ impl State {
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Writing<T> {
         let Shared { path, queue, room, .. } = &*self.0;
-        let fail = |trouble| Error::new(path, trouble);
-        let interrupted = fail(Trouble::Interrupted);
+        let interrupted = Error::new(path, Trouble::Interrupted);
         let answer = match Arc::clone(room).try_acquire_owned() {
             Ok(place) => {
                 let (job, answer) = Job::new(work, place, interrupted.clone());
-                queue.push(job);
+                // Under the queue's lock: a job that comes after the end would wait for ever.
+                queue.extend(|jobs| jobs.extend((!room.is_closed()).then_some(job)));
                 Ok(answer)
             }
-            Err(_) => Err(fail(Trouble::Overloaded { most: MAX_WAITING })),
+            Err(TryAcquireError::Closed) => Err(interrupted.clone()),
+            Err(TryAcquireError::NoPermits) => {
+                Err(Error::new(path, Trouble::Overloaded { most: MAX_WAITING }))
+            }
         };
         Box::pin(async move { answer?.await.unwrap_or(Err(interrupted)) })
     }
@@ -109,6 +112,7 @@ impl State {
 
     /// Ends the thread when all waiting changes are written. The file is closed, and the folder released.
     pub fn finish(&self) {
+        self.0.room.close();
         self.0.queue.close();
     }
 

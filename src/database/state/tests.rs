@@ -1,4 +1,4 @@
-//! A state without a server.
+//! The state and its thread. In this process the file is opened a second time by nobody, as in a server.
 
 mod faults;
 
@@ -60,11 +60,25 @@ impl Running {
         found.is_ok_and(|found| found.is_some())
     }
 
-    /// The ids in a file that nobody has open.
-    fn ids(&self, name: &str) -> Vec<String> {
-        let connection = Connection::open(self.path(name)).unwrap();
-        let mut all = connection.prepare("SELECT id FROM client ORDER BY id").unwrap();
-        all.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    /// The ids in a file that no state has open.
+    fn ids_in(&self, name: impl AsRef<Path>) -> Vec<String> {
+        let connection = Connection::open(self.folder.path().join(name)).unwrap();
+        let mut ids = connection.prepare("SELECT id FROM client ORDER BY id").unwrap();
+        ids.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    /// Why nothing can be read.
+    fn trouble(&self) -> Option<Trouble> {
+        self.state.read(|_| Ok(())).err().map(|err| err.trouble().clone())
+    }
+
+    /// It is mended, and everything works.
+    fn assert_works(&mut self, ids: &[&str]) {
+        eventually("it is mended", || ids.iter().all(|id| self.has(id)));
+        self.add("last");
+        self.stop();
+        let expected: Vec<_> = ids.iter().copied().chain(["last"]).collect();
+        assert_eq!(self.ids_in(NAME), expected);
     }
 }
 
@@ -74,6 +88,10 @@ fn open(folder: &TempDir) -> Result<State, Error> {
 
 fn add(connection: &Connection, id: &str) -> rusqlite::Result<usize> {
     connection.execute("INSERT INTO client VALUES (?, 1, '', NULL, 0)", [id])
+}
+
+fn count(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("SELECT count(*) FROM client", [], |row| row.get(0))
 }
 
 fn done<T>(writing: Writing<T>) -> Result<T, Error> {
@@ -114,19 +132,26 @@ fn jobs_that_wait_share_a_transaction_and_one_that_fails_fails_alone() {
     let (go, gone) = mpsc::channel();
     let first = running.state.write(move |_| Ok(gone.recv()));
     let jobs = ["a", "b", "a", "c"].map(|id| {
+        let state = running.state.clone();
         running.state.write(move |connection| {
-            connection.execute("INSERT INTO client VALUES (?, 1, '', NULL, 0)", [format!("{id}-first")])?;
-            add(connection, id)
+            connection.execute("UPDATE client SET note = note || ?", [id])?;
+            add(connection, id)?;
+            let committed = state.read(count);
+            committed.map_err(|_| rusqlite::Error::InvalidQuery)
         })
     });
     go.send(()).unwrap();
     assert!(done(first).is_ok());
     let [a, b, again, c] = jobs.map(done);
-    assert!(a.is_ok() && b.is_ok() && c.is_ok());
+    // Nothing was committed while they ran.
+    assert_eq!([a, b, c].map(Result::unwrap), [0; 3]);
     assert!(matches!(again.unwrap_err().trouble(), Trouble::Failed { cause } if cause.contains("UNIQUE")));
-    assert!(["a", "a-first", "b", "c"].iter().all(|id| running.has(id)));
+    assert!(["a", "b", "c"].iter().all(|id| running.has(id)));
+    let note = |connection: &Connection| {
+        connection.query_row("SELECT note FROM client WHERE id = 'a'", [], |row| row.get::<_, String>(0))
+    };
+    assert_eq!(running.state.read(note).unwrap(), "bc", "all of the job that failed is undone");
     running.stop();
-    assert_eq!(running.ids("state.db"), ["a", "a-first", "b", "b-first", "c", "c-first"]);
 }
 
 #[test]

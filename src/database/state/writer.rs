@@ -204,11 +204,14 @@ impl Target for Writer {
     fn finish(&mut self) {
         // What was answered is in a file that may have been moved.
         self.failed = None;
-        if self.look().is_err() {
-            self.file.take().into_iter().for_each(File::abandon);
-        }
+        let looked = self.look();
+        // First, so that the writer's connection is the last one, which empties the log and removes it.
         self.pool.withdraw(Error::new(&self.options.path, Trouble::Interrupted));
-        (self.file, self.lock) = (None, None);
+        match self.file.take() {
+            Some(file) if looked.is_err() => file.abandon(),
+            Some(_) | None => {}
+        }
+        self.lock = None;
     }
 }
 

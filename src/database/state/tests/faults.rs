@@ -1,84 +1,266 @@
-//! What happens to the file and its folder while they are in use.
+//! What becomes of the state when somebody does something to its files.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
 
 use super::*;
-use crate::database::beside;
+use crate::database::{Options, STATE};
 
-type Accident = fn(&Path);
+/// A file of the state in another folder, with one id.
+fn other(id: &str) -> (PathBuf, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = State::file(folder.path());
+    let options = Options { path: path.clone(), full: false, lock_timeout: PATIENCE };
+    add(&crate::database::open(&STATE, &options).unwrap(), id).unwrap();
+    (path, folder)
+}
 
-#[test]
-fn a_file_that_is_lost_is_written_again_with_all_that_it_had() {
-    let accidents: [(&str, Accident); 6] = [
-        ("moved", |path| fs::rename(path, path.with_file_name("elsewhere")).unwrap()),
-        ("removed", |path| fs::remove_file(path).unwrap()),
-        ("removed with its log", |path| {
-            ["", "-wal", "-shm"].iter().for_each(|ending| fs::remove_file(beside(path, ending)).unwrap());
-        }),
-        ("emptied", |path| {
-            fs::write(path.with_file_name("empty"), "").unwrap();
-            fs::rename(path.with_file_name("empty"), path).unwrap();
-        }),
-        ("log removed", |path| fs::remove_file(beside(path, "-wal")).unwrap()),
-        ("lock removed", |path| fs::remove_file(path.with_file_name("lock")).unwrap()),
-    ];
-    for (what, accident) in accidents {
-        let mut running = Running::start();
-        running.add("before");
-        accident(&running.path("state.db"));
-        // Nothing is asked of it meanwhile.
-        eventually(what, || {
-            ["state.db", "state.db-wal", "lock"].iter().all(|name| running.path(name).exists())
-        });
-        eventually(what, || running.has("before"));
-        running.add("after");
-        running.stop();
-        assert_eq!(running.ids("state.db"), ["after", "before"], "{what}");
+/// Another program changes the length of a file. Here it must not be opened: closing it would drop the locks.
+fn truncate(path: &Path, size: u64) {
+    let status = Command::new("truncate").args(["-s", &size.to_string()]).arg(path).status().unwrap();
+    assert!(status.success());
+}
+
+/// The names in the folder that begin like this.
+fn names(running: &Running, begin: &str) -> Vec<String> {
+    let entries = fs::read_dir(running.folder.path()).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with(begin)).collect()
+}
+
+/// The number of POSIX locks that this process has on a file.
+fn locks(path: &Path) -> usize {
+    let (inode, pid) = (format!(":{} ", fs::metadata(path).unwrap().ino()), std::process::id().to_string());
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    let ours = |line: &&str| line.contains("POSIX") && line.contains(&inode) && line.contains(&pid);
+    locks.lines().filter(ours).count()
+}
+
+/// A read that goes on until it is told to end. It sees the file as it was at its beginning.
+struct Held {
+    go: mpsc::Sender<()>,
+    thread: JoinHandle<i64>,
+}
+
+impl Held {
+    fn read(running: &Running) -> Self {
+        let (begin, begun) = mpsc::channel();
+        let (go, gone) = mpsc::channel();
+        let state = running.state.clone();
+        let read = move |connection: &Connection| {
+            let transaction = connection.unchecked_transaction()?;
+            count(&transaction)?;
+            begin.send(()).unwrap();
+            gone.recv().unwrap();
+            count(&transaction)
+        };
+        let thread = std::thread::spawn(move || state.read(read).unwrap());
+        begun.recv().unwrap();
+        Self { go, thread }
+    }
+
+    /// The number of ids that it sees.
+    fn end(self) -> i64 {
+        self.go.send(()).unwrap();
+        self.thread.join().unwrap()
     }
 }
 
 #[test]
-fn a_file_that_is_replaced_is_used_and_the_old_content_is_saved() {
+fn a_file_that_was_moved_is_written_again() {
     let mut running = Running::start();
-    running.add("old");
-    let mut other = Running::start();
-    other.add("new");
-    other.stop();
-    fs::copy(other.path("state.db"), running.path("new.db")).unwrap();
-    fs::rename(running.path("new.db"), running.path("state.db")).unwrap();
-    eventually("the new file is used", || running.has("new"));
-    assert!(!running.has("old"));
-    running.add("later");
-    running.stop();
-    assert_eq!(running.ids("state.db"), ["later", "new"]);
-    let saved = fs::read_dir(running.folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
-    let saved: Vec<String> = saved.map(|name| name.into_string().unwrap()).collect();
-    let saved = saved.iter().find(|name| name.starts_with("state-2")).expect("the old content is saved");
-    assert_eq!(running.ids(saved), ["old"]);
+    running.add("a");
+    fs::rename(running.path(NAME), running.path("old.db")).unwrap();
+    eventually("it is there", || running.path(NAME).exists());
+    running.assert_works(&["a"]);
+    assert_eq!(names(&running, "state.db"), [NAME], "nothing else is left");
 }
 
 #[test]
-fn a_folder_that_is_moved_away_fails_until_it_is_back() {
-    let mut running = Running::start();
-    running.add("before");
-    let (place, away) = (running.folder.path().to_owned(), running.folder.path().with_extension("away"));
-    fs::rename(&place, &away).unwrap();
-    eventually("it is noticed", || !running.has("before"));
-    let refused = done(running.state.write(|connection| add(connection, "nowhere"))).unwrap_err();
-    assert_eq!(refused.trouble(), &Trouble::Moved);
-    fs::rename(&away, &place).unwrap();
-    eventually("it is used again", || running.has("before"));
-    running.add("after");
-    running.stop();
-    assert_eq!(running.ids("state.db"), ["after", "before"]);
+fn files_that_were_removed_are_written_again() {
+    for files in [&[NAME][..], &["state.db-wal"], &["state.db-shm"], &[NAME, "state.db-wal", "state.db-shm"]]
+    {
+        let mut running = Running::start();
+        running.add("a");
+        let before = fs::metadata(running.path(NAME)).unwrap().ino();
+        files.iter().for_each(|file| fs::remove_file(running.path(file)).unwrap());
+        let inode = || fs::metadata(running.path(NAME)).ok().map(|found| found.ino());
+        eventually("it is written", || inode().is_some_and(|inode| inode != before));
+        running.assert_works(&["a"]);
+    }
 }
 
 #[test]
-fn a_new_file_that_is_moved_before_anything_is_written_is_written_again() {
+fn a_file_that_was_moved_is_written_again_before_the_end_too() {
     let mut running = Running::start();
-    fs::rename(running.path("state.db"), running.path("elsewhere")).unwrap();
-    eventually("it is written again", || running.path("state.db").exists() && !running.has("before"));
-    running.add("after");
+    running.add("a");
+    fs::rename(running.path(NAME), running.path("old.db")).unwrap();
     running.stop();
-    assert_eq!(running.ids("state.db"), ["after"]);
+    assert_eq!(running.ids_in(NAME), ["a"]);
+}
+
+#[test]
+fn an_empty_file_is_no_replacement() {
+    let mut running = Running::start();
+    running.add("a");
+    fs::write(running.path("empty"), "").unwrap();
+    fs::rename(running.path("empty"), running.path(NAME)).unwrap();
+    eventually("it is written", || fs::metadata(running.path(NAME)).unwrap().len() > 0);
+    running.assert_works(&["a"]);
+}
+
+#[test]
+fn a_replacement_is_used_and_what_was_there_is_saved() {
+    let mut running = Running::start();
+    running.add("a");
+    let (path, _folder) = other("b");
+    fs::rename(path, running.path(NAME)).unwrap();
+    running.assert_works(&["b"]);
+    let saved = names(&running, "state-");
+    assert_eq!(saved.len(), 1, "{saved:?}");
+    assert_eq!(running.ids_in(&saved[0]), ["a"]);
+}
+
+#[test]
+fn a_connection_to_the_file_that_was_replaced_is_closed_without_harm_to_the_new_one() {
+    let mut running = Running::start();
+    running.add("a");
+    let old = Held::read(&running);
+    let (path, _folder) = other("b");
+    fs::rename(path, running.path(NAME)).unwrap();
+    eventually("the new one is used", || running.has("b"));
+    running.add("c");
+    let files = [NAME, "state.db-wal", "state.db-shm"].map(|name| running.path(name));
+    let look = || files.each_ref().map(|path| (fs::metadata(path).unwrap().ino(), locks(path)));
+    let before = look();
+    assert!(before[0].1 > 0 && before[2].1 > 0, "{before:?}");
+    assert_eq!(old.end(), 1);
+    assert_eq!(look(), before, "inodes and locks");
+    running.assert_works(&["b", "c"]);
+}
+
+#[test]
+fn nothing_is_read_while_the_replacement_cannot_be_used() {
+    let mut running = Running::start();
+    running.add("a");
+    fs::write(running.path("text"), "Dear diary, ".repeat(100)).unwrap();
+    fs::rename(running.path("text"), running.path(NAME)).unwrap();
+    eventually("it is refused", || running.trouble() == Some(Trouble::NotADatabase));
+    let err = done(running.state.write(|_| Ok(()))).unwrap_err();
+    assert_eq!(err.trouble(), &Trouble::NotADatabase);
+    fs::remove_file(running.path(NAME)).unwrap();
+    eventually("no empty one is made", || running.trouble() == Some(Trouble::Missing));
+    let saved = names(&running, "state-");
+    fs::rename(running.path(&saved[0]), running.path(NAME)).unwrap();
+    running.assert_works(&["a"]);
+}
+
+#[test]
+fn a_file_that_was_cut_short_is_written_again_if_the_rest_is_in_the_log() {
+    let mut running = Running::start();
+    let old = Held::read(&running);
+    running.add("a");
+    let rejected = "INSERT INTO unknown_client VALUES ('b', '', 0, 0, 1, 'unknown')";
+    done(running.state.write(|connection| connection.execute(rejected, []))).unwrap();
+    let found = fs::metadata(running.path(NAME)).unwrap();
+    truncate(&running.path(NAME), found.len() - 4096);
+    let inode = || fs::metadata(running.path(NAME)).unwrap().ino();
+    eventually("it is written", || inode() != found.ino());
+    assert_eq!(old.end(), 0);
+    running.assert_works(&["a"]);
+}
+
+#[test]
+fn a_file_that_was_cut_short_waits_for_a_copy() {
+    let mut running = Running::start();
+    let rows = |connection: &Connection| {
+        (0..3000).try_for_each(|number| add(connection, &format!("{number:0100}")).map(drop))
+    };
+    done(running.state.write(rows)).unwrap();
+    running.stop();
+    fs::copy(running.path(NAME), running.path("copy.db")).unwrap();
+    running.state = open(&running.folder).unwrap();
+    running.run();
+    truncate(&running.path(NAME), 4096);
+    let is_damaged = |trouble: Option<Trouble>| matches!(trouble, Some(Trouble::Corrupt { cause }) if cause.contains("the file was cut short"));
+    eventually("it is refused", || is_damaged(running.trouble()));
+    fs::rename(running.path("copy.db"), running.path(NAME)).unwrap();
+    eventually("the copy is used", || running.has(&format!("{:0100}", 2999)));
+    running.stop();
+    assert_eq!(running.ids_in(NAME).len(), 3000);
+}
+
+#[test]
+fn a_file_that_another_program_made_smaller_is_not_cut_short() {
+    let mut running = Running::start();
+    let rows = |connection: &Connection| {
+        (0..3000).try_for_each(|number| add(connection, &format!("{number:0100}")).map(drop))
+    };
+    done(running.state.write(rows)).unwrap();
+    let size = || fs::metadata(running.path(NAME)).unwrap().len();
+    eventually("it has all rows", || size() > 300_000);
+    // From now on its size is known.
+    running.add("gone");
+    let inode = fs::metadata(running.path(NAME)).unwrap().ino();
+    // SQLite knows of the other connections of this process, as of those of others.
+    let shrink = "PRAGMA busy_timeout = 30000; DELETE FROM client; VACUUM; PRAGMA wal_checkpoint(TRUNCATE)";
+    Connection::open(running.path(NAME)).unwrap().execute_batch(shrink).unwrap();
+    eventually("it is smaller", || size() < 100_000);
+    running.add("a");
+    running.add("b");
+    running.stop();
+    assert_eq!(fs::metadata(running.path(NAME)).unwrap().ino(), inode, "it is the same file");
+    assert_eq!(running.ids_in(NAME), ["a", "b"]);
+}
+
+#[test]
+fn a_folder_that_is_away_is_waited_for() {
+    let mut running = Running::start();
+    running.add("a");
+    let folder = running.folder.path().to_owned();
+    let away = folder.with_extension("away");
+    fs::rename(&folder, &away).unwrap();
+    fs::create_dir(&folder).unwrap();
+    eventually("it is missed", || running.trouble() == Some(Trouble::Moved));
+    let err = done(running.state.write(|_| Ok(()))).unwrap_err();
+    assert_eq!(err.trouble(), &Trouble::Moved);
+    assert_eq!(names(&running, "").len(), 0, "nothing is written to another folder");
+    fs::remove_dir(&folder).unwrap();
+    fs::rename(&away, &folder).unwrap();
+    running.assert_works(&["a"]);
+}
+
+#[test]
+fn a_lock_file_that_was_removed_is_there_again_unless_another_server_has_it() {
+    let mut running = Running::start();
+    running.add("a");
+    fs::remove_file(running.path("lock")).unwrap();
+    eventually("it is there again", || crate::database::holder(running.folder.path()).is_some());
+    fs::remove_file(running.path("lock")).unwrap();
+    let other = Lock::take(running.folder.path());
+    match other {
+        Ok(other) => {
+            eventually("it is noticed", || matches!(running.trouble(), Some(Trouble::InUse { .. })));
+            drop(other);
+        }
+        // The state was faster, and has it.
+        Err(err) => assert!(matches!(err.trouble(), Trouble::InUse { .. }), "{err}"),
+    }
+    running.assert_works(&["a"]);
+}
+
+#[test]
+fn a_file_that_is_locked_at_the_start_is_waited_for() {
+    let mut running = Running::start();
+    running.add("a");
+    running.stop();
+    let lock = Connection::open(running.path(NAME)).unwrap();
+    lock.execute_batch("PRAGMA locking_mode = exclusive; BEGIN EXCLUSIVE; COMMIT").unwrap();
+    let folder_lock = Arc::new(Lock::take(running.folder.path()).unwrap());
+    running.state = State::open(folder_lock, Duration::from_millis(10)).unwrap();
+    running.run();
+    assert_eq!(running.trouble(), Some(Trouble::Locked));
+    drop(lock);
+    running.assert_works(&["a"]);
 }
