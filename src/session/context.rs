@@ -31,13 +31,13 @@ impl ActorContext for SessionContext {
 }
 
 /// A session and its context. It ends with the last turn of the session; aborting it kills the session. The task takes
-/// 256 bytes as long as this is at most 160, and 384 bytes otherwise.
+/// 256 bytes as long as this is at most 152, and 384 bytes otherwise.
 pub(super) struct SessionTask {
     pub(super) session: Session,
     ctx: SessionContext,
 }
 
-const _: () = assert!(size_of::<SessionTask>() <= 80, "see the comment on `SessionTask`");
+const _: () = assert!(size_of::<SessionTask>() <= 152, "see the comment on `SessionTask`");
 
 impl SessionTask {
     pub(super) const fn new(session: Session) -> Self {

@@ -17,7 +17,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `mod.rs` | the session and its turn: the steps at each wake-up |
-//! | `context.rs` | its task, which contains a panic, and the context of its handlers |
+//! | `context.rs` | its task, which reports a panic, and the context of its handlers |
 //! | `input.rs` `output.rs` | the read side and the write side of its socket |
 //! | `ping.rs` … `cmd.rs` `wait_for_auth.rs` | a message and its handler each |
 //! | `answers.rs` `clock.rs` `work.rs` | the order of answers, deadlines, state of an active session |
