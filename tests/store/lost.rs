@@ -57,6 +57,7 @@ async fn lose(name: &str, folder: &Path, accident: Accident) -> TestServer {
             .any(|end| logs::has(&[&path, end]))
     })
     .await;
+    assert!(!logs::has(&[&path, "is no longer there"]), "it is said once");
     server
 }
 

@@ -144,6 +144,11 @@ impl Retention {
         Ok(())
     }
 
+    /// A segment is lost, and that was said.
+    pub(super) fn forget(&mut self, first_id: i64) {
+        self.known.remove(&first_id);
+    }
+
     /// Says which segments somebody else has removed.
     fn miss(&mut self, segments: &[Segment]) {
         let found: BTreeMap<i64, i64> = segments

@@ -203,6 +203,7 @@ impl Writer {
             "the open segment {path} is lost: {lost}; messages {first_id} to {last_id} are being saved, new ones go to a \
              new segment"
         );
+        self.retention.forget(first_id);
         if let State::Open(open) = std::mem::replace(&mut self.state, State::Closed) {
             let file = open.file;
             let (connection, path) = open.into_parts();
