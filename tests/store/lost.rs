@@ -2,7 +2,9 @@
 //! lost, unless somebody destroyed it, and the log says what happened.
 
 use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use trap_server::store::segments::segment;
@@ -227,4 +229,31 @@ async fn a_stop_saves_what_was_lost_right_before_it() {
         assert_eq!(data(folder.path()), numbers(2 * BEFORE), "{name}");
         assert_eq!(ids(folder.path()), (1..=2 * BEFORE as i64).collect::<Vec<_>>(), "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_log_that_is_cut_short_is_noticed_although_it_grows_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server("hole", folder.path(), |_| {});
+    let open = segments(folder.path()).pop().unwrap();
+    let path = open.display().to_string();
+    let is_noticed = || logs::has(&["ERROR the open segment", &path, "its write-ahead log was cut short"]);
+    let mut device = server.authenticated("a").await;
+    let make_holes = async {
+        while !is_noticed() {
+            device.send(b"before").await.unwrap();
+            let log = beside(&open, "-wal");
+            // What is cut off and written over in between is a hole.
+            let hole = vec![0; fs::metadata(&log).unwrap().len() as usize];
+            File::options().write(true).open(&log).unwrap().write_all_at(&hole, 0).unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), make_holes).await.expect("it is noticed");
+    eventually("its ids are named", || {
+        [" are saved in ", " are lost with its files", " cannot be saved "]
+            .iter()
+            .any(|end| logs::has(&[&path, end]))
+    })
+    .await;
+    server.stop();
 }

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub(super) struct Open {
     pub(super) first_at: Option<i64>,
     pub(super) file: Identity,
     log: Option<Identity>,
+    /// Bytes of the log at the last check.
+    checked: u64,
     /// Bytes of the file and its log when they were looked at.
     seen: u64,
     /// Approximate bytes that were written since.
@@ -81,7 +84,18 @@ impl Open {
         let first_at = first_at.map_err(sqlite)?;
         let (file, seen) = look(path).map_err(|err| Error::unreadable(path, &err))?;
         let path = path.to_path_buf();
-        let mut open = Self { connection, path, first_id, last, first_at, file, log: None, seen, written: 0 };
+        let mut open = Self {
+            connection,
+            path,
+            first_id,
+            last,
+            first_at,
+            file,
+            log: None,
+            checked: 0,
+            seen,
+            written: 0,
+        };
         open.measure();
         Ok(open)
     }
@@ -156,11 +170,23 @@ impl Open {
         if self.log != log {
             return Err(Lost::LogGone);
         }
-        if found.map_or(0, |(_, size)| size) < self.log_size() {
+        let size = self.log_size();
+        if found.map_or(0, |(_, found)| found) < size || self.has_hole() {
             return Err(Lost::LogCut);
         }
+        self.checked = size;
         self.measure();
         Ok(())
+    }
+
+    /// Whether the log was cut short after the last check, and has grown since: there is a hole where its end was then. It
+    /// may be read by another descriptor, as SQLite has no locks on it.
+    fn has_hole(&self) -> bool {
+        let Some(last) = self.checked.checked_sub(FRAME) else { return false };
+        let mut page = [0; 4];
+        let log = fs::File::open(beside(&self.path, "-wal"));
+        let read = log.and_then(|log| log.read_exact_at(&mut page, HEADER + last));
+        read.is_ok() && page == [0; 4]
     }
 
     /// Bytes that the log must have at least, as SQLite knows it.
@@ -177,6 +203,9 @@ impl Open {
 
 /// Bytes of a file without rows: three pages.
 const MADE: u64 = 3 * 4096;
+
+/// Bytes before the first page in the log.
+const HEADER: u64 = 32;
 
 /// Bytes of a page in the log.
 const FRAME: u64 = 24 + 4096;
