@@ -1,7 +1,8 @@
 //! The lock file of a folder of data, which tells a second server whose the folder is.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Seek, Write};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,6 +10,9 @@ use std::{process, thread};
 
 use super::files::{Identity, look, make_file, make_folder};
 use super::{Error, Timestamp, Trouble};
+
+/// Before the last id, in the second line of the lock file.
+const NOTE: &str = "last id ";
 
 /// The name of the lock file.
 const NAME: &str = "lock";
@@ -25,6 +29,8 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 pub struct Lock {
     folder: PathBuf,
     identity: Option<Identity>,
+    /// The last id that an earlier process has noted.
+    noted: i64,
     held: Mutex<Held>,
 }
 
@@ -32,6 +38,8 @@ pub struct Lock {
 #[derive(Debug)]
 struct Held {
     identity: Option<Identity>,
+    /// Whose the folder is, a line.
+    signature: String,
     /// `None` once it is released.
     file: Option<File>,
 }
@@ -42,8 +50,8 @@ impl Lock {
     pub fn take(folder: &Path) -> Result<Self, Error> {
         make_folder(folder).map_err(|source| Error::folder(folder, source))?;
         let folder = fs::canonicalize(folder).map_err(|source| Error::unreadable(folder, &source))?;
-        let held = Mutex::new(Held::take(&folder)?);
-        Ok(Self { identity: identity(&folder), folder, held })
+        let (held, noted) = Held::take(&folder)?;
+        Ok(Self { identity: identity(&folder), folder, noted, held: Mutex::new(held) })
     }
 
     /// The folder, without links.
@@ -61,6 +69,19 @@ impl Lock {
         identity(&self.folder) == self.identity
     }
 
+    /// Notes the last id that was given, for the next process: it finds out that files are missing.
+    pub fn note(&self, last_id: i64) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(self.folder.join(NAME))?;
+        let text = format!("{}{NOTE}{last_id}\n", self.held().signature);
+        file.write_all_at(text.as_bytes(), 0)?;
+        file.set_len(text.len() as u64)
+    }
+
+    /// The last id that an earlier process has noted; 0 if none has.
+    pub const fn noted(&self) -> i64 {
+        self.noted
+    }
+
     /// Gives the folder back: this process writes nothing more in it.
     pub fn release(&self) {
         self.held().file = None;
@@ -72,14 +93,15 @@ impl Lock {
 
     /// Takes the folder again after its lock file was removed. Fails if another process has taken it.
     pub fn renew(&self) -> Result<(), Error> {
-        let renewed = Held::take(&self.folder)?;
+        let (renewed, _) = Held::take(&self.folder)?;
         *self.held() = renewed;
         Ok(())
     }
 }
 
 impl Held {
-    fn take(folder: &Path) -> Result<Self, Error> {
+    /// The lock, and the id that was noted.
+    fn take(folder: &Path) -> Result<(Self, i64), Error> {
         let path = folder.join(NAME);
         let failed = |source: io::Error| Error::unreadable(&path, &source);
         make_file(&path).map_err(failed)?;
@@ -91,8 +113,11 @@ impl Held {
             Err(TryLockError::WouldBlock) => return Err(in_use(folder)),
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        sign(&mut signed).map_err(failed)?;
-        Ok(Self { identity: identity(&path), file: Some(file) })
+        let noted = read_note(&path);
+        let signature = format!("pid {} since {}\n", process::id(), Timestamp::now().seconds());
+        let text = if noted > 0 { format!("{signature}{NOTE}{noted}\n") } else { signature.clone() };
+        signed.set_len(0).and_then(|()| signed.write_all(text.as_bytes())).map_err(failed)?;
+        Ok((Self { identity: identity(&path), signature, file: Some(file) }, noted))
     }
 }
 
@@ -110,11 +135,9 @@ fn identity(path: &Path) -> Option<Identity> {
     look(path).ok().map(|(identity, _)| identity)
 }
 
-/// Writes whose the folder is.
-fn sign(file: &mut File) -> io::Result<()> {
-    file.set_len(0)?;
-    file.rewind()?;
-    writeln!(file, "pid {} since {}", process::id(), Timestamp::now().seconds())
+fn read_note(path: &Path) -> i64 {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.lines().find_map(|line| line.strip_prefix(NOTE)?.parse().ok()).unwrap_or(0)
 }
 
 fn in_use(folder: &Path) -> Error {

@@ -166,6 +166,33 @@ async fn a_folder_that_is_moved_away_fails_until_it_is_back() {
     assert_eq!(data(&place), numbers(BEFORE + 1));
 }
 
+#[tokio::test]
+async fn ids_are_not_given_again_after_a_segment_was_taken_away_and_the_server_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = || {
+        let (mut command, own) = command(None, &[]);
+        fs::write(own.path().join("config.toml"), format!("{CONFIG}[store]\npath = {:?}\n", folder.path()))
+            .unwrap();
+        command.env("RUST_LOG", "info");
+        Server::of(command, own)
+    };
+    let mut first = start();
+    fill(&first).await;
+    let noted =
+        || fs::read_to_string(folder.path().join("lock")).is_ok_and(|text| text.contains("last id 50"));
+    eventually("it is noted", noted).await;
+    let open = segments(folder.path()).pop().unwrap();
+    first.signal("KILL");
+    first.ended();
+    ["", "-wal", "-shm"].iter().for_each(|ending| fs::remove_file(beside(&open, ending)).unwrap());
+    let second = start();
+    fill(&second).await;
+    let ids = ids(folder.path());
+    assert!(ids.len() == BEFORE && ids[0] > 10_000_000, "{ids:?}");
+    let said = second.lines(" WARN ").join("\n");
+    assert!(said.contains("messages 1 to 50 and possibly later ones are missing"), "{said}");
+}
+
 /// A device whose messages are all acknowledged.
 async fn fill(server: &Server) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};

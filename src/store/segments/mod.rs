@@ -34,7 +34,7 @@ mod writer;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use log::info;
+use log::{info, warn};
 
 use self::folder::Folder;
 use self::open::Open;
@@ -45,6 +45,9 @@ use crate::config;
 use crate::database::{self, Error, Job, Limits, Lock, Queue, Room};
 use crate::faults::Faults;
 use crate::supervisor::thread;
+
+/// Ids that may have been given between a note of the last one and the end of the process: more than a second's.
+const RESERVE: i64 = 10_000_000;
 
 /// The log target of lines about the store.
 const TARGET: &str = "trap_server::store";
@@ -99,7 +102,22 @@ pub fn upgrade(settings: &config::Store, lock: &Lock) -> Result<(), Error> {
 fn try_open(settings: &config::Store, lock: &Lock) -> Result<Open, Error> {
     let (folder, writing) = (Folder::of(lock.folder()), writing(settings));
     let segments = prepare_folder(&folder, writing)?;
-    continue_after(segments.last(), &folder, 1, writing)
+    let open = continue_after(segments.last(), &folder, 1, writing)?;
+    if open.last.id >= lock.noted() {
+        return Ok(open);
+    }
+    // Some more were given since the note.
+    let next_id = lock.noted().saturating_add(RESERVE);
+    warn!(
+        target: TARGET,
+        "messages {} to {} and possibly later ones are missing in {}: their files were moved or removed; the next message is \
+         {next_id}",
+        open.last.id + 1,
+        lock.noted(),
+        folder.path().display()
+    );
+    drop(open);
+    continue_after(folder.list()?.last(), &folder, next_id, writing)
 }
 
 impl Store for SegmentStore {

@@ -49,6 +49,8 @@ pub(super) struct Writer {
     folder: Folder,
     faults: Faults,
     next_id: Arc<AtomicI64>,
+    /// The last id in the lock file.
+    noted: i64,
     state: State,
     retention: Retention,
     unsealed: Unsealed,
@@ -92,6 +94,7 @@ impl Writer {
             folder,
             faults,
             next_id,
+            noted: 0,
             state,
             retention,
             unsealed,
@@ -218,6 +221,14 @@ impl Writer {
         self.sealer.send(Task::Prepare);
     }
 
+    /// Notes the last id. Without the note, a start would not find out that the newest files are missing.
+    fn note(&mut self) {
+        let last_id = self.next_id.load(Ordering::Relaxed) - 1;
+        if last_id > self.noted && self.lock.note(last_id).is_ok() {
+            self.noted = last_id;
+        }
+    }
+
     fn remove_old(&mut self) {
         let open_since = match &self.state {
             State::Open(open) => open.first_at,
@@ -293,6 +304,7 @@ impl Target for Writer {
         }
         self.roll();
         self.remove_old();
+        self.note();
         PAUSE
     }
 
