@@ -171,7 +171,7 @@ impl Open {
             return Err(Lost::LogGone);
         }
         let size = self.log_size();
-        if found.map_or(0, |(_, found)| found) < size || self.has_hole() {
+        if found.map_or(0, |(_, found)| found) < size || self.has_hole(size) {
             return Err(Lost::LogCut);
         }
         self.checked = size;
@@ -179,14 +179,16 @@ impl Open {
         Ok(())
     }
 
-    /// Whether the log was cut short after the last check, and has grown since: there is a hole where its end was then. It
-    /// may be read by another descriptor, as SQLite has no locks on it.
-    fn has_hole(&self) -> bool {
-        let Some(last) = self.checked.checked_sub(FRAME) else { return false };
-        let mut page = [0; 4];
-        let log = fs::File::open(beside(&self.path, "-wal"));
-        let read = log.and_then(|log| log.read_exact_at(&mut page, HEADER + last));
-        read.is_ok() && page == [0; 4]
+    /// Whether the log was cut short and has grown since: there is a hole at its beginning, or where its end was at the last
+    /// check. It may be read by another descriptor, as SQLite has no locks on it.
+    fn has_hole(&self, size: u64) -> bool {
+        let Ok(log) = fs::File::open(beside(&self.path, "-wal")) else { return false };
+        let is_empty = |at| {
+            let mut word = [0; 4];
+            log.read_exact_at(&mut word, at).is_ok() && word == [0; 4]
+        };
+        let last = self.checked.checked_sub(FRAME);
+        size > 0 && (is_empty(0) || last.is_some_and(|last| is_empty(HEADER + last)))
     }
 
     /// Bytes that the log must have at least, as SQLite knows it.
