@@ -133,7 +133,8 @@ fn may_be_missing(folder: &Path, path: &Path) -> Result<(), Error> {
         return Err(Error::new(path, Trouble::Awaited { by }));
     }
     let single = folder.join(SINGLE_FILE);
-    if single.exists() {
+    // A link that leads nowhere is one too.
+    if single.symlink_metadata().is_ok() {
         return Err(Error::new(&single, Trouble::NotTakenOver));
     }
     match fs::read_dir(folder).map(|mut entries| entries.next().is_some()) {
