@@ -51,6 +51,8 @@ pub(super) struct Writer {
     next_id: Arc<AtomicI64>,
     /// The last id in the lock file.
     noted: i64,
+    /// Whether an id was noted since the last look at the files.
+    has_noted: bool,
     state: State,
     retention: Retention,
     unsealed: Unsealed,
@@ -95,6 +97,7 @@ impl Writer {
             faults,
             next_id,
             noted: 0,
+            has_noted: false,
             state,
             retention,
             unsealed,
@@ -271,7 +274,13 @@ impl Target for Writer {
             Ok(open.last.id)
         });
         match committed {
-            Ok(last) => self.next_id.store(last + 1, Ordering::Relaxed),
+            Ok(last) => {
+                self.next_id.store(last + 1, Ordering::Relaxed);
+                // The first one since the last look: the next look may be too late.
+                if !std::mem::replace(&mut self.has_noted, true) {
+                    self.note();
+                }
+            }
             Err(err) => {
                 self.recover(&err);
                 return Err(err);
@@ -305,6 +314,7 @@ impl Target for Writer {
         self.roll();
         self.remove_old();
         self.note();
+        self.has_noted = false;
         PAUSE
     }
 
