@@ -91,6 +91,7 @@ fn nothing_is_created_where_no_server_has_its_data() {
     let site = Site::new(SQLITE);
     fs::create_dir(site.path("data")).unwrap();
     fs::write(site.data("thesis.doc"), "").unwrap();
+    fs::create_dir(site.data("lost+found")).unwrap();
     let (code, why) = site.refused(&["clients", "add", "a"]);
     let place = site.path("data").display().to_string();
     assert!(
@@ -104,6 +105,8 @@ fn nothing_is_created_where_no_server_has_its_data() {
         "{why}"
     );
     assert!(!site.data("state.db").exists());
+    ["thesis.doc", "trap.db"].iter().for_each(|name| fs::remove_file(site.data(name)).unwrap());
+    site.done(&["clients", "add", "a"]);
 }
 
 #[test]

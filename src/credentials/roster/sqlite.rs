@@ -1,6 +1,7 @@
 //! The tables of ids in the SQLite file.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -137,7 +138,9 @@ fn may_be_missing(folder: &Path, path: &Path) -> Result<(), Error> {
     if single.symlink_metadata().is_ok() {
         return Err(Error::new(&single, Trouble::NotTakenOver));
     }
-    match fs::read_dir(folder).map(|mut entries| entries.next().is_some()) {
+    // A file system that was just made has one folder.
+    let counts = |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| entry.file_name() != "lost+found");
+    match fs::read_dir(folder).map(|mut entries| entries.any(counts)) {
         Ok(true) if !is_of_a_server(folder) => Err(Error::new(folder, Trouble::Foreign)),
         Ok(_) | Err(_) => Ok(()),
     }
