@@ -5,6 +5,8 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
+use super::Error;
+
 /// The identity of a file, to detect a replacement: SQLite keeps writing to a file that was moved away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -16,6 +18,24 @@ pub struct Identity {
 pub fn look(path: &Path) -> io::Result<(Identity, u64)> {
     let metadata = fs::metadata(path)?;
     Ok((Identity { device: metadata.dev(), inode: metadata.ino() }, metadata.len()))
+}
+
+/// The identity of the file at `path`; `None` if it cannot be seen.
+pub fn identity_of(path: &Path) -> Option<Identity> {
+    look(path).ok().map(|(identity, _)| identity)
+}
+
+/// Bytes of the file at `path`; 0 if it cannot be seen.
+pub fn size(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |found| found.len())
+}
+
+/// Removes a file, if it is there.
+pub fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(err) if err.kind() != ErrorKind::NotFound => Err(Error::unreadable(path, &err)),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// The path of a file that SQLite keeps beside its database: `-wal`, `-shm`.

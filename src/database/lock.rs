@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{process, thread};
 
-use super::files::{Identity, look, make_file, make_folder};
+use super::files::{Identity, identity_of, make_file, make_folder};
 use super::{Error, Timestamp, Trouble};
 
 /// Before the last id, in the second line of the lock file.
@@ -51,7 +51,7 @@ impl Lock {
         make_folder(folder).map_err(|source| Error::folder(folder, source))?;
         let folder = fs::canonicalize(folder).map_err(|source| Error::unreadable(folder, &source))?;
         let (held, noted) = Held::take(&folder)?;
-        Ok(Self { identity: identity(&folder), folder, noted, held: Mutex::new(held) })
+        Ok(Self { identity: identity_of(&folder), folder, noted, held: Mutex::new(held) })
     }
 
     /// The folder, without links.
@@ -61,12 +61,12 @@ impl Lock {
 
     /// Whether the lock file is still at its place: another process can take the folder otherwise.
     pub fn is_in_place(&self) -> bool {
-        identity(&self.folder.join(NAME)) == self.held().identity
+        identity_of(&self.folder.join(NAME)) == self.held().identity
     }
 
     /// Whether the folder is still at its place: it may be moved away, or its file system unmounted.
     pub fn folder_is_in_place(&self) -> bool {
-        identity(&self.folder) == self.identity
+        identity_of(&self.folder) == self.identity
     }
 
     /// Notes the last id that was given, for the next process: it finds out that files are missing.
@@ -117,7 +117,7 @@ impl Held {
         let signature = format!("pid {} since {}\n", process::id(), Timestamp::now().seconds());
         let text = if noted > 0 { format!("{signature}{NOTE}{noted}\n") } else { signature.clone() };
         signed.set_len(0).and_then(|()| signed.write_all(text.as_bytes())).map_err(failed)?;
-        Ok((Self { identity: identity(&path), signature, file: Some(file) }, noted))
+        Ok((Self { identity: identity_of(&path), signature, file: Some(file) }, noted))
     }
 }
 
@@ -129,10 +129,6 @@ fn try_often(file: &File) -> Result<(), TryLockError> {
         }
     }
     file.try_lock()
-}
-
-fn identity(path: &Path) -> Option<Identity> {
-    look(path).ok().map(|(identity, _)| identity)
 }
 
 fn read_note(path: &Path) -> i64 {

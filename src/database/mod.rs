@@ -30,11 +30,11 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 pub use error::{Error, Trouble};
-pub use files::{Identity, beside, look, make_file, make_folder, sync_folder};
+pub use files::{Identity, beside, identity_of, look, make_file, make_folder, remove, size, sync_folder};
 pub use lock::{Lock, holder};
 pub use queue::{Intake, Job, Jobs, Queue, Room};
-pub use schema::{SINGLE, SINGLE_FILE, STATE, Schema};
-pub use state::{State, Writing};
+pub use schema::{MESSAGES, SINGLE, SINGLE_FILE, STATE, Schema};
+pub use state::{STATE_FILE, State, Writing};
 pub use timestamp::Timestamp;
 pub use writer::{Limits, Target, write};
 
@@ -161,7 +161,6 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
 /// Fails for an empty file with a write-ahead log, as it is after somebody has moved it away or cut it to nothing: SQLite
 /// would remove the log, with all that is in it.
 fn check_log(path: &Path) -> Result<(), Error> {
-    let size = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
     match size(path) == 0 && size(&beside(path, "-wal")) > 0 {
         true => Err(Error::new(path, Trouble::Emptied)),
         false => Ok(()),

@@ -13,7 +13,7 @@ pub struct Schema {
     /// Marks a file as one of this kind (`PRAGMA application_id`).
     pub application: i32,
     /// The step to each version from the one before (`PRAGMA user_version`); the first step starts from an empty file.
-    pub migrations: &'static [&'static str],
+    pub migrations: &'static [&'static [&'static str]],
 }
 
 /// The file that once held messages and ids: "trap".
@@ -25,10 +25,10 @@ pub struct Schema {
 ///
 /// `client` contains the ids that may authenticate, `unknown_client` the rejected ones. All times are microseconds
 /// since 1970, UTC.
-pub const SINGLE: Schema = Schema { application: 0x7472_6170, migrations: &MIGRATIONS };
+pub const SINGLE: Schema = Schema { application: 0x7472_6170, migrations: &[&[MESSAGES, PRUNED], &[IDS]] };
 
-const MIGRATIONS: [&str; 2] = [
-    "
+/// Messages, in the single file and in a segment: the one becomes the other as it is.
+pub const MESSAGES: &str = "
     CREATE TABLE message (
         id INTEGER PRIMARY KEY,
         received_at INTEGER NOT NULL, -- microseconds since 1970, UTC
@@ -39,10 +39,15 @@ const MIGRATIONS: [&str; 2] = [
         data BLOB NOT NULL
     ) STRICT;
     CREATE TABLE clock_step (first_id INTEGER PRIMARY KEY) STRICT;
+";
+
+const PRUNED: &str = "
     CREATE TABLE pruned (last_id INTEGER NOT NULL) STRICT;
     INSERT INTO pruned VALUES (0);
-",
-    "
+";
+
+/// Ids, in the single file and in the state.
+const IDS: &str = "
     CREATE TABLE client (
         id TEXT PRIMARY KEY,
         enabled INTEGER NOT NULL, -- 0 or 1
@@ -59,35 +64,14 @@ const MIGRATIONS: [&str; 2] = [
         reason TEXT NOT NULL -- 'unknown', 'disabled' or 'expired'
     ) STRICT;
     CREATE INDEX unknown_client_last_at ON unknown_client (last_at);
-",
-];
+";
 
 /// The name of the former file in the folder of the data.
 pub const SINGLE_FILE: &str = "trap.db";
 
 /// What the server knows: "trst". `client` contains the ids that may authenticate, `unknown_client` the rejected ones.
 /// Times are microseconds since 1970, UTC.
-pub const STATE: Schema = Schema {
-    application: 0x7472_7374,
-    migrations: &["
-    CREATE TABLE client (
-        id TEXT PRIMARY KEY,
-        enabled INTEGER NOT NULL, -- 0 or 1
-        note TEXT NOT NULL,
-        expires_at INTEGER, -- null: never
-        created_at INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE unknown_client (
-        id TEXT PRIMARY KEY,
-        peer TEXT NOT NULL,
-        first_at INTEGER NOT NULL,
-        last_at INTEGER NOT NULL,
-        times INTEGER NOT NULL,
-        reason TEXT NOT NULL -- 'unknown', 'disabled' or 'expired'
-    ) STRICT;
-    CREATE INDEX unknown_client_last_at ON unknown_client (last_at);
-"],
-};
+pub const STATE: Schema = Schema { application: 0x7472_7374, migrations: &[&[IDS]] };
 
 impl Schema {
     /// The version that this program reads and writes.
@@ -106,7 +90,10 @@ impl Schema {
         // Another process may have migrated it already.
         let found = self.found(&transaction, path)?;
         let missing = self.migrations.iter().skip(usize::try_from(found).unwrap_or_default());
-        missing.copied().try_for_each(|sql| transaction.execute_batch(sql)).map_err(sqlite)?;
+        missing
+            .flat_map(|step| step.iter())
+            .try_for_each(|sql| transaction.execute_batch(sql))
+            .map_err(sqlite)?;
         self.mark(&transaction).and_then(|()| transaction.commit()).map_err(sqlite)
     }
 

@@ -10,7 +10,8 @@ use rusqlite::config::DbConfig;
 
 use super::pool::READERS;
 use crate::database::{
-    self, Error, Identity, Options, STATE, Trouble, beside, look, make_file, open_read_only_within,
+    self, Error, Identity, Options, STATE, Trouble, beside, identity_of, look, make_file,
+    open_read_only_within, remove,
 };
 
 /// An open file, and the identities of all that SQLite opened by their paths.
@@ -145,21 +146,9 @@ fn keep_files(connection: &Connection) {
     let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
 }
 
-/// Removes a file, if it is there.
-pub(super) fn remove(path: &Path) -> Result<(), Error> {
-    match fs::remove_file(path) {
-        Err(err) if err.kind() != ErrorKind::NotFound => Err(Error::unreadable(path, &err)),
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
 fn missing(path: &Path, source: &std::io::Error) -> Error {
     match source.kind() {
         ErrorKind::NotFound => Error::new(path, Trouble::Missing),
         _ => Error::unreadable(path, source),
     }
-}
-
-fn identity_of(path: &Path) -> Option<Identity> {
-    look(path).ok().map(|(identity, _)| identity)
 }

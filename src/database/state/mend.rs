@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 
-use super::file::remove;
-use crate::database::{Error, Timestamp, Trouble, beside, make_file, sync_folder};
+use crate::database::{Error, Timestamp, Trouble, beside, make_file, remove, sync_folder};
 
 /// A complete copy of the content, which has no name of its own yet. Dropped, it is removed.
 pub(super) struct Copy {

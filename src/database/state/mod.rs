@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use tokio::sync::{Semaphore, TryAcquireError};
+use tokio::sync::Semaphore;
 
 use self::job::Job;
 use self::pool::Pool;
@@ -34,7 +34,7 @@ use self::writer::{LIMITS, Writer};
 use super::{Error, Lock, Queue, Trouble};
 
 /// The name of the file in the folder of the data.
-const NAME: &str = "state.db";
+pub const STATE_FILE: &str = "state.db";
 
 /// Maximum number of changes that wait to be written.
 const MAX_WAITING: usize = 10_000;
@@ -58,7 +58,7 @@ struct Shared {
 impl State {
     /// The path of the file in the folder of the data.
     pub fn file(folder: &Path) -> PathBuf {
-        folder.join(NAME)
+        folder.join(STATE_FILE)
     }
 
     /// Opens the state in the folder of `lock`, and creates it if it is missing. Fails if the file needs a person first.
@@ -83,18 +83,15 @@ impl State {
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Writing<T> {
         let Shared { path, queue, room, .. } = &*self.0;
-        let interrupted = Error::new(path, Trouble::Interrupted);
+        let fail = |trouble| Error::new(path, trouble);
+        let interrupted = fail(Trouble::Interrupted);
         let answer = match Arc::clone(room).try_acquire_owned() {
             Ok(place) => {
                 let (job, answer) = Job::new(work, place, interrupted.clone());
-                // Under the queue's lock: a job that comes after the end would wait for ever.
-                queue.extend(|jobs| jobs.extend((!room.is_closed()).then_some(job)));
+                queue.push(job);
                 Ok(answer)
             }
-            Err(TryAcquireError::Closed) => Err(interrupted.clone()),
-            Err(TryAcquireError::NoPermits) => {
-                Err(Error::new(path, Trouble::Overloaded { most: MAX_WAITING }))
-            }
+            Err(_) => Err(fail(Trouble::Overloaded { most: MAX_WAITING })),
         };
         Box::pin(async move { answer?.await.unwrap_or(Err(interrupted)) })
     }
@@ -112,7 +109,6 @@ impl State {
 
     /// Ends the thread when all waiting changes are written. The file is closed, and the folder released.
     pub fn finish(&self) {
-        self.0.room.close();
         self.0.queue.close();
     }
 

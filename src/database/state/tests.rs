@@ -78,7 +78,7 @@ impl Running {
         self.add("last");
         self.stop();
         let expected: Vec<_> = ids.iter().copied().chain(["last"]).collect();
-        assert_eq!(self.ids_in(NAME), expected);
+        assert_eq!(self.ids_in(STATE_FILE), expected);
     }
 }
 

@@ -8,11 +8,11 @@ use log::{error, warn};
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::State;
-use super::file::{File, Place, remove};
+use super::file::{File, Place};
 use super::job::Job;
 use super::mend::{Copy, is_unreadable, save};
 use super::pool::Pool;
-use crate::database::{Error, Identity, Jobs, Limits, Lock, Options, Room, Target, Trouble, beside, look};
+use crate::database::{Error, Jobs, Limits, Lock, Options, Room, Target, Trouble, beside, remove};
 use crate::logging::Outage;
 
 pub(super) const LIMITS: Limits =
@@ -29,7 +29,6 @@ const CONSEQUENCE: &str = "cached ids are still accepted; others are rejected";
 pub(super) struct Writer {
     /// Until the end.
     lock: Option<Arc<Lock>>,
-    folder: Identity,
     options: Options,
     pool: Arc<Pool>,
     file: Option<File>,
@@ -43,15 +42,13 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(lock: Arc<Lock>, lock_timeout: Duration, pool: Arc<Pool>) -> Result<Self, Error> {
-        let folder = lock.folder();
-        let (identity, _) = look(folder).map_err(|source| Error::unreadable(folder, &source))?;
-        let path = State::file(folder);
+        let path = State::file(lock.folder());
         let outage = Outage::none(format!("the state {}", path.display()));
         let emptying = Outage::none(format!("emptying {}-wal", path.display()));
         let options = Options { path, full: true, lock_timeout };
         let (file, failed) = (None, None);
         let lock = Some(lock);
-        Ok(Self { lock, folder: identity, options, pool, file, is_new: true, failed, outage, emptying })
+        Ok(Self { lock, options, pool, file, is_new: true, failed, outage, emptying })
     }
 
     /// Looks whether the file is in its place, and mends it if not.
@@ -93,7 +90,7 @@ impl Writer {
         let path = &self.options.path;
         let Some(lock) = &self.lock else { return Err(Error::new(path, Trouble::Interrupted)) };
         let folder = lock.folder();
-        if look(folder).ok().map(|(identity, _)| identity) != Some(self.folder) {
+        if !lock.folder_is_in_place() {
             return Err(Error::new(folder, Trouble::Moved));
         }
         if !lock.is_in_place() {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Failed;
 use super::copy::WRITTEN;
-use crate::database::sync_folder;
+use crate::database::{STATE_FILE, sync_folder};
 use crate::store::segments::folder::RESCUED;
 
 const NAME: &str = "backup.json";
@@ -73,7 +73,7 @@ impl Manifest {
 
     /// The number of segments.
     pub fn segments(&self) -> usize {
-        let is_segment = |file: &&File| file.name != super::STATE && !file.name.starts_with(RESCUED);
+        let is_segment = |file: &&File| file.name != STATE_FILE && !file.name.starts_with(RESCUED);
         self.files.iter().filter(is_segment).count()
     }
 

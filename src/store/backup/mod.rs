@@ -26,9 +26,6 @@ pub use self::manifest::{File, Manifest};
 pub use self::restore::restore;
 pub use self::save::save;
 
-/// The name of the state, in the folder of the data and in a backup.
-const STATE: &str = "state.db";
-
 /// What happens meanwhile.
 #[derive(Debug)]
 pub enum Step {

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use super::copy::{self, SEALED, WRITTEN};
 use super::save::content;
-use super::{Failed, Manifest, STATE, Step};
-use crate::database::{self, Lock, Trouble, holder, make_folder, sync_folder};
+use super::{Failed, Manifest, Step};
+use crate::database::{self, Lock, STATE_FILE, Trouble, holder, make_folder, sync_folder};
 use crate::store::segments::folder::Folder;
 
 /// The folder for a copy that is not complete.
@@ -42,7 +42,7 @@ fn move_in(
     let room = Room::make(data)?;
     tell(Step::Total(manifest.bytes()));
     for file in &manifest.files {
-        let mode = if file.name == STATE { WRITTEN } else { SEALED };
+        let mode = if file.name == STATE_FILE { WRITTEN } else { SEALED };
         let to = room.path.join(&file.name);
         let folder = to.parent().unwrap_or(&room.path);
         make_folder(folder).map_err(Failed::at(folder))?;
@@ -93,7 +93,7 @@ impl Room {
 
     /// A backup may have no state.
     fn move_state(&self, data: &Path) -> io::Result<()> {
-        match fs::rename(self.path.join(STATE), data.join(STATE)) {
+        match fs::rename(self.path.join(STATE_FILE), data.join(STATE_FILE)) {
             Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
             Ok(()) | Err(_) => Ok(()),
         }

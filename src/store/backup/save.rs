@@ -7,8 +7,8 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::copy::{self, SEALED, WRITTEN};
-use super::{Failed, File, Manifest, STATE, Step};
-use crate::database::{self, Timestamp, Trouble, make_folder, sync_folder};
+use super::{Failed, File, Manifest, Step};
+use crate::database::{self, STATE_FILE, Timestamp, Trouble, make_folder, sync_folder};
 use crate::store::segments::folder::{Folder, RESCUED, Segment};
 use crate::store::segments::reader::{Ids, Lost, search};
 use crate::store::segments::segment;
@@ -69,13 +69,13 @@ fn fill(
 
 /// Copies the state, if there is one.
 fn save_state(data: &Path, target: &Path) -> Result<Option<File>, Failed> {
-    let (from, to) = (data.join(STATE), target.join(STATE));
+    let (from, to) = (data.join(STATE_FILE), target.join(STATE_FILE));
     if !from.exists() {
         return Ok(None);
     }
     let state = database::open_read_only(&database::STATE, &from)?;
     copy::snapshot(&state, &from, &to, WRITTEN)?;
-    file(STATE.into(), &to).map(Some)
+    file(STATE_FILE.into(), &to).map(Some)
 }
 
 /// Copies a segment. One that has gone, or that cannot be read, is reported.

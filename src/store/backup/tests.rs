@@ -7,7 +7,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
-use crate::database::{self, Lock, Options};
+use crate::database::{self, Lock, Options, STATE_FILE};
 use crate::store::segments::folder::Folder;
 use crate::store::segments::reader::{Part, Reader, Selection, Source};
 use crate::store::segments::sample::{Sample, damage, regular};
@@ -122,14 +122,15 @@ fn a_damaged_segment_is_named_and_copied_as_it_is() {
 #[test]
 fn the_state_is_copied_while_it_is_written() {
     let sample = sample();
-    let options = Options { path: sample.data().join(STATE), full: false, lock_timeout: Default::default() };
+    let options =
+        Options { path: sample.data().join(STATE_FILE), full: false, lock_timeout: Default::default() };
     let state = database::open(&database::STATE, &options).unwrap();
     state.execute("INSERT INTO client VALUES ('gate-7', 1, '', NULL, 0)", []).unwrap();
     let (target, manifest, _) = backup(&sample, || {});
-    assert_eq!((manifest.files[4].name.as_str(), manifest.segments()), (STATE, 4));
+    assert_eq!((manifest.files[4].name.as_str(), manifest.segments()), (STATE_FILE, 4));
     let data = tempfile::tempdir().unwrap();
     back(target.path(), data.path()).unwrap();
-    let restored = data.path().join(STATE);
+    let restored = data.path().join(STATE_FILE);
     assert_eq!(mode(&restored), 0o600);
     let connection = database::open(&database::STATE, &Options { path: restored, ..options }).unwrap();
     let id = connection.query_row("SELECT id FROM client", [], |row| row.get::<_, String>(0));
@@ -261,15 +262,15 @@ fn a_restore_that_fails_leaves_no_data() {
 fn messages_are_not_restored_without_their_state() {
     let sample = sample();
     let (target, mut manifest, _) = backup(&sample, || {});
-    fs::write(target.path().join(STATE), "state").unwrap();
-    manifest.files.push(File { name: STATE.into(), bytes: 5 });
+    fs::write(target.path().join(STATE_FILE), "state").unwrap();
+    manifest.files.push(File { name: STATE_FILE.into(), bytes: 5 });
     fs::remove_file(target.path().join("backup.json")).unwrap();
     manifest.write(target.path()).unwrap();
     let data = tempfile::tempdir().unwrap();
     // A folder cannot be replaced by a file.
     let spoil = |step| {
         if matches!(step, Step::Total(_)) {
-            fs::create_dir(data.path().join(STATE)).unwrap();
+            fs::create_dir(data.path().join(STATE_FILE)).unwrap();
         }
     };
     let failed = restore(target.path(), data.path(), &mut { spoil }).unwrap_err().to_string();

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::database::{Error, beside};
+use crate::database::{Error, beside, size};
 
 /// The folder within the folder of the data.
 const NAME: &str = "messages";
@@ -99,10 +99,6 @@ impl Segment {
         let size = fs::metadata(&path).ok()?.len() + size(&beside(&path, "-wal"));
         Some(Self { first_id, path, size })
     }
-}
-
-fn size(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
 fn file_name(first_id: i64) -> String {

@@ -3,7 +3,6 @@
 //! It is never checkpointed while it is open: its file is as it was made, and all of its rows are in its write-ahead log.
 
 use std::fs;
-use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,7 +12,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::rows::Last;
 use super::segment::SCHEMA;
-use crate::database::{self, Error, Identity, Jobs, Options, beside, look};
+use crate::database::{self, Error, Identity, Jobs, Options, beside, look, remove, size};
 use crate::store::Entrusted;
 
 /// Approximate growth of the write-ahead log by a transaction and by a row, apart from the data, in bytes.
@@ -149,7 +148,6 @@ impl Open {
     }
 
     fn measure(&mut self) {
-        let size = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
         self.seen = size(&self.path) + size(&beside(&self.path, "-wal"));
         self.written = 0;
     }
@@ -215,12 +213,7 @@ const FRAME: u64 = 24 + 4096;
 /// Makes an empty file with the tables, which is complete or not there.
 pub(super) fn make(path: &Path, writing: Writing) -> Result<(), Error> {
     // What an interrupted start has left.
-    for ending in ["", "-wal", "-shm"] {
-        match fs::remove_file(beside(path, ending)) {
-            Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(Error::unreadable(path, &err)),
-            Ok(()) | Err(_) => {}
-        }
-    }
+    ["", "-wal", "-shm"].iter().try_for_each(|ending| remove(&beside(path, ending)))?;
     let connection = connect(path, Writing { full: true, ..writing })?;
     let checkpointed =
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));

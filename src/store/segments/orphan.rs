@@ -12,10 +12,7 @@ use log::{error, warn};
 use super::folder::{Folder, first_id};
 use super::next;
 use super::open::{Open, Writing};
-use crate::database::{Error, beside, make_folder};
-
-/// The folder within that of the segments, for logs that cannot be used.
-const ASIDE: &str = "rescued";
+use crate::database::{Error, beside, make_folder, size};
 
 /// Makes each segment whole that has lost its file, or all that was in it.
 pub(super) fn adopt(folder: &Folder, writing: Writing) -> Result<(), Error> {
@@ -59,13 +56,9 @@ fn orphans(folder: &Folder) -> Result<Vec<PathBuf>, Error> {
     Ok(orphans)
 }
 
-fn size(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |found| found.len())
-}
-
 /// A second name for the log, in case that the new file cannot read it.
 fn keep(log: &Path, folder: &Folder) -> Result<PathBuf, Error> {
-    let aside = folder.path().join(ASIDE);
+    let aside = folder.rescued();
     make_folder(&aside).map_err(|err| Error::folder(&aside, err))?;
     let copy = aside.join(log.file_name().unwrap_or_default());
     match fs::copy(log, &copy) {

@@ -11,16 +11,10 @@ use rusqlite::Connection;
 use rusqlite::types::ToSqlOutput;
 
 use super::folder::Folder;
+use super::rows::INSERT;
 use super::sealer::finish;
 use super::segment::SCHEMA;
 use crate::database::{self, Error, Identity, Options, beside, look, make_folder};
-
-/// The folder within that of the segments, for what has no place there.
-const ASIDE: &str = "rescued";
-
-/// Rows that are copied at once.
-const COPY: &str =
-    "INSERT INTO message (id, received_at, client, peer, listener, mode, data) VALUES (?, ?, ?, ?, ?, ?, ?)";
 
 /// A segment whose files are lost, still open.
 pub(super) struct Remains {
@@ -76,7 +70,7 @@ fn save(remains: Remains, folder: &Folder) -> Result<Saved, Error> {
 fn place(path: &Path, file: Identity, folder: &Folder) -> Result<PathBuf, Error> {
     match look(path) {
         Ok((found, _)) if found != file => {
-            let aside = folder.path().join(ASIDE);
+            let aside = folder.rescued();
             make_folder(&aside).map_err(|err| Error::folder(&aside, err))?;
             Ok(aside.join(path.file_name().unwrap_or_default()))
         }
@@ -109,7 +103,7 @@ fn rows(from: &Connection, to: &Connection, first_id: i64) -> rusqlite::Result<i
         return Ok(last);
     };
     let Ok(mut rows) = all.query([]) else { return Ok(last) };
-    let mut insert = to.prepare(COPY)?;
+    let mut insert = to.prepare(INSERT)?;
     while let Ok(Some(row)) = rows.next() {
         for column in 0..7 {
             insert.raw_bind_parameter(column + 1, ToSqlOutput::Borrowed(row.get_ref(column)?))?;

@@ -12,7 +12,8 @@ use crate::store::Entrusted;
 /// the clock was set.
 const SLACK: i64 = 1_000_000;
 
-const INSERT: &str =
+/// A whole row.
+pub(super) const INSERT: &str =
     "INSERT INTO message (id, received_at, client, peer, listener, mode, data) VALUES (?, ?, ?, ?, ?, ?, ?)";
 
 const LAST: &str = "SELECT id, received_at FROM message ORDER BY id DESC LIMIT 1";

@@ -4,28 +4,14 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use crate::database::{self, Error, Schema};
+use crate::database::{self, Error, MESSAGES, Schema};
 
 /// The tables of a segment: "trsg".
 ///
 /// The id is the only index of `message`: an index on client and time would cost several times the insert itself. The
 /// ids follow the time of receipt, so a time is found by bisection. Wherever the clock was set back, a new run begins:
 /// `clock_step` has the first id of each. Times are microseconds since 1970, UTC.
-pub const SCHEMA: Schema = Schema {
-    application: 0x7472_7367,
-    migrations: &["
-    CREATE TABLE message (
-        id INTEGER PRIMARY KEY,
-        received_at INTEGER NOT NULL, -- microseconds since 1970, UTC
-        client TEXT NOT NULL,
-        peer TEXT NOT NULL,
-        listener TEXT NOT NULL,
-        mode TEXT NOT NULL, -- 'session' or 'one-shot'
-        data BLOB NOT NULL
-    ) STRICT;
-    CREATE TABLE clock_step (first_id INTEGER PRIMARY KEY) STRICT;
-"],
-};
+pub const SCHEMA: Schema = Schema { application: 0x7472_7367, migrations: &[&[MESSAGES]] };
 
 /// Whether a segment is sealed: it has no write-ahead log, and is never written again. SQLite is asked, because the server
 /// may have the file open: closing any other descriptor of it would drop the locks that SQLite has on it.

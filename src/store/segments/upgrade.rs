@@ -23,11 +23,11 @@ use super::open::Writing;
 use super::sealer::{checkpoint, finish};
 use super::segment::SCHEMA;
 use crate::database::{
-    self, Error, Options, SINGLE, SINGLE_FILE, STATE, Trouble, beside, make_folder, sync_folder,
+    self, Error, Options, SINGLE, SINGLE_FILE, STATE, State, Trouble, beside, make_folder, remove,
+    sync_folder,
 };
 
-/// What the server knows, and its unfinished file.
-const STATE_FILE: &str = "state.db";
+/// The unfinished state.
 const UNFINISHED: &str = "state.tmp";
 
 /// Ids that the state does not have. One that it has was taken over by an interrupted upgrade, and may have been changed
@@ -109,13 +109,6 @@ fn forget_link(link: &Path, target: &Path, folder: &Folder) -> Result<Option<Pat
 /// Removes a file without tables, as a server leaves it that was killed at its first start.
 fn remove_empty(old: &Path) -> Result<(), Error> {
     ["", "-wal", "-shm", "-journal"].iter().try_for_each(|ending| remove(&beside(old, ending)))
-}
-
-fn remove(path: &Path) -> Result<(), Error> {
-    match fs::remove_file(path) {
-        Err(err) if err.kind() != ErrorKind::NotFound => Err(Error::unreadable(path, &err)),
-        Ok(()) | Err(_) => Ok(()),
-    }
 }
 
 struct Upgrade<'a> {
@@ -202,7 +195,7 @@ impl Upgrade<'_> {
 
     /// Makes sure that the state has all ids of the old file.
     fn take_ids(&self, old: &Connection, before: Before<'_>) -> Result<(), Error> {
-        let state = self.data.join(STATE_FILE);
+        let state = State::file(self.data);
         if state.exists() {
             return self.compare(old, &state);
         }

@@ -71,21 +71,25 @@ impl Held {
 fn a_file_that_was_moved_is_written_again() {
     let mut running = Running::start();
     running.add("a");
-    fs::rename(running.path(NAME), running.path("old.db")).unwrap();
-    eventually("it is there", || running.path(NAME).exists());
+    fs::rename(running.path(STATE_FILE), running.path("old.db")).unwrap();
+    eventually("it is there", || running.path(STATE_FILE).exists());
     running.assert_works(&["a"]);
-    assert_eq!(names(&running, "state.db"), [NAME], "nothing else is left");
+    assert_eq!(names(&running, "state.db"), [STATE_FILE], "nothing else is left");
 }
 
 #[test]
 fn files_that_were_removed_are_written_again() {
-    for files in [&[NAME][..], &["state.db-wal"], &["state.db-shm"], &[NAME, "state.db-wal", "state.db-shm"]]
-    {
+    for files in [
+        &[STATE_FILE][..],
+        &["state.db-wal"],
+        &["state.db-shm"],
+        &[STATE_FILE, "state.db-wal", "state.db-shm"],
+    ] {
         let mut running = Running::start();
         running.add("a");
-        let before = fs::metadata(running.path(NAME)).unwrap().ino();
+        let before = fs::metadata(running.path(STATE_FILE)).unwrap().ino();
         files.iter().for_each(|file| fs::remove_file(running.path(file)).unwrap());
-        let inode = || fs::metadata(running.path(NAME)).ok().map(|found| found.ino());
+        let inode = || fs::metadata(running.path(STATE_FILE)).ok().map(|found| found.ino());
         eventually("it is written", || inode().is_some_and(|inode| inode != before));
         running.assert_works(&["a"]);
     }
@@ -95,9 +99,9 @@ fn files_that_were_removed_are_written_again() {
 fn a_file_that_was_moved_is_written_again_before_the_end_too() {
     let mut running = Running::start();
     running.add("a");
-    fs::rename(running.path(NAME), running.path("old.db")).unwrap();
+    fs::rename(running.path(STATE_FILE), running.path("old.db")).unwrap();
     running.stop();
-    assert_eq!(running.ids_in(NAME), ["a"]);
+    assert_eq!(running.ids_in(STATE_FILE), ["a"]);
 }
 
 #[test]
@@ -105,8 +109,8 @@ fn an_empty_file_is_no_replacement() {
     let mut running = Running::start();
     running.add("a");
     fs::write(running.path("empty"), "").unwrap();
-    fs::rename(running.path("empty"), running.path(NAME)).unwrap();
-    eventually("it is written", || fs::metadata(running.path(NAME)).unwrap().len() > 0);
+    fs::rename(running.path("empty"), running.path(STATE_FILE)).unwrap();
+    eventually("it is written", || fs::metadata(running.path(STATE_FILE)).unwrap().len() > 0);
     running.assert_works(&["a"]);
 }
 
@@ -115,7 +119,7 @@ fn a_replacement_is_used_and_what_was_there_is_saved() {
     let mut running = Running::start();
     running.add("a");
     let (path, _folder) = other("b");
-    fs::rename(path, running.path(NAME)).unwrap();
+    fs::rename(path, running.path(STATE_FILE)).unwrap();
     running.assert_works(&["b"]);
     let saved = names(&running, "state-");
     assert_eq!(saved.len(), 1, "{saved:?}");
@@ -128,10 +132,10 @@ fn a_connection_to_the_file_that_was_replaced_is_closed_without_harm_to_the_new_
     running.add("a");
     let old = Held::read(&running);
     let (path, _folder) = other("b");
-    fs::rename(path, running.path(NAME)).unwrap();
+    fs::rename(path, running.path(STATE_FILE)).unwrap();
     eventually("the new one is used", || running.has("b"));
     running.add("c");
-    let files = [NAME, "state.db-wal", "state.db-shm"].map(|name| running.path(name));
+    let files = [STATE_FILE, "state.db-wal", "state.db-shm"].map(|name| running.path(name));
     let look = || files.each_ref().map(|path| (fs::metadata(path).unwrap().ino(), locks(path)));
     let before = look();
     assert!(before[0].1 > 0 && before[2].1 > 0, "{before:?}");
@@ -145,14 +149,14 @@ fn nothing_is_read_while_the_replacement_cannot_be_used() {
     let mut running = Running::start();
     running.add("a");
     fs::write(running.path("text"), "Dear diary, ".repeat(100)).unwrap();
-    fs::rename(running.path("text"), running.path(NAME)).unwrap();
+    fs::rename(running.path("text"), running.path(STATE_FILE)).unwrap();
     eventually("it is refused", || running.trouble() == Some(Trouble::NotADatabase));
     let err = done(running.state.write(|_| Ok(()))).unwrap_err();
     assert_eq!(err.trouble(), &Trouble::NotADatabase);
-    fs::remove_file(running.path(NAME)).unwrap();
+    fs::remove_file(running.path(STATE_FILE)).unwrap();
     eventually("no empty one is made", || running.trouble() == Some(Trouble::Missing));
     let saved = names(&running, "state-");
-    fs::rename(running.path(&saved[0]), running.path(NAME)).unwrap();
+    fs::rename(running.path(&saved[0]), running.path(STATE_FILE)).unwrap();
     running.assert_works(&["a"]);
 }
 
@@ -163,9 +167,9 @@ fn a_file_that_was_cut_short_is_written_again_if_the_rest_is_in_the_log() {
     running.add("a");
     let rejected = "INSERT INTO unknown_client VALUES ('b', '', 0, 0, 1, 'unknown')";
     done(running.state.write(|connection| connection.execute(rejected, []))).unwrap();
-    let found = fs::metadata(running.path(NAME)).unwrap();
-    truncate(&running.path(NAME), found.len() - 4096);
-    let inode = || fs::metadata(running.path(NAME)).unwrap().ino();
+    let found = fs::metadata(running.path(STATE_FILE)).unwrap();
+    truncate(&running.path(STATE_FILE), found.len() - 4096);
+    let inode = || fs::metadata(running.path(STATE_FILE)).unwrap().ino();
     eventually("it is written", || inode() != found.ino());
     assert_eq!(old.end(), 0);
     running.assert_works(&["a"]);
@@ -179,16 +183,16 @@ fn a_file_that_was_cut_short_waits_for_a_copy() {
     };
     done(running.state.write(rows)).unwrap();
     running.stop();
-    fs::copy(running.path(NAME), running.path("copy.db")).unwrap();
+    fs::copy(running.path(STATE_FILE), running.path("copy.db")).unwrap();
     running.state = open(&running.folder).unwrap();
     running.run();
-    truncate(&running.path(NAME), 4096);
+    truncate(&running.path(STATE_FILE), 4096);
     let is_damaged = |trouble: Option<Trouble>| matches!(trouble, Some(Trouble::Corrupt { cause }) if cause.contains("the file was cut short"));
     eventually("it is refused", || is_damaged(running.trouble()));
-    fs::rename(running.path("copy.db"), running.path(NAME)).unwrap();
+    fs::rename(running.path("copy.db"), running.path(STATE_FILE)).unwrap();
     eventually("the copy is used", || running.has(&format!("{:0100}", 2999)));
     running.stop();
-    assert_eq!(running.ids_in(NAME).len(), 3000);
+    assert_eq!(running.ids_in(STATE_FILE).len(), 3000);
 }
 
 #[test]
@@ -198,20 +202,20 @@ fn a_file_that_another_program_made_smaller_is_not_cut_short() {
         (0..3000).try_for_each(|number| add(connection, &format!("{number:0100}")).map(drop))
     };
     done(running.state.write(rows)).unwrap();
-    let size = || fs::metadata(running.path(NAME)).unwrap().len();
+    let size = || fs::metadata(running.path(STATE_FILE)).unwrap().len();
     eventually("it has all rows", || size() > 300_000);
     // From now on its size is known.
     running.add("gone");
-    let inode = fs::metadata(running.path(NAME)).unwrap().ino();
+    let inode = fs::metadata(running.path(STATE_FILE)).unwrap().ino();
     // SQLite knows of the other connections of this process, as of those of others.
     let shrink = "PRAGMA busy_timeout = 30000; DELETE FROM client; VACUUM; PRAGMA wal_checkpoint(TRUNCATE)";
-    Connection::open(running.path(NAME)).unwrap().execute_batch(shrink).unwrap();
+    Connection::open(running.path(STATE_FILE)).unwrap().execute_batch(shrink).unwrap();
     eventually("it is smaller", || size() < 100_000);
     running.add("a");
     running.add("b");
     running.stop();
-    assert_eq!(fs::metadata(running.path(NAME)).unwrap().ino(), inode, "it is the same file");
-    assert_eq!(running.ids_in(NAME), ["a", "b"]);
+    assert_eq!(fs::metadata(running.path(STATE_FILE)).unwrap().ino(), inode, "it is the same file");
+    assert_eq!(running.ids_in(STATE_FILE), ["a", "b"]);
 }
 
 #[test]
@@ -255,7 +259,7 @@ fn a_file_that_is_locked_at_the_start_is_waited_for() {
     let mut running = Running::start();
     running.add("a");
     running.stop();
-    let lock = Connection::open(running.path(NAME)).unwrap();
+    let lock = Connection::open(running.path(STATE_FILE)).unwrap();
     lock.execute_batch("PRAGMA locking_mode = exclusive; BEGIN EXCLUSIVE; COMMIT").unwrap();
     let folder_lock = Arc::new(Lock::take(running.folder.path()).unwrap());
     running.state = State::open(folder_lock, Duration::from_millis(10)).unwrap();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::{Ids, Message, Selection, search};
-use crate::database::{Error, Identity, look};
+use crate::database::{Error, Identity, identity_of};
 use crate::store::segments::folder::Segment;
 use crate::store::segments::segment;
 
@@ -67,7 +67,7 @@ impl Opened {
         path: &Path,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
-        let identity = identity(path);
+        let identity = identity_of(path);
         let is_this = |open: &Open| open.path == path && (identity.is_none() || open.identity == identity);
         let open = self.0.take().filter(is_this);
         let open = match open {
@@ -94,8 +94,4 @@ impl Open {
         let connection = segment::open_read_only(path)?;
         Ok(Self { path: path.into(), identity, connection })
     }
-}
-
-fn identity(path: &Path) -> Option<Identity> {
-    look(path).ok().map(|(identity, _)| identity)
 }

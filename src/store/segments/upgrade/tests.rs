@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::super::writer::{continue_after, prepare_folder};
 use super::*;
+use crate::database::STATE_FILE;
 
 const WRITING: Writing = Writing { full: true, lock_timeout: Duration::from_millis(50) };
 

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::*;
+use crate::database::STATE_FILE;
 
 /// The folder for the process that is killed, and the step before which it ends, by its number.
 const DATA: &str = "TRAP_UPGRADE_DATA";
