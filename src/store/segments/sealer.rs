@@ -3,6 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::convert::Infallible;
 use std::fs::{self, Permissions};
+use std::num::NonZero;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -13,6 +14,9 @@ use std::time::Duration;
 use log::debug;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rustix::fs::{Advice, fadvise};
+use rustix::process::setpriority_process;
+use rustix::thread::gettid;
 
 use super::folder::Folder;
 use super::open::{Writing, connect};
@@ -23,6 +27,13 @@ use crate::logging::Outage;
 
 /// Interval of retries.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Bytes of a segment that are written to the disk together, and the time between them.
+const PIECE: u64 = 2 << 20;
+const BETWEEN_PIECES: Duration = Duration::from_millis(10);
+
+/// The lowest priority of a thread.
+const NICE: i32 = 19;
 
 /// Permissions of a sealed segment: nothing writes it again.
 const SEALED: u32 = 0o400;
@@ -112,6 +123,7 @@ struct Worker {
 
 impl Worker {
     fn run(mut self, tasks: &Receiver<Task>) {
+        lower_priority();
         loop {
             let is_idle = self.waiting.is_empty() && self.is_prepared;
             match tasks.recv_timeout(if is_idle { Duration::MAX } else { PAUSE }) {
@@ -143,7 +155,7 @@ impl Worker {
     fn seal(&mut self) {
         for _ in 0..self.waiting.len() {
             let Some(mut full) = self.waiting.pop_front() else { return };
-            match full.seal(self.writing) {
+            match full.seal(self.writing, BETWEEN_PIECES) {
                 Ok(()) => {
                     self.unsealed.paths().remove(&full.path);
                     self.sealing.works();
@@ -157,6 +169,12 @@ impl Worker {
     }
 }
 
+/// Sessions and the writer go first.
+fn lower_priority() {
+    // Without it, they wait for the sealer at times.
+    let _ = setpriority_process(Some(gettid()), NICE);
+}
+
 /// A segment that is full, but not sealed yet.
 pub(super) struct Full {
     pub(super) path: PathBuf,
@@ -164,31 +182,85 @@ pub(super) struct Full {
 }
 
 impl Full {
-    pub(super) fn seal(&mut self, writing: Writing) -> Result<(), Error> {
+    /// Seals it, with this pause between the pieces.
+    pub(super) fn seal(&mut self, writing: Writing, pause: Duration) -> Result<(), Error> {
         // Somebody has removed it; it is missed elsewhere.
         if self.connection.is_none() && !self.path.exists() {
             return Ok(());
         }
         if self.connection.is_some() || !segment::is_sealed(&self.path)? {
             let connection = self.connection.take().map_or_else(|| connect(&self.path, writing), Ok)?;
-            checkpoint(self.connection.insert(connection), &self.path)?;
+            let connection = self.connection.insert(connection);
+            // Closed behind the connection: a file that is closed drops the locks that SQLite has on it.
+            let file = fs::File::open(&self.path).map_err(|err| Error::unreadable(&self.path, &err))?;
+            let log = fs::OpenOptions::new().write(true).open(beside(&self.path, "-wal")).ok();
+            let sealed =
+                copy(connection, &file, &self.path, pause).and_then(|()| remove_log(connection, &self.path));
+            if sealed.is_ok() {
+                // Nothing is left to be copied when it is closed.
+                self.connection = None;
+                log.iter().for_each(|log| free(log, pause));
+            }
+            drop(file);
+            sealed?;
         }
-        // Nothing is left to be copied when it is closed.
-        self.connection = None;
         finish(&self.path)?;
         debug!(target: super::TARGET, "sealed {}", self.path.display());
         Ok(())
     }
 }
 
+/// Copies the write-ahead log into the file, and writes the file to the disk piece by piece: a single sync would delay
+/// those of the open segment by all of it.
+fn copy(connection: &Connection, file: &fs::File, path: &Path, pause: Duration) -> Result<(), Error> {
+    let sqlite = |err| Error::of(path, &err);
+    // The log keeps everything until the file is synced.
+    connection.pragma_update(None, "synchronous", "off").map_err(sqlite)?;
+    let copied = connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get::<_, bool>(0));
+    connection.pragma_update(None, "synchronous", "full").map_err(sqlite)?;
+    if copied.map_err(sqlite)? {
+        return Err(Error::new(path, Trouble::Locked));
+    }
+    let flush = || {
+        let size = file.metadata()?.len();
+        let mut at = 0;
+        while at < size {
+            fadvise(file, at, NonZero::new(PIECE), Advice::DontNeed)?;
+            thread::sleep(pause);
+            at += PIECE;
+        }
+        file.sync_data()
+    };
+    flush().map_err(|err: std::io::Error| Error::unreadable(path, &err))
+}
+
+/// Frees a removed log piece by piece, because the disk may take long for all of it. If that fails, it is freed when it is
+/// closed.
+fn free(log: &fs::File, pause: Duration) {
+    let mut size = log.metadata().map_or(0, |found| found.len());
+    while size > 0 {
+        size = size.saturating_sub(PIECE);
+        if log.set_len(size).is_err() {
+            return;
+        }
+        thread::sleep(pause);
+    }
+}
+
 /// Copies the write-ahead log into the file, and removes it.
 pub(super) fn checkpoint(connection: &Connection, path: &Path) -> Result<(), Error> {
-    let sqlite = |err| Error::of(path, &err);
-    let busy: bool =
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(sqlite)?;
+    let busy: bool = connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+        .map_err(|err| Error::of(path, &err))?;
     if busy {
         return Err(Error::new(path, Trouble::Locked));
     }
+    remove_log(connection, path)
+}
+
+/// Removes the write-ahead log, which is copied.
+fn remove_log(connection: &Connection, path: &Path) -> Result<(), Error> {
+    let sqlite = |err| Error::of(path, &err);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(sqlite)?;
     let mode: String = connection
         .pragma_update_and_check(None, "journal_mode", "delete", |row| row.get(0))

@@ -248,7 +248,7 @@ impl Writer {
         if open.is_large(LARGE) {
             let (connection, path) = open.into_parts();
             let mut full = Full { path, connection: Some(connection) };
-            if let Err(err) = full.seal(writing(&self.settings)) {
+            if let Err(err) = full.seal(writing(&self.settings), Duration::ZERO) {
                 info!(target: super::TARGET, "the open segment is not sealed: {err}; the next start reads all of it");
             }
         }
