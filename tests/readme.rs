@@ -38,6 +38,17 @@ fn the_operators_page_has_every_key_of_the_config_with_its_default() {
     assert_eq!(keys, told);
 }
 
+/// Its last two columns are those of the list of keys.
+#[test]
+fn the_operators_page_has_the_values_of_every_key_and_when_a_change_takes_effect() {
+    for setting in Config::default().all_settings() {
+        let section = setting.section.split(' ').next().unwrap();
+        let row = OPERATING.lines().find(|row| row.starts_with(&format!("| `{section}.{}` |", setting.key)));
+        let expected = format!(" | {} | {} |", setting.range, setting.effect);
+        assert!(row.is_some_and(|row| row.ends_with(&expected)), "{row:?} must end with{expected}");
+    }
+}
+
 #[test]
 fn the_operators_page_has_every_reason() {
     let told: Vec<_> = cells(OPERATING).into_iter().map(|(name, _)| name).collect();

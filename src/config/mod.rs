@@ -2,16 +2,19 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `file` | the keys of the file, their ranges, what they become |
-//! | `section` | a table of the file while it is read, so that no mistake loses its position |
-//! | `value` `bind` | single values from TOML |
+//! | `keys` | each key: its field, the form and range of its values, when a change takes effect |
+//! | `value` `bind` | single values: how they are read and shown |
+//! | `file` `section` | the reading of a file, in which no mistake loses its position |
 //! | [`mistake`] | what is wrong with a file, and where |
-//! | `describe` | a config as `--check` prints it |
+//! | `describe` | a config as a list of settings, as `--check` prints it |
+//! | `change` | the differences between two configs, and what a reload makes of them |
 //! | [`limits`] | a config lowered to what this machine can do |
 
 mod bind;
+mod change;
 mod describe;
 mod file;
+mod keys;
 pub mod limits;
 pub mod mistake;
 mod section;
@@ -26,6 +29,9 @@ use std::time::Duration;
 use log::LevelFilter;
 use toml::de::DeTable;
 
+pub use self::change::{Change, changes};
+pub use self::describe::Setting;
+pub use self::keys::Effect;
 use self::mistake::Fault;
 pub use self::mistake::{LoadError, Mistake, Mistakes};
 use crate::access::Rules;
@@ -112,7 +118,11 @@ pub struct Server {
 
 impl Default for Server {
     fn default() -> Self {
-        Self { workers: one_per_core(), shutdown: Duration::from_secs(2), max_unanswered: 64 * MIB }
+        Self {
+            workers: one_per_core(),
+            shutdown: Duration::from_secs(2),
+            max_unanswered: 64 * MIB,
+        }
     }
 }
 

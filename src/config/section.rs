@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::mistake::{Fault, may_hold_password};
+use super::value::Wrong;
 
 /// The most characters of the source that a message repeats.
 const SHOWN: usize = 40;
@@ -62,55 +63,34 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Sets `target` to the value of `key`, if it has one; `parse` fails with what would be right. Returns where the
-    /// value comes from (the head of the section, if it is the default), or nothing if it is wrong.
+    /// Sets `target` to the value of `key`, if it has one. Returns where the value comes from (the head of the section, if
+    /// it is the default), or nothing if it is wrong.
     pub(super) fn set<T>(
         &mut self,
         key: &'static str,
         target: &mut T,
-        parse: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
+        read: impl FnOnce(&DeValue<'_>) -> Result<T, Wrong>,
     ) -> Option<Range<usize>> {
         let Some(value) = self.take(key) else {
             return Some(self.at.clone());
         };
         let at = value.span();
-        match parse(value.get_ref()) {
-            Ok(parsed) => *target = parsed,
-            Err(right) => {
+        match read(value.get_ref()) {
+            Ok(read) => *target = read,
+            Err(Wrong::Value(right)) => {
                 let got = shown(self.text, &at);
                 self.fault(at, format!("`{key}` must be {right}, not {got}"));
                 return None;
             }
-        }
-        Some(at)
-    }
-
-    /// Sets `target` to the list of strings of `key`, if it has one; `parse` fails with messages for its elements. Where
-    /// there is no such element, the message is for the list.
-    pub(super) fn set_list<T>(
-        &mut self,
-        key: &'static str,
-        target: &mut T,
-        parse: impl FnOnce(&[&str]) -> Result<T, Vec<(usize, String)>>,
-    ) {
-        let Some(value) = self.take(key) else { return };
-        let at = value.span();
-        let strings: Option<Vec<Spanned<&str>>> = value.get_ref().as_array().and_then(|array| {
-            array.iter().map(|one| Some(Spanned::new(one.span(), one.get_ref().as_str()?))).collect()
-        });
-        let Some(strings) = strings else {
-            let got = shown(self.text, &at);
-            return self.fault(at, format!("`{key}` must be a list of strings, [\"…\", \"…\"], not {got}"));
-        };
-        let lines: Vec<&str> = strings.iter().map(|line| *line.get_ref()).collect();
-        match parse(&lines) {
-            Ok(parsed) => *target = parsed,
-            Err(wrong) => {
+            Err(Wrong::Elements(wrong)) => {
                 for (index, message) in wrong {
-                    self.fault(strings.get(index).map_or(at.clone(), Spanned::span), message);
+                    let element = value.get_ref().as_array().and_then(|array| array.get(index));
+                    self.fault(element.map_or(at.clone(), Spanned::span), message);
                 }
+                return None;
             }
         }
+        Some(at)
     }
 
     /// Notes that a section of this name has become another one.

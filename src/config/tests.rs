@@ -78,7 +78,11 @@ fn other() -> Config {
     let wan = Listener { name: "wan-2".into(), bind: "0.0.0.0:7000".parse().unwrap(), ..Listener::default() };
     let size = ClientPattern::Exact(ClientId::try_from("größe 7").unwrap());
     Config {
-        server: Server { workers: 3, shutdown: Duration::from_millis(1500), max_unanswered: 1 << 30 },
+        server: Server {
+            workers: 3,
+            shutdown: Duration::from_millis(1500),
+            max_unanswered: 1 << 30,
+        },
         supervisor: Supervisor {
             max_restarts: 0,
             within: Duration::from_secs(60),
@@ -200,16 +204,16 @@ session
   frame_timeout       2s
   write_timeout       3s
   idle_timeout        1h 30m
-  max_frame           16 bytes
+  max_frame           16
   max_unanswered      1.0 MiB
   duplicate           reject
 credentials
   source              postgres
+  url                 postgresql://u@h/d
   timeout             3s
   cache_time          off
   outage_grace        off
   cache_size          5
-  url                 postgresql://u@h/d
   max_unknown         0
 store
   kind                log

@@ -1,4 +1,5 @@
-//! Single values from TOML. Each fails with what would be right, as it goes on after "must be".
+//! Codecs of single values: how a value of a key is read from TOML, shown to people, and what its range is. Reading fails
+//! with what would be right, as it goes on after "must be".
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -13,14 +14,51 @@ use crate::when::{self, NotADuration};
 /// Characters in a listener's name: it stands in every line of its log.
 const NAME: RangeInclusive<usize> = 1..=32;
 
+/// The form of the values of a key.
+pub(super) trait Codec {
+    type Value: Clone;
+
+    fn read(&self, value: &DeValue<'_>) -> Result<Self::Value, Wrong>;
+
+    fn show(&self, value: &Self::Value) -> String;
+
+    /// The possible values, in the notation of the file.
+    fn range(&self) -> String;
+}
+
+/// Why a value is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Wrong {
+    /// What it must be.
+    Value(String),
+    /// Messages for elements of a list. Where there is no such element, the message is for the list.
+    Elements(Vec<(usize, String)>),
+}
+
+impl From<String> for Wrong {
+    fn from(right: String) -> Self {
+        Self::Value(right)
+    }
+}
+
 /// A whole number.
-pub(super) fn count<T>(range: RangeInclusive<T>) -> impl Fn(&DeValue<'_>) -> Result<T, String>
-where
-    T: TryFrom<u64> + PartialOrd + Display,
-{
-    move |value| {
+pub(super) struct Count<T>(pub(super) RangeInclusive<T>);
+
+impl<T: TryFrom<u64> + PartialOrd + Display + Copy> Codec for Count<T> {
+    type Value = T;
+
+    fn read(&self, value: &DeValue<'_>) -> Result<T, Wrong> {
+        let Self(range) = self;
         let number = integer(value).filter(|number| range.contains(number));
-        number.ok_or_else(|| format!("a whole number from {} to {}", range.start(), range.end()))
+        number.ok_or_else(|| format!("a whole number from {} to {}", range.start(), range.end()).into())
+    }
+
+    fn show(&self, value: &T) -> String {
+        value.to_string()
+    }
+
+    fn range(&self) -> String {
+        format!("`{}` to `{}`", self.0.start(), self.0.end())
     }
 }
 
@@ -30,43 +68,114 @@ fn integer<T: TryFrom<u64>>(value: &DeValue<'_>) -> Option<T> {
 }
 
 /// `true` or `false`.
-pub(super) fn flag(value: &DeValue<'_>) -> Result<bool, String> {
-    value.as_bool().ok_or_else(|| "true or false".into())
+pub(super) struct Flag;
+
+impl Codec for Flag {
+    type Value = bool;
+
+    fn read(&self, value: &DeValue<'_>) -> Result<bool, Wrong> {
+        value.as_bool().ok_or_else(|| Wrong::Value("true or false".into()))
+    }
+
+    fn show(&self, value: &bool) -> String {
+        (if *value { "on" } else { "off" }).into()
+    }
+
+    fn range(&self) -> String {
+        "`true`, `false`".into()
+    }
 }
 
 /// One of some words.
-pub(super) fn word<T: Copy>(words: &[(&str, T)]) -> impl Fn(&DeValue<'_>) -> Result<T, String> {
-    move |value| {
-        let found = words.iter().find(|(word, _)| value.as_str() == Some(word));
+pub(super) struct Word<T: 'static>(pub(super) &'static [(&'static str, T)]);
+
+impl<T: Copy + PartialEq> Codec for Word<T> {
+    type Value = T;
+
+    fn read(&self, value: &DeValue<'_>) -> Result<T, Wrong> {
+        let found = self.0.iter().find(|(word, _)| value.as_str() == Some(word));
         found.map(|(_, meaning)| *meaning).ok_or_else(|| {
-            let quoted: Vec<String> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
-            quoted.join(" or ")
+            let quoted: Vec<String> = self.0.iter().map(|(word, _)| format!("{word:?}")).collect();
+            quoted.join(" or ").into()
         })
+    }
+
+    fn show(&self, value: &T) -> String {
+        let found = self.0.iter().find(|(_, meaning)| meaning == value);
+        found.map(|(word, _)| (*word).into()).unwrap_or_default()
+    }
+
+    fn range(&self) -> String {
+        let words: Vec<String> = self.0.iter().map(|(word, _)| format!("`{word:?}`")).collect();
+        words.join(", ")
     }
 }
 
 /// A time with its unit.
-pub(super) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&DeValue<'_>) -> Result<Duration, String> {
-    move |value| time(value)?.filter(|time| range.contains(time)).ok_or_else(|| times(&range))
-}
+pub(super) struct Time(pub(super) RangeInclusive<Duration>);
 
-/// A time with its unit, of which 0 means off.
-pub(super) fn duration_or_off(
-    range: RangeInclusive<Duration>,
-) -> impl Fn(&DeValue<'_>) -> Result<Option<Duration>, String> {
-    move |value| match time(value)? {
-        Some(Duration::ZERO) => Ok(None),
-        Some(time) if range.contains(&time) => Ok(Some(time)),
-        _ => Err(format!("{}, or \"0s\" (off)", times(&range))),
+impl Codec for Time {
+    type Value = Duration;
+
+    fn read(&self, value: &DeValue<'_>) -> Result<Duration, Wrong> {
+        time(value)?.filter(|time| self.0.contains(time)).ok_or_else(|| times(&self.0).into())
+    }
+
+    fn show(&self, value: &Duration) -> String {
+        when::show(*value)
+    }
+
+    fn range(&self) -> String {
+        format!("`\"{}\"` to `\"{}\"`", when::show(*self.0.start()), when::show(*self.0.end()))
     }
 }
 
-/// Whole seconds up to `most`, of which 0 means off.
-pub(super) fn seconds_or_off(most: u64) -> impl Fn(&DeValue<'_>) -> Result<Option<Duration>, String> {
-    move |value| match time(value)? {
-        Some(Duration::ZERO) => Ok(None),
-        Some(time) if time.subsec_nanos() == 0 && time.as_secs() <= most => Ok(Some(time)),
-        _ => Err(format!("whole seconds with their unit, from \"1s\" to \"{most}s\", or \"0s\" (off)")),
+/// A time with its unit, of which 0 means off.
+pub(super) struct TimeOrOff(pub(super) RangeInclusive<Duration>);
+
+impl Codec for TimeOrOff {
+    type Value = Option<Duration>;
+
+    fn read(&self, value: &DeValue<'_>) -> Result<Option<Duration>, Wrong> {
+        match time(value)? {
+            Some(Duration::ZERO) => Ok(None),
+            Some(time) if self.0.contains(&time) => Ok(Some(time)),
+            _ => Err(format!("{}, or \"0s\" (off)", times(&self.0)).into()),
+        }
+    }
+
+    fn show(&self, value: &Option<Duration>) -> String {
+        value.map_or("off".into(), when::show)
+    }
+
+    fn range(&self) -> String {
+        format!("{}; `\"0s\"` is off", Time(self.0.clone()).range())
+    }
+}
+
+/// Whole seconds up to this number, of which 0 means off.
+pub(super) struct SecondsOrOff(pub(super) u64);
+
+impl Codec for SecondsOrOff {
+    type Value = Option<Duration>;
+
+    fn read(&self, value: &DeValue<'_>) -> Result<Option<Duration>, Wrong> {
+        match time(value)? {
+            Some(Duration::ZERO) => Ok(None),
+            Some(time) if time.subsec_nanos() == 0 && time.as_secs() <= self.0 => Ok(Some(time)),
+            _ => {
+                Err(format!("whole seconds with their unit, from \"1s\" to \"{}s\", or \"0s\" (off)", self.0)
+                    .into())
+            }
+        }
+    }
+
+    fn show(&self, value: &Option<Duration>) -> String {
+        value.map_or("off".into(), when::show)
+    }
+
+    fn range(&self) -> String {
+        format!("whole seconds to `\"{}s\"`; `\"0s\"` is off", self.0)
     }
 }
 
@@ -85,26 +194,54 @@ fn times(range: &RangeInclusive<Duration>) -> String {
 }
 
 /// Bytes with their unit.
-pub(super) fn size(range: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Result<usize, String> {
-    move |value| {
-        let size = bytes(value).filter(|size| range.contains(size));
-        size.and_then(|size| size.try_into().ok()).ok_or_else(|| sizes(&range))
+pub(super) struct Size<T>(pub(super) RangeInclusive<T>);
+
+impl<T> Codec for Size<T>
+where
+    T: TryFrom<u64> + Copy + PartialOrd,
+    u64: TryFrom<T>,
+{
+    type Value = T;
+
+    fn read(&self, value: &DeValue<'_>) -> Result<T, Wrong> {
+        let size = bytes(value).and_then(|size| size.try_into().ok());
+        size.filter(|size| self.0.contains(size)).ok_or_else(|| sizes(&self.0).into())
+    }
+
+    fn show(&self, value: &T) -> String {
+        byte_size(*value).to_string()
+    }
+
+    fn range(&self) -> String {
+        format!("`\"{}\"` to `\"{}\"`", short(*self.0.start()), short(*self.0.end()))
     }
 }
 
-/// Bytes of a file, with their unit.
-pub(super) fn size_of_file(range: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Result<u64, String> {
-    move |value| bytes(value).filter(|size| range.contains(size)).ok_or_else(|| sizes(&range))
-}
-
 /// Bytes with their unit, of which 0 means off.
-pub(super) fn size_or_off(
-    range: RangeInclusive<u64>,
-) -> impl Fn(&DeValue<'_>) -> Result<Option<u64>, String> {
-    move |value| match bytes(value) {
-        Some(0) => Ok(None),
-        Some(size) if range.contains(&size) => Ok(Some(size)),
-        _ => Err(format!("{}, or \"0B\" (off)", sizes(&range))),
+pub(super) struct SizeOrOff<T>(pub(super) RangeInclusive<T>);
+
+impl<T> Codec for SizeOrOff<T>
+where
+    T: TryFrom<u64> + Copy + PartialOrd,
+    u64: TryFrom<T>,
+{
+    type Value = Option<T>;
+
+    fn read(&self, value: &DeValue<'_>) -> Result<Option<T>, Wrong> {
+        if bytes(value) == Some(0) {
+            return Ok(None);
+        }
+        let size = bytes(value).and_then(|size| size.try_into().ok());
+        let size = size.filter(|size| self.0.contains(size));
+        size.map(Some).ok_or_else(|| format!("{}, or \"0B\" (off)", sizes(&self.0)).into())
+    }
+
+    fn show(&self, value: &Option<T>) -> String {
+        value.map_or("off".into(), |size| byte_size(size).to_string())
+    }
+
+    fn range(&self) -> String {
+        format!("{}; `\"0B\"` is off", Size(self.0.clone()).range())
     }
 }
 
@@ -114,24 +251,81 @@ fn bytes(value: &DeValue<'_>) -> Option<u64> {
     text.parse::<ByteSize>().ok().filter(|_| has_unit).map(|size| size.as_u64())
 }
 
-fn sizes(range: &RangeInclusive<u64>) -> String {
-    let (from, to) = (ByteSize(*range.start()), ByteSize(*range.end()));
+fn sizes<T: Copy>(range: &RangeInclusive<T>) -> String
+where
+    u64: TryFrom<T>,
+{
+    let (from, to) = (byte_size(*range.start()), byte_size(*range.end()));
     format!("a size with its unit, such as \"256KiB\" or \"64MiB\", from {from} to {to}")
 }
 
+fn byte_size<T>(size: T) -> ByteSize
+where
+    u64: TryFrom<T>,
+{
+    ByteSize(u64::try_from(size).unwrap_or(u64::MAX))
+}
+
+/// As the file writes it.
+fn short<T>(size: T) -> String
+where
+    u64: TryFrom<T>,
+{
+    byte_size(size).to_string().replace(".0 ", "")
+}
+
+/// A list of strings, read by a function that fails with messages for its elements.
+pub(super) fn strings<T>(
+    value: &DeValue<'_>,
+    read: impl FnOnce(&[&str]) -> Result<T, Vec<(usize, String)>>,
+) -> Result<T, Wrong> {
+    let strings: Option<Vec<&str>> =
+        value.as_array().and_then(|array| array.iter().map(|one| one.get_ref().as_str()).collect());
+    let strings = strings.ok_or_else(|| Wrong::Value("a list of strings, [\"…\", \"…\"]".into()))?;
+    read(&strings).map_err(Wrong::Elements)
+}
+
 /// A folder.
-pub(super) fn path(value: &DeValue<'_>) -> Result<PathBuf, String> {
-    let path = value.as_str().filter(|path| !path.is_empty() && !path.contains('\0'));
-    path.map(PathBuf::from).ok_or_else(|| "the path of a folder, in quotes, such as \"data\"".into())
+pub(super) struct Folder;
+
+impl Codec for Folder {
+    type Value = PathBuf;
+
+    fn read(&self, value: &DeValue<'_>) -> Result<PathBuf, Wrong> {
+        let path = value.as_str().filter(|path| !path.is_empty() && !path.contains('\0'));
+        let right = || "the path of a folder, in quotes, such as \"data\"".to_owned();
+        path.map(PathBuf::from).ok_or_else(|| right().into())
+    }
+
+    fn show(&self, value: &PathBuf) -> String {
+        value.display().to_string()
+    }
+
+    fn range(&self) -> String {
+        "a path".into()
+    }
 }
 
 /// A PostgreSQL database. Its password does not belong into a file that is shown and copied.
-pub(super) fn postgres_url(value: &DeValue<'_>) -> Result<String, String> {
-    let url = value.as_str().filter(|url| is_postgres(url) && !has_password(url));
-    url.map(str::to_owned).ok_or_else(|| {
-        "\"postgres://user@host:port/database\" without a password, which is taken from the environment's PGPASSWORD"
-            .into()
-    })
+pub(super) struct PostgresUrl;
+
+impl Codec for PostgresUrl {
+    type Value = String;
+
+    fn read(&self, value: &DeValue<'_>) -> Result<String, Wrong> {
+        let url = value.as_str().filter(|url| is_postgres(url) && !has_password(url));
+        let right = "\"postgres://user@host:port/database\" without a password, which is taken from the environment's \
+                     PGPASSWORD";
+        url.map(str::to_owned).ok_or_else(|| Wrong::Value(right.into()))
+    }
+
+    fn show(&self, value: &String) -> String {
+        value.clone()
+    }
+
+    fn range(&self) -> String {
+        "a URL without a password".into()
+    }
 }
 
 fn is_postgres(url: &str) -> bool {
@@ -145,11 +339,26 @@ fn has_password(url: &str) -> bool {
 }
 
 /// The name of a listener.
-pub(super) fn name(value: &DeValue<'_>) -> Result<String, String> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    let name = value.as_str().filter(|name| NAME.contains(&name.len()) && name.chars().all(allowed));
-    name.map(str::to_owned)
-        .ok_or_else(|| format!("{} to {} letters, digits, `_` and `-`, in quotes", NAME.start(), NAME.end()))
+pub(super) struct Name;
+
+impl Codec for Name {
+    type Value = String;
+
+    fn read(&self, value: &DeValue<'_>) -> Result<String, Wrong> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        let name = value.as_str().filter(|name| NAME.contains(&name.len()) && name.chars().all(allowed));
+        name.map(str::to_owned).ok_or_else(|| {
+            format!("{} to {} letters, digits, `_` and `-`, in quotes", NAME.start(), NAME.end()).into()
+        })
+    }
+
+    fn show(&self, value: &String) -> String {
+        value.clone()
+    }
+
+    fn range(&self) -> String {
+        format!("{} to {} letters, digits, `_`, `-`; unique", NAME.start(), NAME.end())
+    }
 }
 
 #[cfg(test)]
@@ -180,14 +389,15 @@ mod tests {
 
     #[test]
     fn a_password_in_a_url_is_found() {
-        let url = |text: &str| postgres_url(&DeValue::String(text.into()));
+        let url = |text: &str| PostgresUrl.read(&DeValue::String(text.into()));
         for right in ["postgres://trap@127.0.0.1:5432/trap", "postgresql:///trap?host=/run/postgresql"] {
-            assert_eq!(url(right).as_deref(), Ok(right));
+            assert_eq!(url(right), Ok(right.into()));
         }
         for wrong in
             ["postgres://trap:secret@db/trap", "postgres://db/trap?password=secret", "mysql://db", ""]
         {
-            assert!(!url(wrong).unwrap_err().contains("secret"), "{wrong}");
+            let Err(Wrong::Value(right)) = url(wrong) else { panic!("{wrong}") };
+            assert!(!right.contains("secret"), "{wrong}");
         }
     }
 }
