@@ -194,6 +194,7 @@ pub(super) fn server() -> Vec<Key<Server>> {
     keys!(Server {
         workers: Workers, Restart;
         shutdown: Time(TIME), Reload;
+        drain: TimeOrOff(TIME), Reload;
         max_unanswered: Size(UNANSWERED), Restart;
     })
 }
@@ -211,14 +212,14 @@ pub(super) fn supervisor() -> Vec<Key<Supervisor>> {
 pub(super) fn listener() -> Vec<Key<Listener>> {
     keys!(Listener {
         name: Name, Restart;
-        bind: Bind, Rebind;
-        acceptors: Count(ACCEPTORS), Reload;
-        max_connections: Count(CONNECTIONS), Reload;
-        max_unauthenticated: Count(CONNECTIONS), Reload;
-        backlog: Count(BACKLOG), Reload;
-        nodelay: Flag, NewConnections;
-        keepalive: SecondsOrOff(KEEPALIVE), NewConnections;
-        access: Access, Reload;
+        bind: Bind, Restart;
+        acceptors: Count(ACCEPTORS), Restart;
+        max_connections: Count(CONNECTIONS), Restart;
+        max_unauthenticated: Count(CONNECTIONS), Restart;
+        backlog: Count(BACKLOG), Restart;
+        nodelay: Flag, Restart;
+        keepalive: SecondsOrOff(KEEPALIVE), Restart;
+        access: Access, Restart;
     })
 }
 

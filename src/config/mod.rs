@@ -112,6 +112,8 @@ pub struct Server {
     pub workers: usize,
     /// How long stopping may take, all phases together.
     pub shutdown: Duration,
+    /// Before that, the time in which idle sessions are closed one after the other; `None` is no such time.
+    pub drain: Option<Duration>,
     /// Bytes that all sessions together may have unanswered; past it none is read that has some.
     pub max_unanswered: usize,
 }
@@ -121,6 +123,7 @@ impl Default for Server {
         Self {
             workers: one_per_core(),
             shutdown: Duration::from_secs(2),
+            drain: None,
             max_unanswered: 64 * MIB,
         }
     }

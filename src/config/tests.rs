@@ -12,6 +12,7 @@ const OTHER: &str = r#"
 [server]
 workers = 3
 shutdown = "1500ms"
+drain = "30s"
 max_unanswered = "1GiB"
 [supervisor]
 max_restarts = 0
@@ -81,6 +82,7 @@ fn other() -> Config {
         server: Server {
             workers: 3,
             shutdown: Duration::from_millis(1500),
+            drain: Some(Duration::from_secs(30)),
             max_unanswered: 1 << 30,
         },
         supervisor: Supervisor {
@@ -176,6 +178,7 @@ fn a_config_tells_what_it_means() {
 server
   workers             3
   shutdown            1s 500ms
+  drain               30s
   max_unanswered      1.0 GiB
 supervisor
   max_restarts        0

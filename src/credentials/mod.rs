@@ -11,9 +11,11 @@
 //! | [`unknown`] | who tried and may not |
 //! | [`roster`] | the ids as an operator sees and changes them |
 //! | `source` | the credentials that a config asks for |
+//! | `current` | the credentials in effect, which a reload replaces |
 
 mod cached;
 pub mod client;
+mod current;
 mod directory;
 mod list;
 mod overload;
@@ -30,6 +32,7 @@ use std::pin::Pin;
 
 use crate::protocol::ClientId;
 
+pub use current::{Authenticator, Current};
 pub use directory::Failed;
 pub use list::List;
 pub use source::{Unusable, open};

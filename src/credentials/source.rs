@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::cached::Cached;
 use super::directory::{Directory, Failed};
 use super::sqlite::{Attempts, SqliteDirectory};
-use super::{Credentials, List, Unknown};
+use super::{Authenticator, Credentials, List, Unknown};
 use crate::config::{self, Config, Source};
 use crate::database::State;
 
@@ -38,7 +38,13 @@ impl Unusable {
 
 /// The credentials, and the record of rejected ids. `state` is there if the config needs one. A database that is only
 /// down for now is waited for.
-pub fn open(config: &Config, state: Option<&State>) -> Result<(Arc<dyn Credentials>, Unknown), Unusable> {
+pub fn open(config: &Config, state: Option<&State>) -> Result<Authenticator, Unusable> {
+    let (credentials, unknown) = open_source(config, state)?;
+    // Once for its turn, once for its answer.
+    Ok(Authenticator { credentials, timeout: config.credentials.timeout * 2, unknown })
+}
+
+fn open_source(config: &Config, state: Option<&State>) -> Result<(Arc<dyn Credentials>, Unknown), Unusable> {
     let credentials = &config.credentials;
     let unknown = || match state {
         Some(state) => Unknown::kept_by(Attempts(state.clone()), credentials.max_unknown),

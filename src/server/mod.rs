@@ -5,9 +5,11 @@
 //! | `open` | sockets, credentials and the store of a config |
 //! | `tree` | the threads and the children |
 //! | `reporter` `stall` | the line with all counters, and those about workers that stand still |
+//! | `reload` | a new config for a running server |
 //! | `stop` | the graceful shutdown |
 
 mod open;
+mod reload;
 mod reporter;
 mod stall;
 mod stop;
@@ -19,18 +21,22 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_rt::Arbiter;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::access::{Budget, Permits};
-use crate::database::Lock;
+use crate::config::Config;
+use crate::credentials::Current;
+use crate::database::{Lock, State};
 use crate::faults::Faults;
 use crate::listener::Journal;
 use crate::registry::Table;
 use crate::session::{OpenSessions, Sessions};
 use crate::stats::Stats;
+use crate::store::Store;
 use crate::supervisor::{GaveUp, Link, Name, Supervisor};
 
 pub use open::{OpenError, Server};
+pub use reload::ReloadError;
 pub use stop::Stopped;
 
 /// A server with its tree.
@@ -49,8 +55,20 @@ pub struct Running {
     strangers: Budget,
     table: Table,
     lock: Option<Arc<Lock>>,
+    state: Option<State>,
+    credentials: Current,
+    store: Arc<dyn Store>,
+    stats_every: watch::Sender<Option<Duration>>,
     faults: Faults,
-    shutdown: Duration,
+    config: Config,
+}
+
+/// The id of the child that records rejected ids.
+const REJECTED: &str = "rejected ids";
+
+/// The id of the child that is the listener with this name.
+fn listener_id(name: &str) -> String {
+    format!("listener {name}")
 }
 
 impl Running {

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::credentials::{self, Credentials, Unknown};
+use crate::credentials::{self, Authenticator, Credentials};
 use crate::database::{self, Lock, State};
 use crate::faults::Faults;
 use crate::listener::{self, BindError};
@@ -16,8 +16,7 @@ pub struct Server {
     pub(super) sockets: Vec<Arc<TcpListener>>,
     pub(super) lock: Option<Arc<Lock>>,
     pub(super) state: Option<State>,
-    pub(super) credentials: Arc<dyn Credentials>,
-    pub(super) unknown: Unknown,
+    pub(super) authenticator: Authenticator,
     pub(super) store: Arc<dyn Store>,
     pub(super) faults: Faults,
 }
@@ -42,16 +41,16 @@ impl Server {
         let sockets = config.listeners.iter().map(|listener| Ok(Arc::new(listener::bind(listener)?)));
         let sockets = sockets.collect::<Result<_, BindError>>()?;
         let (lock, state) = open_folder(&config)?.unzip();
-        let (credentials, unknown) = credentials::open(&config, state.as_ref())?;
+        let authenticator = credentials::open(&config, state.as_ref())?;
         let faults = Faults::from_env();
         let store = store::open(&config.store, lock.as_ref(), &faults)?;
-        Ok(Self { config, sockets, lock, state, credentials, unknown, store, faults })
+        Ok(Self { config, sockets, lock, state, authenticator, store, faults })
     }
 
     /// Asks `credentials` instead of what the config names.
     #[must_use]
     pub fn with_credentials(mut self, credentials: Arc<dyn Credentials>) -> Self {
-        self.credentials = credentials;
+        self.authenticator.credentials = credentials;
         self
     }
 

@@ -6,29 +6,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_rt::Arbiter;
+use tokio::sync::watch;
 
 use super::reporter::Reporter;
-use super::{Running, Server};
+use super::{REJECTED, Running, Server, listener_id};
 use crate::access::{Budget, Permits, Places};
 use crate::config::{self, Config};
-use crate::credentials::Unknown;
+use crate::credentials::Current;
 use crate::database::State;
 use crate::faults::{Faults, Point};
 use crate::listener::{self, Door, Journal, Listener, Worker};
 use crate::registry::{Registry, Table};
 use crate::session::{self, Authority, Holder, Sessions, Setup};
+use crate::store::Store;
 use crate::supervisor::{
     Background, ChildSpec, Intensity, Name, Started, Supervisor, Upkeep, Work, spawn, thread,
 };
 
-/// The ids of the children. That of a listener has its name behind it.
+/// The ids of the children.
 const STORE: &str = "store";
 const STATE: &str = "state";
-const REJECTED: &str = "rejected ids";
 const REPORTER: &str = "reporter";
 const REGISTRY: &str = "registry";
 const SESSIONS: &str = "sessions";
-const LISTENER: &str = "listener";
 
 /// How long a session that closes waits for its peer to close too, unless that is more than half of a stop.
 const LINGER: Duration = Duration::from_secs(1);
@@ -41,8 +41,11 @@ impl Server {
     /// their acceptors.
     pub fn start(self) -> io::Result<Running> {
         let addresses = addresses(&self.config, &self.sockets);
-        let setup = self.setup();
-        let Self { config, sockets, lock, state, unknown, .. } = self;
+        let (authenticator, stats_every) =
+            (self.authenticator, watch::Sender::new(self.config.log.stats_every));
+        let credentials = Current::new(authenticator);
+        let setup = setup(&self.config, &credentials, self.store, self.faults);
+        let Self { config, sockets, lock, state, .. } = self;
         let holders: Vec<_> = (0..config.server.workers).map(|_| Arc::default()).collect();
         let (arbiters, workers) = start_workers(&holders, &setup)?;
         let permits: Vec<_> =
@@ -52,8 +55,8 @@ impl Server {
         let sessions = Name::new();
         let intensity = Intensity::new(config.supervisor.max_restarts, config.supervisor.within);
         let (mut supervisor, gave_up) = Supervisor::new(intensity, config.supervisor.max_backoff);
-        let reporter = reporter(&config, &setup, &workers, holders);
-        supervisor = with_data(supervisor, &config, &setup, state, &unknown);
+        let reporter = reporter(stats_every.subscribe(), &setup, &workers, holders);
+        supervisor = with_data(supervisor, &config, &setup, state.clone(), &credentials);
         supervisor = with_services(supervisor, &config, &setup, reporter, &workers, &sessions);
         for (((listener, socket), permits), journal) in
             config.listeners.iter().zip(sockets).zip(&permits).zip(&journals)
@@ -77,34 +80,31 @@ impl Server {
             strangers: setup.strangers,
             table: setup.authority.table.clone(),
             lock,
+            state,
+            credentials,
+            store: setup.store,
+            stats_every,
             faults: setup.faults,
-            shutdown: config.server.shutdown,
+            config,
         })
     }
+}
 
-    fn setup(&self) -> Setup {
-        let config = &self.config;
-        let strangers = config.server.max_unanswered / STRANGERS;
-        let authority = Authority {
-            credentials: Arc::clone(&self.credentials),
-            // Once for its turn, once for its answer.
-            timeout: config.credentials.timeout * 2,
-            unknown: self.unknown.clone(),
-            table: Table::default(),
-            registry: Name::new(),
-        };
-        Setup {
-            settings: config.session.clone(),
-            linger: LINGER.min(config.server.shutdown / 2),
-            stats: Arc::default(),
-            holder: Arc::default(),
-            authority: Arc::new(authority),
-            store: Arc::clone(&self.store),
-            budget: Budget::new(config.server.max_unanswered - strangers),
-            strangers: Budget::new(strangers),
-            open: Arc::default(),
-            faults: self.faults.clone(),
-        }
+fn setup(config: &Config, credentials: &Current, store: Arc<dyn Store>, faults: Faults) -> Setup {
+    let strangers = config.server.max_unanswered / STRANGERS;
+    let authority =
+        Authority { current: credentials.clone(), table: Table::default(), registry: Name::new() };
+    Setup {
+        settings: config.session.clone(),
+        linger: LINGER.min(config.server.shutdown / 2),
+        stats: Arc::default(),
+        holder: Arc::default(),
+        authority: Arc::new(authority),
+        store,
+        budget: Budget::new(config.server.max_unanswered - strangers),
+        strangers: Budget::new(strangers),
+        open: Arc::default(),
+        faults,
     }
 }
 
@@ -122,11 +122,16 @@ fn start_workers(holders: &[Arc<Holder>], setup: &Setup) -> io::Result<(Vec<Arbi
     Ok((arbiters, workers))
 }
 
-fn reporter(config: &Config, setup: &Setup, workers: &[Worker], holders: Vec<Arc<Holder>>) -> Reporter {
+fn reporter(
+    stats_every: watch::Receiver<Option<Duration>>,
+    setup: &Setup,
+    workers: &[Worker],
+    holders: Vec<Arc<Holder>>,
+) -> Reporter {
     let arbiters = workers.iter().map(|worker| worker.arbiter.clone());
     Reporter {
         stats: workers.iter().map(|worker| Arc::clone(&worker.stats)).collect(),
-        stats_every: config.log.stats_every,
+        stats_every,
         workers: arbiters.zip(holders).collect(),
         table: setup.authority.table.clone(),
         faults: setup.faults.clone(),
@@ -139,7 +144,7 @@ fn with_data(
     config: &Config,
     setup: &Setup,
     state: Option<State>,
-    unknown: &Unknown,
+    credentials: &Current,
 ) -> Supervisor {
     let (store, faults) = (Arc::clone(&setup.store), setup.faults.clone());
     let store = move || Ok(Started::new(Upkeep::new(Arc::clone(&store), faults.strike(Point::Store))));
@@ -151,8 +156,8 @@ fn with_data(
         None => supervisor,
     };
     // The server serves its devices without it.
-    let unknown = unknown.clone();
-    let rejected = move || Ok(Started::new(Upkeep::new(unknown.clone(), std::future::pending())));
+    let credentials = credentials.clone();
+    let rejected = move || Ok(Started::new(Upkeep::new(credentials.clone(), std::future::pending())));
     supervisor.with(ChildSpec::new(REJECTED, rejected).intensity(own_intensity(config)))
 }
 
@@ -226,7 +231,7 @@ fn listen(
         let listener = Listener::new(socket.share(), Arc::clone(&door), workers.clone(), faults.clone());
         Ok(Started::new(listener))
     };
-    ChildSpec::new(format!("{LISTENER} {}", listener.name), start).intensity(own_intensity(config))
+    ChildSpec::new(listener_id(&listener.name), start).intensity(own_intensity(config))
 }
 
 /// A listening socket. When its listener is deleted, clients are refused.

@@ -52,6 +52,8 @@ pub struct SessionInfo {
 pub(super) enum Order {
     List(Which),
     Close(Which),
+    /// Within this time, see [`Drain`](super::drain::Drain).
+    Drain(Duration),
 }
 
 /// The calls of one thread that some sessions have not answered yet.
@@ -124,6 +126,10 @@ impl Session {
                 let info = self.info();
                 self.close(Closing::LastWordsAndLinger, Ended::Closed, "");
                 Some(info)
+            }
+            Order::Drain(_) => {
+                self.drains();
+                None
             }
             Order::List(_) | Order::Close(_) => None,
         }

@@ -264,6 +264,7 @@ const fn level(reason: Ended) -> Level {
         | Ended::Takeover
         | Ended::CrowdedOut
         | Ended::Closed
+        | Ended::Drained
         | Ended::Shutdown => Level::Info,
     }
 }

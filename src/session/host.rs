@@ -11,6 +11,7 @@ use tokio::sync::{Notify, oneshot};
 use super::Phase;
 use super::authority::Authority;
 use super::call::{Calls, Order, SessionInfo};
+use super::drain::Drain;
 use super::holder::Holder;
 use super::roll::Roll;
 use super::work::{SMALL, Work};
@@ -103,6 +104,7 @@ pub(super) struct Host {
     pub(super) roll: Rc<Roll>,
     pub(super) outbox: Rc<Outbox>,
     pub(super) calls: Calls,
+    pub(super) drain: Drain,
     settings: RefCell<config::Session>,
     stopping: Cell<bool>,
 }
@@ -117,6 +119,7 @@ pub fn install(setup: Setup) {
         spare: RefCell::default(),
         roll: Roll::new(),
         calls: Calls::default(),
+        drain: Drain::default(),
         stopping: Cell::new(false),
     };
     HOST.set(Some(Rc::new(host)));
@@ -132,6 +135,10 @@ pub(super) fn configure(settings: config::Session) {
 /// Gives an order to all sessions of the current thread.
 pub(super) fn call(order: Order, done: oneshot::Sender<Vec<SessionInfo>>) {
     if let Some(host) = Host::present() {
+        if let Order::Drain(over) = order {
+            host.roll.new_turn();
+            host.drain.begin(over, host.roll.after(over));
+        }
         host.calls.begin(order, host.roll.listed(), done);
         host.roll.wake_all();
     }

@@ -159,7 +159,9 @@ impl Session {
     pub(super) fn is_not_idle(&mut self) {
         let is_open = self.phase == Phase::Authenticated && self.closing.is_none();
         let idle_timeout = self.host().settings().idle_timeout;
-        if let Some(idle_timeout) = idle_timeout.filter(|_| is_open) {
+        if is_open && self.host().drain.is_on() {
+            self.drains();
+        } else if let Some(idle_timeout) = idle_timeout.filter(|_| is_open) {
             self.idle_at = self.after(idle_timeout);
         }
     }

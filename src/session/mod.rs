@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | a takeover | the claim to its id ([`Claim`](crate::registry::Claim)) | the waker in its row of the registry |
 //! | list, close | the calls of its thread (`Calls`) | the roll of its thread |
-//! | a stop | a flag of its thread | the roll of its thread |
+//! | a drain, a stop | a flag of its thread | the roll of its thread |
 //! | new settings | the settings of its thread | none: they apply from its next turn on |
 //! | its place for another connection | [`Place`](crate::access::Place) | the waker in its place |
 //!
@@ -24,6 +24,7 @@
 //! | `authority.rs` | authentication |
 //! | `guard.rs` `crash.rs` | the cleanup at its end, and the report of a crash |
 //! | `host.rs` `roll.rs` `holder.rs` | the shared state of the sessions of a thread, their common timer, and whose turn it is |
+//! | `drain.rs` | a server that closes idle sessions one after the other |
 //! | `sessions.rs` `call.rs` | the parent of all sessions, and what is asked of many of them |
 
 mod answers;
@@ -35,6 +36,7 @@ mod cmd;
 mod connect;
 mod context;
 mod crash;
+mod drain;
 mod guard;
 mod holder;
 mod host;
@@ -74,7 +76,7 @@ pub use call::{SessionInfo, Which};
 pub use context::SessionContext;
 pub use holder::Holder;
 pub use host::{OpenSessions, Setup, install};
-pub use sessions::{CloseSessions, Configure, ListSessions, Sessions};
+pub use sessions::{CloseSessions, Configure, DrainSessions, ListSessions, Sessions};
 
 /// Maximum rounds of a session before the other sessions of its thread get a turn. A full read ends a turn too.
 const ROUNDS: usize = 4;
@@ -261,7 +263,11 @@ impl Session {
             }
             Timer::Room => self.refuse_for_lack_of_room(ctx),
             Timer::Look => self.look_after_peer(),
-            Timer::Idle => self.close(Closing::LastWordsAndLinger, Ended::IdleTimeout, ""),
+            Timer::Idle => {
+                let drains = self.host().drain.is_on();
+                let reason = if drains { Ended::Drained } else { Ended::IdleTimeout };
+                self.close(Closing::LastWordsAndLinger, reason, "");
+            }
             Timer::Store => self.store_takes_too_long(),
             Timer::Write => {
                 self.stream.reset_on_close();

@@ -21,7 +21,7 @@ use super::host::stop_all;
 use super::*;
 use crate::access::{Budget, Permits, Places};
 use crate::config;
-use crate::credentials::{Checking, Credentials, Denied, Unknown};
+use crate::credentials::{Authenticator, Checking, Credentials, Current, Denied, Unknown};
 use crate::faults::Faults;
 use crate::protocol::codec::encode;
 use crate::protocol::{ClientId, Frame, Id, Mode};
@@ -74,9 +74,11 @@ impl Rig {
             stats: Arc::clone(&stats),
             holder: Arc::default(),
             authority: Arc::new(Authority {
-                credentials: Arc::new(KnownOnes(known.clone())),
-                timeout: LOOK_UP,
-                unknown: Unknown::none(),
+                current: Current::new(Authenticator {
+                    credentials: Arc::new(KnownOnes(known.clone())),
+                    timeout: LOOK_UP,
+                    unknown: Unknown::none(),
+                }),
                 table,
                 registry,
             }),

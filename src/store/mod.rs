@@ -42,6 +42,11 @@ pub trait Store: Send + Sync + 'static {
         None
     }
 
+    /// Settings have changed; those that need a restart have not.
+    fn configure(&self, settings: &config::Store) {
+        let _ = settings;
+    }
+
     /// No more batches follow: pending ones must be answered, then the work must end.
     fn finish(&self) {}
 }

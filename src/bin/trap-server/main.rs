@@ -9,6 +9,7 @@ mod command;
 mod messages;
 mod output;
 mod progress;
+mod reload;
 mod serve;
 mod signals;
 
@@ -47,6 +48,10 @@ struct Args {
     #[arg(long)]
     check: bool,
 
+    /// With --check: print what a reload would change in a server that runs with this config
+    #[arg(long, value_name = "FILE", requires = "check")]
+    against: Option<PathBuf>,
+
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -84,7 +89,7 @@ fn main() -> ExitCode {
     };
     match args.command {
         Some(command) => finish(command::run(command, &config, &from)),
-        None => finish(check(config, &from)),
+        None => finish(check(config, &from, args.against.as_deref())),
     }
 }
 
@@ -104,8 +109,11 @@ fn load(named: Option<&Path>) -> Result<(Config, String), String> {
     Ok((config, path.display().to_string()))
 }
 
-/// Prints what a config means and what its stores are like.
-fn check(mut config: Config, from: &str) -> Result<(), Failure> {
+/// Prints what a config means and what its stores are like, or what a reload of it would change.
+fn check(mut config: Config, from: &str, against: Option<&Path>) -> Result<(), Failure> {
+    if let Some(running) = against {
+        return check::against(running, config, from);
+    }
     let text = config.to_string();
     let warnings = lower(&mut config).join("\n");
     let stores = check::stores(&config);

@@ -18,6 +18,7 @@ fn values_have_a_type_and_a_range() {
     for (section, key, right, wrong) in [
         ("[server]", "workers", "0 1024", "-1 1025 \"2\" 1.0 true [] {} 1979-05-27 99999999999999999999"),
         ("[server]", "shutdown", "\"1ms\" \"1d\"", "\"0s\" \"999us\" \"86401s\" \"2\" 2 \"\" \"-1s\""),
+        ("[server]", "drain", "\"0s\" \"1ms\" \"1d\"", "\"2days\" 30"),
         ("[supervisor]", "max_restarts", "0 1_000_000", "-1 1000001 \"many\""),
         ("[supervisor]", "within", "\"1ms\" \"24h\"", "\"0s\" \"25h\" 3600"),
         ("[supervisor]", "max_backoff", "\"1ms\" \"60s\"", "\"0s\" \"61s\" 1"),
