@@ -146,18 +146,18 @@ fn with_data(
     state: Option<State>,
     credentials: &Current,
 ) -> Supervisor {
-    let (store, faults) = (Arc::clone(&setup.store), setup.faults.clone());
+    let (store, faults, on_state) = (Arc::clone(&setup.store), setup.faults.clone(), setup.faults.clone());
     let store = move || Ok(Started::new(Upkeep::new(Arc::clone(&store), faults.strike(Point::Store))));
     let supervisor = supervisor.child(STORE, store);
     let supervisor = match state {
         Some(state) => supervisor.child(STATE, move || {
-            Ok(Started::new(Upkeep::new(StateThread(state.clone()), std::future::pending())))
+            Ok(Started::new(Upkeep::new(StateThread(state.clone()), on_state.strike(Point::State))))
         }),
         None => supervisor,
     };
     // The server serves its devices without it.
-    let credentials = credentials.clone();
-    let rejected = move || Ok(Started::new(Upkeep::new(credentials.clone(), std::future::pending())));
+    let (credentials, faults) = (credentials.clone(), setup.faults.clone());
+    let rejected = move || Ok(Started::new(Upkeep::new(credentials.clone(), faults.strike(Point::Rejected))));
     supervisor.with(ChildSpec::new(REJECTED, rejected).intensity(own_intensity(config)))
 }
 
