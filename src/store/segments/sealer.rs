@@ -32,8 +32,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const PIECE: u64 = 2 << 20;
 const BETWEEN_PIECES: Duration = Duration::from_millis(10);
 
-/// The lowest priority of a thread.
-const NICE: i32 = 19;
+/// A third of the usual share of a processor: enough that segments are sealed faster than they fill on a busy machine.
+const NICE: i32 = 5;
 
 /// Permissions of a sealed segment: nothing writes it again.
 const SEALED: u32 = 0o400;
@@ -155,7 +155,9 @@ impl Worker {
     fn seal(&mut self) {
         for _ in 0..self.waiting.len() {
             let Some(mut full) = self.waiting.pop_front() else { return };
-            match full.seal(self.writing, BETWEEN_PIECES) {
+            // A disk that is too slow for pauses is too slow anyway.
+            let pause = if self.waiting.is_empty() { BETWEEN_PIECES } else { Duration::ZERO };
+            match full.seal(self.writing, pause) {
                 Ok(()) => {
                     self.unsealed.paths().remove(&full.path);
                     self.sealing.works();
