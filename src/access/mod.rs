@@ -9,6 +9,7 @@
 //! | [`source`] | an address, or the network that it belongs to |
 
 pub mod budget;
+pub mod pace;
 pub mod permit;
 pub mod places;
 pub mod rules;
@@ -17,6 +18,7 @@ pub mod source;
 pub(crate) mod woken;
 
 pub use budget::{Budget, Held, Ticket};
+pub use pace::{Pace, PaceLimits};
 pub use permit::{Permit, Permits};
 pub use places::{Place, Places};
 pub use rules::{BadRule, Rules};

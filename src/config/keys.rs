@@ -12,8 +12,8 @@ use toml::de::DeValue;
 use super::bind::bind;
 use super::section::Section;
 use super::value::{
-    Codec, Count, Flag, Folder, Name, PostgresUrl, SecondsOrOff, Size, SizeOrOff, Time, TimeOrOff, Word,
-    Wrong, strings,
+    Codec, Count, CountOrOff, Flag, Folder, Name, PostgresUrl, SecondsOrOff, Size, SizeOrOff, Time,
+    TimeOrOff, Word, Wrong, strings,
 };
 use super::{
     ClientPattern, Credentials, Duplicate, Listener, Log, Server, Session, Source, Store, StoreKind,
@@ -45,6 +45,10 @@ const BACKLOG: RangeInclusive<u32> = 1..=65_535;
 const FRAME: RangeInclusive<usize> = 1..=MAX_DATA;
 /// Bytes that may be unanswered: a handful of small frames, and no more than a process has.
 const UNANSWERED: RangeInclusive<usize> = 1 << 10..=1 << 40;
+/// More than a session can send.
+const MESSAGES_PER_SECOND: RangeInclusive<u32> = 1..=100_000_000;
+/// A few small frames, and more than a session can send.
+const BYTES_PER_SECOND: RangeInclusive<u32> = 1 << 10..=1 << 30;
 /// Records of a transaction; more of them gain nothing, and take time during which nobody is answered.
 const BATCH: RangeInclusive<usize> = 1..=1_000_000;
 const BATCH_BYTES: RangeInclusive<usize> = 1 << 10..=1 << 30;
@@ -232,6 +236,8 @@ pub(super) fn session() -> Vec<Key<Session>> {
         idle_timeout: TimeOrOff(TIME), Reload;
         max_frame: Count(FRAME), Reload;
         max_unanswered: Size(UNANSWERED), Reload;
+        messages_per_second: CountOrOff(MESSAGES_PER_SECOND), Reload;
+        bytes_per_second: SizeOrOff(BYTES_PER_SECOND), Reload;
         duplicate: Word(DUPLICATES), Reload;
     })
 }

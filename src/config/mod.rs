@@ -34,7 +34,7 @@ pub use self::describe::Setting;
 pub use self::keys::Effect;
 use self::mistake::Fault;
 pub use self::mistake::{LoadError, Mistake, Mistakes};
-use crate::access::Rules;
+use crate::access::{PaceLimits, Rules};
 use crate::protocol::{BadClientId, ClientId, MAX_DATA};
 
 /// Bytes.
@@ -205,6 +205,10 @@ pub struct Session {
     pub max_frame: usize,
     /// Bytes that one session may have unanswered; past it the session is not read.
     pub max_unanswered: usize,
+    /// Frames per second that one session may send; beyond it the session is read later. `None` is no limit.
+    pub messages_per_second: Option<u32>,
+    /// The same for bytes of frames.
+    pub bytes_per_second: Option<u32>,
     /// What happens when an id that has a session authenticates again.
     pub duplicate: Duplicate,
 }
@@ -218,7 +222,19 @@ impl Default for Session {
             idle_timeout: None,
             max_frame: MAX_DATA,
             max_unanswered: 256 * KIB,
+            messages_per_second: None,
+            bytes_per_second: None,
             duplicate: Duplicate::Takeover,
+        }
+    }
+}
+
+impl Session {
+    /// The limits on the rates of one session.
+    pub fn pace(&self) -> PaceLimits {
+        PaceLimits {
+            messages: self.messages_per_second.and_then(NonZero::new),
+            bytes: self.bytes_per_second.and_then(NonZero::new),
         }
     }
 }

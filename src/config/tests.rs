@@ -38,6 +38,8 @@ write_timeout = "3s"
 idle_timeout = "1h 30m"
 max_frame = 0x10
 max_unanswered = "1MiB"
+messages_per_second = 50
+bytes_per_second = "64KiB"
 duplicate = "reject"
 [credentials]
 source = "postgres"
@@ -98,6 +100,8 @@ fn other() -> Config {
             idle_timeout: Some(Duration::from_secs(5400)),
             max_frame: 16,
             max_unanswered: 1 << 20,
+            messages_per_second: Some(50),
+            bytes_per_second: Some(64 << 10),
             duplicate: Duplicate::Reject,
         },
         credentials: Credentials {
@@ -209,6 +213,8 @@ session
   idle_timeout        1h 30m
   max_frame           16
   max_unanswered      1.0 MiB
+  messages_per_second 50
+  bytes_per_second    64.0 KiB
   duplicate           reject
 credentials
   source              postgres

@@ -62,6 +62,31 @@ impl<T: TryFrom<u64> + PartialOrd + Display + Copy> Codec for Count<T> {
     }
 }
 
+/// A whole number, of which 0 means off.
+pub(super) struct CountOrOff<T>(pub(super) RangeInclusive<T>);
+
+impl<T: TryFrom<u64> + PartialOrd + Display + Copy> Codec for CountOrOff<T> {
+    type Value = Option<T>;
+
+    fn read(&self, value: &DeValue<'_>) -> Result<Option<T>, Wrong> {
+        let Self(range) = self;
+        if integer(value) == Some(0_u64) {
+            return Ok(None);
+        }
+        let number = integer(value).filter(|number| range.contains(number));
+        let right = || format!("a whole number from {} to {}, or 0 (off)", range.start(), range.end());
+        number.map(Some).ok_or_else(|| right().into())
+    }
+
+    fn show(&self, value: &Option<T>) -> String {
+        value.map_or("off".into(), |number| number.to_string())
+    }
+
+    fn range(&self) -> String {
+        format!("{}; `0` is off", Count(self.0.clone()).range())
+    }
+}
+
 fn integer<T: TryFrom<u64>>(value: &DeValue<'_>) -> Option<T> {
     let integer = value.as_integer()?;
     u64::from_str_radix(integer.as_str(), integer.radix()).ok()?.try_into().ok()

@@ -177,6 +177,7 @@ impl Paused {
         match self {
             Self::LookUp => "look_up",
             Self::Own => "max_unanswered",
+            Self::Rate => "rate",
             Self::Budget(..) => "memory",
         }
     }

@@ -15,7 +15,7 @@ use super::drain::Drain;
 use super::holder::Holder;
 use super::roll::Roll;
 use super::work::{SMALL, Work};
-use crate::access::Budget;
+use crate::access::{Budget, PaceLimits};
 use crate::config;
 use crate::faults::Faults;
 use crate::stats::Stats;
@@ -106,6 +106,8 @@ pub(super) struct Host {
     pub(super) calls: Calls,
     pub(super) drain: Drain,
     settings: RefCell<config::Session>,
+    /// A part of the settings that is looked at for each frame.
+    pub(super) pace: Cell<PaceLimits>,
     stopping: Cell<bool>,
 }
 
@@ -114,6 +116,7 @@ pub fn install(setup: Setup) {
     let host = Host {
         outbox: Outbox::start(Arc::clone(&setup.store)),
         settings: RefCell::new(setup.settings.clone()),
+        pace: Cell::new(setup.settings.pace()),
         setup,
         buffer: RefCell::new(vec![0; READ]),
         spare: RefCell::default(),
@@ -128,7 +131,10 @@ pub fn install(setup: Setup) {
 /// Replaces the settings of the sessions of the current thread.
 pub(super) fn configure(settings: config::Session) {
     if let Some(host) = Host::present() {
+        host.pace.set(settings.pace());
         host.settings.replace(settings);
+        // A session that waits may not have to any more.
+        host.roll.wake_all();
     }
 }
 

@@ -24,6 +24,7 @@
 //! | `authority.rs` | authentication |
 //! | `guard.rs` `crash.rs` | the cleanup at its end, and the report of a crash |
 //! | `host.rs` `roll.rs` `holder.rs` | the shared state of the sessions of a thread, their common timer, and whose turn it is |
+//! | `rate.rs` | the limits on its rates |
 //! | `drain.rs` | a server that closes idle sessions one after the other |
 //! | `sessions.rs` `call.rs` | the parent of all sessions, and what is asked of many of them |
 
@@ -44,6 +45,7 @@ mod input;
 mod output;
 mod ping;
 mod publish;
+mod rate;
 mod roll;
 mod send;
 mod sessions;
@@ -66,6 +68,7 @@ use self::roll::Moment;
 use self::takeover::Takeover;
 use self::wait_for_auth::WaitForAuth;
 use self::work::Work;
+use crate::access::Pace;
 use crate::faults::Point;
 use crate::listener::{Connection, Stream};
 use crate::protocol::Reply;
@@ -111,6 +114,8 @@ pub struct Session {
     closing: Option<Closing>,
     /// The time at which the session is closed as idle.
     idle_at: Moment,
+    /// What it has sent, for the limits on its rates.
+    pace: Pace,
 }
 
 /// The result of a round.
@@ -153,7 +158,8 @@ impl Actor for Session {
 impl Session {
     fn new(stream: Stream, guard: Guard) -> Self {
         let (phase, idle_at) = (Phase::New, Moment::NEVER);
-        let mut session = Self { stream, guard, phase, work: None, closing: None, idle_at };
+        let pace = Pace::default();
+        let mut session = Self { stream, guard, phase, work: None, closing: None, idle_at, pace };
         let auth_timeout = session.after(session.host().settings().auth_timeout);
         session.work().clock.set(Timer::Auth, auth_timeout);
         session
@@ -263,6 +269,8 @@ impl Session {
             }
             Timer::Room => self.refuse_for_lack_of_room(ctx),
             Timer::Look => self.look_after_peer(),
+            // The next round goes on.
+            Timer::Rate => {}
             Timer::Idle => {
                 let drains = self.host().drain.is_on();
                 let reason = if drains { Ended::Drained } else { Ended::IdleTimeout };
@@ -303,7 +311,7 @@ impl Session {
         let last_words = self.after(if is_stored { write_timeout } else { STORE + write_timeout });
         let work = self.work();
         work.stop_decoding();
-        for timer in [Timer::Auth, Timer::LookUp, Timer::Frame, Timer::Room, Timer::Look] {
+        for timer in [Timer::Auth, Timer::LookUp, Timer::Frame, Timer::Room, Timer::Look, Timer::Rate] {
             work.clock.clear(timer);
         }
         work.clock.set(Timer::Close, last_words);

@@ -4,6 +4,7 @@
 mod clocks;
 mod edges;
 mod pressure;
+mod rates;
 mod scripts;
 mod takeover;
 

@@ -44,6 +44,8 @@ fn values_have_a_type_and_a_range() {
         ("[session]", "duplicate", "\"takeover\" \"reject\"", "\"Reject\" true"),
         ("[credentials]", "clients", "[] [\"*\"]", "\"*\" [[]] {}"),
         ("[session]", "max_unanswered", "\"1KiB\" \"1TiB\"", "\"1023B\" \"1024\" 1024 \"2TiB\""),
+        ("[session]", "messages_per_second", "0 1 100000000", "-1 100000001 \"1\""),
+        ("[session]", "bytes_per_second", "\"0B\" \"1KiB\" \"1GiB\"", "\"1B\" \"2GiB\" 1024"),
         ("[credentials]", "source", "\"list\" \"sqlite\" \"postgres\"", "\"mysql\" 1"),
         ("[credentials]", "timeout", "\"1ms\" \"1m\"", "\"0s\" \"61s\" 2"),
         ("[credentials]", "cache_time", "\"0s\" \"1ms\" \"1d\"", "\"2days\" 60"),
