@@ -45,7 +45,7 @@ fn what_cannot_be_done_is_told_with_a_way_out() {
     }
     for (arguments, why) in [
         (&["clients", "add", ""][..], "1 to 255 bytes"),
-        (&["clients", "add", "x\ny"], "no control characters"),
+        (&["clients", "add", "x\ny"], "control character"),
         (&["clients", "add", "b", "--expires", "soon"], "2026-12-31"),
         (&["clients", "add", "b", "--note", "two\nlines"], "a line"),
     ] {

@@ -267,7 +267,7 @@ mod tests {
         let text = "id,enabled,note,expires_at\na,true,,\n,true,,\nb,yes,,soon\na,true,,\nc\n\nd,true,\"a\ne,maybe,,\n";
         let told = mistakes(text);
         let begin = [
-            "x.csv:3: an id has 1 to 255 bytes",
+            "x.csv:3: invalid id length 0",
             "x.csv:4: `enabled` must be `true` or `false`, not \"yes\"",
             "x.csv:4: `expires_at` must be a date (2026-12-31)",
             "x.csv:5: the id \"a\" stands on line 2 already",
