@@ -106,27 +106,29 @@ mod tests {
         PaceLimits { bytes: None, messages: NonZeroU32::new(per_second) }
     }
 
-    /// Reads single messages from `start` on, as early as possible. Returns how many were read before `end`.
-    fn read_until(limits: &PaceLimits, pace: &mut Pace, start: u64, end: u64) -> u64 {
+    /// Reads `size` units each time, as early as possible, from `start` on. Returns how many were read before `end`.
+    fn read_until(limits: &PaceLimits, pace: &mut Pace, size: u32, (start, end): (u64, u64)) -> u64 {
         let (mut now, mut read) = (start, 0);
         loop {
             now = pace.ready_at(limits, now).unwrap_or(now);
             if now >= end {
                 return read;
             }
-            pace.spend(limits, now, 1, 1);
-            read += 1;
+            pace.spend(limits, now, size, size);
+            read += u64::from(size);
         }
     }
 
     #[test]
     fn the_rate_is_exact_over_hours() {
-        for (rate, hours) in [(1, 50), (3, 50), (7, 50), (1000, 3), (65_537, 1)] {
+        for (rate, size) in [(1, 1), (3, 1), (7, 1), (7, 5), (1000, 17), (65_537, 1009)] {
             for limits in [messages(rate), bytes(rate)] {
-                let seconds = hours * 3600;
-                let read = read_until(&limits, &mut Pace::default(), 5 * SECOND, (5 + seconds) * SECOND);
-                // The first second's worth comes at once.
-                assert_eq!(read, u64::from(rate) * (seconds + 1), "{rate} per second");
+                const SECONDS: u64 = 10 * 3600;
+                let read =
+                    read_until(&limits, &mut Pace::default(), size, (5 * SECOND, (5 + SECONDS) * SECOND));
+                // The first second's worth comes at once; the first unit after the end is not counted.
+                let exact = u64::from(rate) * (SECONDS + 1) - 1;
+                assert!((exact..exact + u64::from(size)).contains(&read), "{read} at {rate} per second");
             }
         }
     }
@@ -134,9 +136,9 @@ mod tests {
     #[test]
     fn one_seconds_worth_comes_at_once_after_silence() {
         let (limits, mut pace, now) = (messages(10), Pace::default(), 777_777_777_777);
-        assert_eq!(read_until(&limits, &mut pace, now, now + 1), 10);
+        assert_eq!(read_until(&limits, &mut pace, 1, (now, now + 1)), 10);
         let later = now + 3600 * SECOND;
-        assert_eq!(read_until(&limits, &mut pace, later, later + 1), 10);
+        assert_eq!(read_until(&limits, &mut pace, 1, (later, later + 1)), 10);
     }
 
     #[test]
