@@ -9,6 +9,7 @@ mod journal;
 mod keepalive;
 mod socket;
 mod stream;
+pub mod tls;
 
 use std::net::TcpListener;
 use std::sync::Arc;
