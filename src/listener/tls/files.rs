@@ -75,7 +75,10 @@ fn listed(found: &[String]) -> String {
 fn pem_problem(err: &pem::Error) -> String {
     match err {
         pem::Error::MissingSectionEnd { end_marker } => {
-            format!("the section has no line `{}`; the file is cut off", String::from_utf8_lossy(end_marker))
+            format!(
+                "the section has no line `-----END {}-----`; the file is cut off",
+                String::from_utf8_lossy(end_marker)
+            )
         }
         pem::Error::Base64Decode(cause) => format!("the section is not valid base64: {cause}"),
         pem::Error::IllegalSectionStart { .. } => {
