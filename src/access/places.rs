@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_make_room_where_all_places_are_taken_and_nobody_else_does() {
+    fn only_strangers_lose_their_places_when_all_are_taken() {
         let places = Places::new(Permits::new(3), 3);
         let mut known = places.enter().unwrap();
         known.settle();
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_wait_for_their_answer_count_as_strangers() {
+    fn connections_whose_id_is_being_looked_up_count_as_strangers() {
         let places = Places::new(Permits::new(10), 1);
         let mut asks = places.enter().unwrap();
         asks.says_who();

@@ -50,7 +50,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// What differs between two configs, in the order of the new one. Settings without a meaning in the new config are left
+/// The differences between two configs, in the order of the new one. Settings without a meaning in the new config are left
 /// out. Listeners are compared by name.
 pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     let has = |config: &Config, name: &str| config.listeners.iter().any(|listener| listener.name == name);
@@ -70,7 +70,7 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
 }
 
 impl Config {
-    /// What is in effect after a reload of `new`: where a change needs a restart, the old value.
+    /// The effective config after a reload of `new`: a setting whose change needs a restart keeps its old value.
     #[must_use]
     pub fn reloaded(&self, new: &Self) -> Self {
         let mut config = new.clone();
@@ -98,7 +98,7 @@ mod tests {
         Config::parse(text, "config.toml").unwrap()
     }
 
-    fn told(old: &str, new: &str) -> Vec<String> {
+    fn shown(old: &str, new: &str) -> Vec<String> {
         changes(&parse(old), &parse(new)).iter().map(Change::to_string).collect()
     }
 
@@ -152,12 +152,12 @@ mod tests {
                 ],
             ),
         ] {
-            assert_eq!(told(old, new), expected, "{old}\n->\n{new}");
+            assert_eq!(shown(old, new), expected, "{old}\n->\n{new}");
         }
     }
 
     #[test]
-    fn what_needs_a_restart_stays_and_the_rest_is_new() {
+    fn settings_that_need_a_restart_keep_their_old_values() {
         let old = parse("[server]\nworkers = 1\nshutdown = \"1s\"\n[store]\npath = \"a\"\nmax_age = \"1h\"");
         let new = parse("[server]\nworkers = 2\nshutdown = \"9s\"\n[store]\npath = \"b\"\nmax_age = \"2h\"");
         let now = old.reloaded(&new);

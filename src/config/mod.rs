@@ -1,11 +1,11 @@
-//! What an operator sets in `config.toml`, typed and valid: whoever holds a [`Config`] checks nothing any more.
+//! The settings of `config.toml`, typed and valid: a [`Config`] needs no more checks.
 //!
 //! | file | subject |
 //! |---|---|
 //! | `keys` | each key: its field, the form and range of its values, when a change takes effect |
 //! | `value` `bind` | single values: how they are read and shown |
 //! | `file` `section` | the reading of a file, in which no mistake loses its position |
-//! | [`mistake`] | what is wrong with a file, and where |
+//! | [`mistake`] | the mistakes of a file, and their positions |
 //! | `describe` | a config as a list of settings, as `--check` prints it |
 //! | `change` | the differences between two configs, and what a reload makes of them |
 //! | [`limits`] | a config lowered to what this machine can do |
@@ -41,14 +41,14 @@ use crate::protocol::{BadClientId, ClientId, MAX_DATA};
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
-/// Everything that can be set. The default is what the shipped `config.toml` says.
+/// All settings. The default is the shipped `config.toml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// `[server]`
     pub server: Server,
     /// `[supervisor]`
     pub supervisor: Supervisor,
-    /// Each `[[listener]]`, in the order of the file; never empty, no two of one name or one address.
+    /// Each `[[listener]]`, in the order of the file; never empty, and without duplicate names or addresses.
     pub listeners: Vec<Listener>,
     /// `[session]`
     pub session: Session,
@@ -61,8 +61,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the text of a config file, which messages call `file`. Fails with all mistakes in it at once, except that
-    /// some syntax errors hide what is behind them.
+    /// Reads the text of a config file, named `file` in messages. Fails with all mistakes in it, except that
+    /// some syntax errors hide later mistakes.
     pub fn parse(text: &str, file: &str) -> Result<Self, Mistakes> {
         let (table, errors) = DeTable::parse_recoverable(text);
         let syntax: Vec<Fault> = errors.iter().map(|err| Fault::syntax(text, err)).collect();
@@ -77,7 +77,7 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, LoadError> {
         let text = mistake::read(path)?;
         let mut config = Self::parse(&text, &path.display().to_string())?;
-        // Absolute, so that it stays the same whatever the working directory is.
+        // Absolute, so that it does not depend on the working directory.
         let file = std::path::absolute(path).unwrap_or_else(|_| path.into());
         config.store.path = file.parent().unwrap_or(Path::new("/")).join(&config.store.path);
         Ok(config)
@@ -85,7 +85,7 @@ impl Config {
 }
 
 impl Config {
-    /// Whether the folder of the data is in use.
+    /// Whether the data folder is in use.
     pub fn has_folder(&self) -> bool {
         self.credentials.source == Source::Sqlite || self.store.kind == StoreKind::Sqlite
     }
@@ -110,11 +110,11 @@ impl Default for Config {
 pub struct Server {
     /// Threads that serve devices, at least 1. The file's 0 is already resolved to one per core.
     pub workers: usize,
-    /// How long stopping may take, all phases together.
+    /// Time limit of a shutdown, all phases together.
     pub shutdown: Duration,
-    /// Before that, the time in which idle sessions are closed one after the other; `None` is no such time.
+    /// Time before a shutdown in which idle sessions are closed one after the other; `None` is off.
     pub drain: Option<Duration>,
-    /// Bytes that all sessions together may have unanswered; past it none is read that has some.
+    /// Maximum unanswered bytes of all sessions; above this, sessions that await an answer are not read.
     pub max_unanswered: usize,
 }
 
@@ -129,12 +129,12 @@ impl Default for Server {
     }
 }
 
-/// How many workers `workers = 0` means on this machine.
+/// The number of workers for `workers = 0` on this machine.
 fn one_per_core() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-/// How often the supervisor restarts its children before it gives up.
+/// The restart limit of the supervisor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Supervisor {
     /// Restarts within the window, of all children together; one more ends the server.
@@ -151,26 +151,26 @@ impl Default for Supervisor {
     }
 }
 
-/// One listening socket, and what holds for the connections it accepts.
+/// One listening socket, and the limits of its connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// What logs call it: 1 to 32 of `A-Z a-z 0-9 _ -`.
+    /// Its name in logs: 1 to 32 of `A-Z a-z 0-9 _ -`.
     pub name: String,
-    /// Where it listens. Port 0 lets the system choose one.
+    /// Its address. Port 0 lets the system choose one.
     pub bind: SocketAddr,
     /// Accept loops, at least 1.
     pub acceptors: usize,
-    /// Connections open at once, at least 1.
+    /// Maximum open connections, at least 1.
     pub max_connections: usize,
-    /// Connections that may be open without having authenticated. With more, the oldest one that has said nothing is closed.
+    /// Maximum open connections that have not authenticated; above this, the oldest one that has not sent its id is closed.
     pub max_unauthenticated: usize,
-    /// Connections that the kernel keeps until they are accepted; fits an `i32`.
+    /// Connections that the kernel queues until they are accepted; fits an `i32`.
     pub backlog: u32,
-    /// Whether small answers leave at once (`TCP_NODELAY`).
+    /// Whether small answers leave immediately (`TCP_NODELAY`).
     pub nodelay: bool,
     /// Whole seconds of silence before the kernel probes a peer, and between probes; `None` is off.
     pub keepalive: Option<Duration>,
-    /// Who may connect.
+    /// The addresses that may connect.
     pub access: Rules,
 }
 
@@ -190,26 +190,26 @@ impl Default for Listener {
     }
 }
 
-/// What holds for a connection once it speaks the trap protocol.
+/// The limits of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// From the connection to its complete AUTH or one-shot.
+    /// Time from the connection to its complete AUTH or one-shot.
     pub auth_timeout: Duration,
-    /// From the first byte of a frame to its last.
+    /// Time from the first byte of a frame to its last.
     pub frame_timeout: Duration,
     /// How long an answer may wait for a peer that does not read.
     pub write_timeout: Duration,
     /// Silence after which an authenticated session is closed; `None` is never.
     pub idle_timeout: Option<Duration>,
-    /// Bytes of data in one frame, 1 to [`MAX_DATA`].
+    /// Maximum bytes of data in one frame, 1 to [`MAX_DATA`].
     pub max_frame: usize,
-    /// Bytes that one session may have unanswered; past it the session is not read.
+    /// Maximum unanswered bytes of one session; above this, it is not read.
     pub max_unanswered: usize,
     /// Frames per second that one session may send; beyond it the session is read later. `None` is no limit.
     pub messages_per_second: Option<u32>,
     /// The same for bytes of frames.
     pub bytes_per_second: Option<u32>,
-    /// What happens when an id that has a session authenticates again.
+    /// The policy when an id that has a session authenticates again.
     pub duplicate: Duplicate,
 }
 
@@ -240,6 +240,8 @@ impl Session {
 }
 
 /// Which of two sessions of one id stays.
+=======
+/// The session that stays, of two with one id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Duplicate {
     /// The newer; the older is closed.
@@ -248,16 +250,16 @@ pub enum Duplicate {
     Reject,
 }
 
-/// Whom the server knows.
+/// The ids that may authenticate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
-    /// Who is asked.
+    /// Where ids are looked up.
     pub source: Source,
     /// For [`Source::List`]: a client is known if one of these matches its id.
     pub clients: Vec<ClientPattern>,
     /// For [`Source::Postgres`]: the database, without a password.
     pub url: String,
-    /// How long a database may take for one id.
+    /// The timeout of a look-up.
     pub timeout: Duration,
     /// How long a look-up result is cached; `None` is not at all.
     pub cache_time: Option<Duration>,
@@ -265,7 +267,7 @@ pub struct Credentials {
     pub outage_grace: Option<Duration>,
     /// The maximum number of cached ids, at least 1.
     pub cache_size: usize,
-    /// How many ids that tried and may not are kept for the operator to see; 0 is none.
+    /// Maximum number of recorded rejected ids; 0 is none.
     pub max_unknown: usize,
 }
 
@@ -285,23 +287,23 @@ impl Default for Credentials {
     }
 }
 
-/// Where known ids stand.
+/// Where ids are looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// In the config itself.
     List,
-    /// In the file `state.db` of the folder of [`Store`].
+    /// In the file `state.db` in the folder of [`Store`].
     Sqlite,
     /// In a PostgreSQL database.
     Postgres,
 }
 
-/// One id, or all that begin alike.
+/// One id, or all ids with a prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientPattern {
     /// `client0012`
     Exact(ClientId),
-    /// `client*`: what stands before the `*`; empty for `*`, which is everybody.
+    /// `client*`: the text before the `*`; empty for `*`, which matches every id.
     Prefix(String),
 }
 
@@ -324,42 +326,42 @@ impl TryFrom<&str> for ClientPattern {
     }
 }
 
-/// Why a text is no [`ClientPattern`].
+/// Why a text is not a [`ClientPattern`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPattern {
-    /// A `*` that is not the end.
-    #[error("`*` may stand only at the end, as in \"dev-*\", not as in {got:?}")]
+    /// A `*` before the end.
+    #[error("`*` is allowed only at the end, as in \"dev-*\", not as in {got:?}")]
     Star {
         /// The pattern.
         got: String,
     },
-    /// What is not the `*` could not be (the beginning of) an id.
+    /// The text before the `*` cannot be (the beginning of) an id.
     #[error(transparent)]
     Id(#[from] BadClientId),
 }
 
-/// Where the data of devices goes.
+/// The store of the data of devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store {
-    /// What keeps it.
+    /// Its kind.
     pub kind: StoreKind,
-    /// The folder of the data: of [`StoreKind::Sqlite`], and of [`Source::Sqlite`].
+    /// The data folder of [`StoreKind::Sqlite`] and of [`Source::Sqlite`].
     pub path: PathBuf,
     /// The size at which a segment is sealed and the next one begins, in bytes.
     pub segment_size: u64,
-    /// What has happened to a record when its SEND is answered.
+    /// What `send_ok` promises.
     pub synchronous: Synchronous,
-    /// The most records of one transaction, at least 1.
+    /// Maximum records per transaction, at least 1.
     pub batch_records: usize,
-    /// The most bytes of data of one transaction; a single read of a session may exceed it.
+    /// Maximum bytes of data per transaction; a single read of a session may exceed it.
     pub batch_bytes: usize,
-    /// How long one transaction may collect records.
+    /// Maximum time to collect one transaction.
     pub batch_time: Duration,
     /// How long another program may keep the file locked before SENDs are answered `send_failure`.
     pub lock_timeout: Duration,
-    /// Segments are removed when all of their messages are older; `None` keeps them for ever.
+    /// Segments are removed when all of their messages are older; `None` keeps them forever.
     pub max_age: Option<Duration>,
-    /// The oldest segments are removed when all together are larger, in bytes; `None` lets them grow.
+    /// Maximum bytes of all segments; above this, the oldest ones are removed. `None` is unlimited.
     pub max_size: Option<u64>,
 }
 
@@ -380,7 +382,7 @@ impl Default for Store {
     }
 }
 
-/// What can keep the data of devices.
+/// The kinds of stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreKind {
     /// Lines in the log.
@@ -389,7 +391,7 @@ pub enum StoreKind {
     Sqlite,
 }
 
-/// What `send_ok` promises, by SQLite's own words.
+/// What `send_ok` promises, in SQLite's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Synchronous {
     /// The record is on the disk: neither a crash of the server nor a power failure loses it.
@@ -398,12 +400,12 @@ pub enum Synchronous {
     Normal,
 }
 
-/// What the server writes about itself.
+/// The server's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
-    /// The least important messages that are written.
+    /// The least severe level that is logged.
     pub level: LevelFilter,
-    /// How often a line with the counters is written; `None` is never.
+    /// The interval of the line with the counters; `None` is never.
     pub stats_every: Option<Duration>,
 }
 

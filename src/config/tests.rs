@@ -153,7 +153,7 @@ fn the_shipped_file_is_the_default_and_so_is_an_empty_one() {
 fn the_shipped_file_mentions_every_key() {
     let known = |text: &str| -> Vec<String> {
         let (_, _, message) = mistakes(text).remove(0);
-        let (_, keys) = message.split_once(", only ").unwrap();
+        let (_, keys) = message.split_once(", expected one of ").unwrap();
         keys.split(", ").map(str::to_owned).collect()
     };
     let shipped = DeTable::parse(SHIPPED).unwrap().into_inner();
@@ -177,7 +177,7 @@ fn every_key_has_an_effect() {
 }
 
 #[test]
-fn a_config_tells_what_it_means() {
+fn a_config_is_displayed_as_its_effective_settings() {
     let expected = "\
 server
   workers             3
@@ -254,7 +254,7 @@ store
 }
 
 #[test]
-fn a_file_is_loaded_or_it_is_said_why_not() {
+fn a_file_is_loaded_or_rejected_with_the_reason() {
     let load = |content: &[u8]| {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(content).unwrap();
@@ -265,7 +265,7 @@ fn a_file_is_loaded_or_it_is_said_why_not() {
     assert_eq!(load(b"[log]\nlevel = 3"), Err(mistakes_of("[log]\nlevel = 3")));
     assert_eq!(
         load(b"[log]\nlevel = \"inf\xff\xfeo\""),
-        Err("FILE:2:13: a config file is UTF-8 text, this byte is not\n  |\n2 | level = \"inf\u{fffd}\u{fffd}o\"\n  |             ^\n".into())
+        Err("FILE:2:13: invalid UTF-8: a config file must be UTF-8 text\n  |\n2 | level = \"inf\u{fffd}\u{fffd}o\"\n  |             ^\n".into())
     );
     let most = usize::try_from(mistake::MAX_FILE).unwrap();
     let mut default = Config::default();
@@ -273,7 +273,7 @@ fn a_file_is_loaded_or_it_is_said_why_not() {
     assert_eq!(load(&vec![b'\n'; most]), Ok(default));
     assert_eq!(
         load(&vec![b'\n'; most + 1]),
-        Err("FILE is larger than a config file may be, which is 1048576 bytes".into())
+        Err("FILE is larger than 1048576 bytes, the limit of a config file".into())
     );
     let missing = tempfile::tempdir().unwrap().path().join("none.toml");
     let message = Config::load(&missing).unwrap_err().to_string();

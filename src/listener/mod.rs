@@ -206,7 +206,7 @@ mod tests {
         place.next().await;
         place.workers[1].arbiter.stop();
         let exit = timeout(PATIENCE, link).await.unwrap();
-        assert_eq!(exit, Exit::Failed("an acceptor ended: it was killed".into()));
+        assert_eq!(exit, Exit::Failed("an acceptor ended: killed".into()));
         place.deserted().await;
     }
 }

@@ -34,9 +34,9 @@ fn an_id_expires_while_the_server_remembers_it() {
     site.done(&["clients", "add", "over", "--expires", "2020-01-01"]);
     assert_eq!(auth(server.address(), "long"), "auth_ok");
     assert_eq!(auth(server.address(), "over"), "auth_failure");
-    server.await_line("detail=\"the id has expired at 2020-01-01T00:00:00Z");
+    server.await_line("detail=\"the id expired at 2020-01-01T00:00:00Z");
     eventually("it expires", || auth(server.address(), "short") == "auth_failure");
-    eventually("each is named", || server.lines("detail=\"the id has expired at").len() == 2);
+    eventually("each is named", || server.lines("detail=\"the id expired at").len() == 2);
     assert_eq!(auth(server.address(), "long"), "auth_ok");
 }
 

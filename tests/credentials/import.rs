@@ -92,7 +92,7 @@ fn with_a_mistake_nothing_is_imported_and_all_of_them_are_told() {
         "nothing was imported",
         "ids.csv:3: `enabled` must be `true` or `false`, not \"maybe\"",
         "ids.csv:4: `expires_at` must be a date",
-        "ids.csv:5: the id \"b\" stands on line 3 already",
+        "ids.csv:5: duplicate id \"b\", also on line 3",
     ] {
         assert!(why.contains(told), "{told} is not in: {why}");
     }

@@ -143,7 +143,7 @@ fn what_cannot_be_backed_up_or_restored_is_told() {
         &run(&["backup", "b"]),
         74,
         &[],
-        &["there is no /", "data/messages", "`store.path` of config.toml"],
+        &["data/messages does not exist", "`store.path` of config.toml"],
     );
     assert!(!folder.path().join("b").exists());
     let mut writer = Writer::new(folder.path());

@@ -92,12 +92,12 @@ fn a_server_that_stops_refuses_newcomers_at_once() {
 }
 
 #[tokio::test]
-async fn signals_without_a_meaning_are_ignored_and_said() {
+async fn signals_without_an_effect_are_ignored_and_logged() {
     let mut server = Server::start(CONFIG);
     let mut device = device(server.address(), "device").await;
     for signal in ["USR1", "USR2"] {
         server.signal(signal);
-        server.await_line(&format!("SIG{signal} received: ignored, it has no meaning here"));
+        server.await_line(&format!("SIG{signal} received: ignored, this signal has no effect"));
     }
     device.ping().await.unwrap();
     drop(device);
@@ -125,7 +125,7 @@ fn a_start_that_waits_for_a_lock_can_be_stopped() {
     second.signal("TERM");
     // A start that fails has another code.
     assert_eq!(second.ended().code(), Some(0));
-    second.await_line("SIGTERM received while starting: stopped");
+    second.await_line("SIGTERM received during the start: stopped");
     assert!(second.lines("listening").is_empty());
 }
 
@@ -211,7 +211,7 @@ fn a_supervisor_that_gives_up_is_said_and_exits_with_70() {
     let line = server.await_line("; restarting restart=2 limit=\"2 in 1h\" delay=10ms");
     let (_, cause) = line.split_once("registry ended: ").unwrap();
     let (cause, _) = cause.split_once("; restarting").unwrap();
-    assert!(cause.starts_with("it panicked: injected fault at Registry at=src/faults.rs:"), "{line}");
+    assert!(cause.starts_with("panicked: injected fault at Registry at=src/faults.rs:"), "{line}");
     server.await_line(&format!("gave up: registry ended ({cause}): restart limit exceeded (2 in 1h)"));
     // A panic of a child is one line.
     let panics = server.lines("panicked");

@@ -22,7 +22,7 @@ async fn assert_nobody_notices(listener: &str, fault: Point, child: &str) {
     let load = Load::start(&server).await;
     server.faults.set(fault, Fault::Panic);
     newcomers(server.address, 100).await;
-    assert_restarted(listener, child, &format!("it panicked: injected fault at {fault:?}")).await;
+    assert_restarted(listener, child, &format!("panicked: injected fault at {fault:?}")).await;
     newcomers(server.address, 100).await;
     load.goes_on().await;
     assert!((0..LOAD).all(|number| server.table.contains(&format!("load{number}"))));

@@ -1,4 +1,4 @@
-//! What `--check` finds beside the config: the stores, which it only reads.
+//! The stores, as `--check` prints them; it only reads them.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -42,7 +42,7 @@ fn segments(config: &Config) -> Result<String, Failure> {
     let folder = &Folder::of(&config.store.path);
     let path = folder.path().display();
     if look(folder.path()).is_err_and(|err| err.kind() == ErrorKind::NotFound) {
-        return Ok(format!("{path}: not there yet; the server creates it when it starts"));
+        return Ok(format!("{path}: does not exist yet; the server creates it at its start"));
     }
     let summary = Summary::of(folder).map_err(Failure::io)?;
     Ok(format!("{path}: {summary}"))

@@ -1,4 +1,4 @@
-//! A reload in the log: what was read, what has changed, and what has not.
+//! A reload, and its lines in the log.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,16 +12,16 @@ use trap_server::server::Running;
 
 use crate::{load, lower};
 
-/// How long the file may take to be read: it may be on a disk that hangs.
+/// Timeout of reading the file: it may be on a disk that hangs.
 const READ: Duration = Duration::from_secs(10);
 
-/// Reads the config again that was `named`, and gives it to the server. After an error, the running config stays.
+/// Reads the config file again and applies it to the server. After an error, the running config stays.
 pub async fn reload(running: &mut Running, named: Option<PathBuf>) {
     let reloaded = match timeout(READ, spawn_blocking(move || load(named.as_deref()))).await {
         Ok(Ok(Ok((config, from)))) => apply(running, config, &from).await,
         Ok(Ok(Err(mistakes))) => Err(mistakes),
         Ok(Err(panic)) => Err(panic.to_string()),
-        Err(_) => Err(format!("the config cannot be read within {}s", READ.as_secs())),
+        Err(_) => Err(format!("timed out after {}s reading the config", READ.as_secs())),
     };
     if let Err(why) = reloaded {
         error!("not reloaded, the running config stays in effect: {why}");

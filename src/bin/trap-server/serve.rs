@@ -17,13 +17,13 @@ use crate::reload::reload;
 use crate::signals::{Request, Signals};
 use crate::{CONFIG, IO, SOFTWARE, UNAVAILABLE, USAGE, complain, load, lower};
 
-/// How long what is still to be logged may delay the exit.
+/// How long pending log lines may delay the exit.
 const FLUSH: Duration = Duration::from_millis(500);
 
 /// Runs the server with the config that was `named`, and exits.
 pub fn serve(named: Option<&Path>) -> ExitCode {
     let system = actix_rt::System::new();
-    // Before all else: a signal that comes earlier ends the process, or is lost if that is the first of a container.
+    // First: an earlier signal ends the process, or is lost if the process is the first of a container.
     let signals = system.block_on(async { Signals::handle() });
     let (config, from) = match load(named) {
         Ok(loaded) => loaded,
@@ -66,7 +66,7 @@ async fn start(mut config: Config, from: &str, named: Option<PathBuf>, signals: 
             Err(_) => cannot_start(&"opening the server panicked"),
         },
         name = signals.stop() => {
-            info!("{name} received while starting: stopped");
+            info!("{name} received during the start: stopped");
             0
         }
     }
@@ -105,7 +105,7 @@ fn cannot_start(why: &dyn std::fmt::Display) -> u8 {
     SOFTWARE
 }
 
-/// Why there is no server, said even where the log is silent.
+/// Reports why the server ends, even if the log is off.
 fn fatal(why: &str) {
     if log_enabled!(Level::Error) {
         error!("{why}");
@@ -114,7 +114,7 @@ fn fatal(why: &str) {
     }
 }
 
-/// Waits for the end, and brings it about.
+/// Waits for a signal or a failure, and shuts down.
 async fn run(mut running: Running, named: Option<PathBuf>, mut signals: Signals) -> u8 {
     let code = loop {
         tokio::select! {

@@ -1,4 +1,4 @@
-//! The signals that the server answers to. A process that is the first of a container gets only those that it handles.
+//! The signals that the server handles. The first process of a container gets only those that it handles.
 
 use std::future::poll_fn;
 use std::io;
@@ -7,14 +7,14 @@ use std::task::{Context, Poll};
 use log::warn;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// What a signal asks for.
+/// The effect of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
     /// A stop, by the signal of this name.
     Stop(&'static str),
     /// A reload of the config.
     Reload,
-    /// Nothing. By default it would end the process without a line in the log.
+    /// None. By default it would end the process without a line in the log.
     Nothing(&'static str),
 }
 
@@ -27,7 +27,7 @@ const SIGNALS: [(SignalKind, Request); 6] = [
     (SignalKind::user_defined2(), Request::Nothing("SIGUSR2")),
 ];
 
-/// The signals of this process, from when this is made. None is lost before it is asked for.
+/// The signals of this process. From its creation on, none is lost.
 pub struct Signals([(Signal, Request); SIGNALS.len()]);
 
 impl Signals {
@@ -37,17 +37,17 @@ impl Signals {
         Ok(Self([a?, b?, c?, d?, e?, f?]))
     }
 
-    /// The next request. Signals without a meaning are logged meanwhile.
+    /// The next request. Signals without an effect are logged.
     pub async fn next(&mut self) -> Request {
         loop {
             match poll_fn(|cx| self.poll_next(cx)).await {
-                Request::Nothing(name) => warn!("{name} received: ignored, it has no meaning here"),
+                Request::Nothing(name) => warn!("{name} received: ignored, this signal has no effect"),
                 request => return request,
             }
         }
     }
 
-    /// The name of the next signal that asks for a stop. A reload is refused meanwhile.
+    /// The name of the next signal that requests a stop. A reload is rejected.
     pub async fn stop(&mut self) -> &'static str {
         loop {
             match self.next().await {

@@ -1,4 +1,4 @@
-//! Every kind of mistake, and where it is said to be.
+//! Every kind of mistake, and its position.
 
 use super::*;
 
@@ -87,7 +87,7 @@ fn values_have_a_type_and_a_range() {
 }
 
 #[test]
-fn the_messages_say_what_would_be_right() {
+fn the_messages_name_the_correction() {
     for (text, line, column, message) in [
         ("[server]\nworkers = 5000", 2, 11, "`workers` must be a whole number from 0 to 1024, not 5000"),
         (
@@ -128,57 +128,62 @@ fn the_messages_say_what_would_be_right() {
             13,
             "`duplicate` must be \"takeover\" or \"reject\", not \"both\"",
         ),
-        ("[log]\nlvl = \"x\"", 2, 1, "[log] has no key `lvl`, only level, stats_every"),
+        ("[log]\nlvl = \"x\"", 2, 1, "unknown key in [log]: `lvl`, expected one of level, stats_every"),
         (
             "[[listener]]\nport = 1",
             2,
             1,
-            "[[listener]] has no key `port`, only name, bind, acceptors, \
+            "unknown key in [[listener]]: `port`, expected one of name, bind, acceptors, \
             max_connections, max_unauthenticated, backlog, nodelay, keepalive, access",
         ),
-        ("[session]\nmax-frame = 1", 2, 1, "[session] has no key `max-frame`, did you mean `max_frame`?"),
-        ("[sesion]\nx = 1", 1, 2, "there is no section `sesion`, did you mean `session`?"),
+        (
+            "[session]\nmax-frame = 1",
+            2,
+            1,
+            "unknown key in [session]: `max-frame`, did you mean `max_frame`?",
+        ),
+        ("[sesion]\nx = 1", 1, 2, "unknown section `sesion`, did you mean `session`?"),
         (
             "workers = 1",
             1,
             1,
-            "there is no section `workers`, only server, supervisor, listener, session, credentials, store, log",
+            "unknown section `workers`, expected one of server, supervisor, listener, session, credentials, store, log",
         ),
-        ("[[server]]", 1, 1, "`server` is a section, written once: [server], and its keys below"),
-        ("log = \"info\"", 1, 7, "`log` is a section, written once: [log], and its keys below"),
+        ("[[server]]", 1, 1, "`server` must be one section: [server], with its keys below"),
+        ("log = \"info\"", 1, 7, "`log` must be one section: [log], with its keys below"),
         (
             "[listener]\nname = 1",
             1,
             1,
-            "each `listener` is a section of its own: [[listener]], and its keys below",
+            "each `listener` must be a section of its own: [[listener]], with its keys below",
         ),
-        ("listener = []", 1, 12, "each `listener` is a section of its own: [[listener]], and its keys below"),
+        (
+            "listener = []",
+            1,
+            12,
+            "each `listener` must be a section of its own: [[listener]], with its keys below",
+        ),
         (
             "listener = [{}, 2]",
             1,
             17,
-            "each `listener` is a section of its own: [[listener]], and its keys below",
+            "each `listener` must be a section of its own: [[listener]], with its keys below",
         ),
         (
             "[credentials]\nclients = [\"a\",\n  \"b*c\"]",
             3,
             3,
-            "`*` may stand only at the end, as in \"dev-*\", not as in \"b*c\"",
+            "`*` is allowed only at the end, as in \"dev-*\", not as in \"b*c\"",
         ),
-        ("[credentials]\nclients = [\"\"]", 2, 12, "an id has 1 to 255 bytes, this one has 0"),
-        (
-            "[credentials]\nclients = [\"a\\n*\"]",
-            2,
-            12,
-            "an id has no control characters, this one has '\\n'",
-        ),
+        ("[credentials]\nclients = [\"\"]", 2, 12, "invalid id length 0, expected 1 to 255 bytes"),
+        ("[credentials]\nclients = [\"a\\n*\"]", 2, 12, "control character '\\n' in id"),
         ("[credentials]\nclients = 5", 2, 11, "`clients` must be a list of strings, [\"…\", \"…\"], not 5"),
-        ("[[listener]]\naccess = []", 2, 10, "a list of rules has at least one: `allow all` or `deny all`"),
+        ("[[listener]]\naccess = []", 2, 10, "no rules: expected at least `allow all` or `deny all`"),
         (
             "[[listener]]\naccess = [\"allow 10.0.0.0/8\"]",
             2,
             11,
-            "the last rule must be `allow all` or `deny all`, so that every address is decided upon",
+            "the last rule must be `allow all` or `deny all`",
         ),
     ] {
         assert_eq!(mistakes(text), [(line, column, message.to_owned())], "{text}");
@@ -186,7 +191,7 @@ fn the_messages_say_what_would_be_right() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once() {
+fn all_mistakes_are_in_one_report() {
     let text = "\
 [server]
 worker = 1
@@ -201,8 +206,8 @@ level = \"loud\"
         &[
             (2, 1, "did you mean `workers`"),
             (3, 12, "a time with its unit"),
-            (5, 11, "it must be the last one"),
-            (5, 24, "a rule is"),
+            (5, 11, "must be in the last rule"),
+            (5, 24, "invalid rule"),
             (5, 34, "the last rule"),
             (7, 9, "\"off\" or \"error\" or \"warn\" or \"info\" or \"debug\" or \"trace\""),
         ],
@@ -210,7 +215,7 @@ level = \"loud\"
 }
 
 #[test]
-fn no_two_listeners_have_one_name_or_one_address() {
+fn duplicate_names_and_addresses_are_rejected() {
     let two = |first: &str, second: &str| format!("[[listener]]\n{first}\n[[listener]]\n{second}");
     assert!(parse(&two("", "name = \"b\"\nbind = \"1\"")).is_ok());
     assert!(parse(&two("bind = \"0\"", "name = \"b\"\nbind = \"0\"")).is_ok());
@@ -219,18 +224,15 @@ fn no_two_listeners_have_one_name_or_one_address() {
     assert!(parse(&two("bind = \"0.0.0.0:1\"", "name = \"b\"\nbind = \"[::1]:1\"")).is_ok());
     for (first, second) in [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "127.0.0.1:1"), ("[::1]:1", "[::]:1")] {
         let twins = two(&format!("bind = \"{first}\""), &format!("name = \"b\"\nbind = \"{second}\""));
-        assert_mistakes(
-            &twins,
-            &[(5, 8, &format!("a listener above has {first}, which leaves no room for {second}"))],
-        );
+        assert_mistakes(&twins, &[(5, 8, &format!("{second} conflicts with {first} of a listener above"))]);
     }
-    assert_mistakes(&two("", "bind = \"1\""), &[(3, 1, "a listener above is called \"trap\" too")]);
-    assert_mistakes(&two("", "name = \"b\""), &[(3, 1, "a listener above has the address 0.0.0.0:5000 too")]);
+    assert_mistakes(&two("", "bind = \"1\""), &[(3, 1, "duplicate name \"trap\"")]);
+    assert_mistakes(&two("", "name = \"b\""), &[(3, 1, "duplicate address 0.0.0.0:5000")]);
     assert_mistakes(
         &two("name = \"a\"\nbind = \"127.0.0.1:1\"", "name = \"a\"\nbind = \"[::ffff:127.0.0.1]:1\""),
-        &[(5, 8, "give each a `name` of its own"), (6, 8, "give each a `bind` of its own")],
+        &[(5, 8, "needs a `name` of its own"), (6, 8, "needs a `bind` of its own")],
     );
-    // A name that is wrong is nobody's.
+    // An invalid name is not compared.
     assert_mistakes(&two("", "name = \"\"\nbind = \"1\""), &[(4, 8, "`name` must be")]);
 }
 
@@ -239,13 +241,13 @@ fn syntax_errors_have_a_place() {
     assert_mistakes("[log]\nlevel = info", &[(2, 9, "text must be in quotes")]);
     assert_mistakes("[[listener]]\nbind = 0.0.0.0:5000", &[(2, 11, "text must be in quotes")]);
     assert_mistakes("[log]\nlevel = \"info\nstats_every = 1", &[(2, 14, "invalid"), (3, 15, "a time")]);
-    assert_mistakes("[log]\nlevel = \"info\"\nlevel = \"warn\"", &[(3, 1, "`level` is there a second time")]);
-    assert_mistakes("[log]\n[server]\n[log]", &[(3, 2, "`log` is there a second time")]);
-    // A head that is broken leaves it open where the keys below it belong.
+    assert_mistakes("[log]\nlevel = \"info\"\nlevel = \"warn\"", &[(3, 1, "duplicate key `level`")]);
+    assert_mistakes("[log]\n[server]\n[log]", &[(3, 2, "duplicate key `log`")]);
+    // With a broken head, the section of the keys below it is unknown.
     assert_mistakes("[server\nworkers = 1\nshutdown = 2", &[(1, 8, "expected `]`")]);
     assert_mistakes(
         "[server\nworkers = 1\n\n[log]\nlvl = 1",
-        &[(1, 8, "expected `]`"), (5, 1, "no key `lvl`")],
+        &[(1, 8, "expected `]`"), (5, 1, "unknown key in [log]: `lvl`")],
     );
     assert_mistakes("[[listener]\nname = 1\n[log]\nlvl = 1", &[(1, 12, "expected `]`")]);
     assert_mistakes("[server]\nworkers\n", &[(2, 8, "expected `=`")]);
@@ -283,7 +285,7 @@ fn a_mistake_is_shown_in_its_line() {
 }
 
 #[test]
-fn what_is_no_config_file_does_not_flood_the_terminal() {
+fn a_file_with_many_mistakes_does_not_flood_the_terminal() {
     let text: String = (0..150).map(|line| format!("x{line} = 1\n")).collect();
     let mistakes = parse(&text).unwrap_err();
     assert_eq!((mistakes.told.len(), mistakes.untold), (100, 50));
