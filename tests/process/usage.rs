@@ -55,7 +55,7 @@ fn every_mistake_is_told_with_its_place_and_nothing_is_bound() {
     );
     let mistakes = [
         "config.toml:3:13: `acceptors` must",
-        "config.toml:5:3: [session] has no",
+        "config.toml:5:3: unknown key in [session]: `max_fram`",
         "config.toml:7:9: `level` must",
     ];
     assert_ends(&run(Some(&config), &[]), 64, &[], &mistakes);

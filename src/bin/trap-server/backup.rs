@@ -70,7 +70,10 @@ fn run(
 fn told(lost: &Lost) -> String {
     match lost {
         Lost::Removed { segment, ids } => {
-            format!("segment {} was removed before it was copied: {ids} are not in the backup", segment.display())
+            format!(
+                "segment {} was removed before it was copied: {ids} are not in the backup",
+                segment.display()
+            )
         }
         lost => lost.to_string(),
     }
