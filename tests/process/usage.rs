@@ -1,4 +1,4 @@
-//! Arguments and configs: what is said, and the exit code.
+//! Arguments and configs: the output and the exit code.
 
 use std::fs;
 use std::net::TcpListener;
@@ -46,7 +46,7 @@ fn a_config_that_is_missing_is_named() {
 }
 
 #[test]
-fn every_mistake_is_told_with_its_place_and_nothing_is_bound() {
+fn every_mistake_is_reported_with_its_place_and_nothing_is_bound() {
     // Were it bound, it would fail otherwise: the address is taken.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let bind = taken.local_addr().unwrap();
@@ -154,7 +154,7 @@ fn full() -> fs::File {
 }
 
 #[test]
-fn an_output_that_nobody_reads_is_a_quiet_success() {
+fn a_closed_output_is_a_quiet_success() {
     let folder = printers();
     for arguments in PRINTERS {
         let (unread, stdout) = std::io::pipe().unwrap();
@@ -167,7 +167,7 @@ fn an_output_that_nobody_reads_is_a_quiet_success() {
 }
 
 #[test]
-fn why_there_is_no_server_is_said_even_where_the_log_is_silent() {
+fn a_failed_start_is_reported_even_if_the_log_is_off() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let config = CONFIG.replace("127.0.0.1:0", &taken.local_addr().unwrap().to_string());
     let (mut command, _folder) = command(Some(&config), &[]);

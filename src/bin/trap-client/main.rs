@@ -56,7 +56,7 @@ fn finish(ended: Result<(), Failure>, style: Style) -> ExitCode {
 fn run(args: Args) -> Result<(), Failure> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
     let ended = runtime.block_on(dispatch(args));
-    // Otherwise a name that is still being looked up would hold up the end.
+    // Otherwise a pending look-up of a name would delay the end.
     runtime.shutdown_background();
     ended
 }
