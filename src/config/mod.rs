@@ -239,8 +239,6 @@ impl Session {
     }
 }
 
-/// Which of two sessions of one id stays.
-=======
 /// The session that stays, of two with one id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Duplicate {
