@@ -23,7 +23,7 @@ use trap_server::logging;
 use trap_server::stats::Stats;
 use trap_server::supervisor::{self, GaveUp, Intensity, Link, Started, Supervisor};
 
-/// The most bytes that are on their way back at once.
+/// Maximum bytes on their way back.
 const BUFFER: usize = 4096;
 
 #[actix::main]
@@ -81,7 +81,7 @@ impl Actor for Echo {
 impl Echo {
     fn start(Connection { stream, peer, mut place, .. }: Connection, deadline: Duration) {
         Self::create(|ctx| {
-            // Nobody has to say who it is.
+            // Clients do not authenticate.
             place.settle();
             let this = Self { _place: place };
             ctx.spawn(echo(stream, deadline).into_actor(&this).map(move |end, _, ctx| {

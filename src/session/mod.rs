@@ -326,7 +326,7 @@ impl Session {
         &self.guard.host
     }
 
-    /// After the last turn: the next connection needs a [`Work`] at once.
+    /// After the last turn: the next connection needs a [`Work`] immediately.
     fn return_work(&mut self) {
         if let Some(mut work) = self.work.take() {
             work.abandon();
