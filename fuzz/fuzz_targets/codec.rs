@@ -1,5 +1,5 @@
 //! Bytes of a device or of a server, decoded whole and cut: both mean the same. The first bytes of an input are the limit and
-//! the cuts, the others are the stream.
+//! the cuts, the others are the stream. What is not complete yet can still become a frame.
 #![no_main]
 
 use std::fmt::Debug;
@@ -111,6 +111,39 @@ fn check_partial(input: &[u8], max_data: usize, head: Option<Head>) {
         Some(head) => assert!(input.len() < head.len && head.len <= HEAD + MAX_ID + max_data, "{head:?}"),
         None => assert!(input.len() < HEAD + MAX_ID, "{} bytes are not a head", input.len()),
     }
+    let is_frame = |whole: &[u8]| matches!(codec::decode(whole, max_data), Ok(Decoded::Frame(_, len)) if len == whole.len());
+    let can_go_on = input.is_empty() || completions(input).any(|whole| is_frame(&whole));
+    assert!(can_go_on, "{input:02x?} begins no frame, and is no error yet");
+}
+
+/// The beginning of a frame with what may be missing. The id may be cut within a character, so it goes on with up to three
+/// more bytes of it.
+fn completions(input: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let characters: [&[u8]; 7] =
+        [b"", b"\x80", b"\xa0", b"\x80\x80", b"\xa0\x80", b"\x80\x80\x80", b"\x90\x80\x80"];
+    characters.into_iter().map(|character| complete(input, character))
+}
+
+fn complete(input: &[u8], character: &[u8]) -> Vec<u8> {
+    let mut whole = input.to_vec();
+    let (head, id, data) = match *input {
+        [0x40 | 0x41, ..] => (2, 0, 0),
+        [0x44, high, low, ..] => (3, u16::from_be_bytes([high, low]), 0),
+        [0x44, ..] => (3, 1, 0),
+        [_, high, low, id, ..] => (HEAD, id.into(), u16::from_be_bytes([high, low])),
+        [_, high, low] => (HEAD, 1, u16::from_be_bytes([high, low])),
+        [_, high] => (HEAD, 1, u16::from_be_bytes([high, 0])),
+        _ => (HEAD, 1, 0),
+    };
+    // The last byte of a head is the length of an id, or of no account.
+    whole.resize(whole.len().max(head - 1), 0);
+    whole.resize(whole.len().max(head), 1);
+    let end = head + usize::from(id);
+    let missing = end.saturating_sub(whole.len());
+    whole.extend(character.iter().take(missing));
+    whole.resize(whole.len().max(end), b'a');
+    whole.resize(whole.len().max(end + usize::from(data)), 0);
+    whole
 }
 
 fn check_error(malformed: Malformed, max_data: usize) {
