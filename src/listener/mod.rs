@@ -24,7 +24,7 @@ use crate::supervisor::{Stop, exit, spawn_on};
 pub use door::{Connection, Door, StartSession};
 pub use failure::BindError;
 pub use journal::Journal;
-pub use socket::{bind, close};
+pub use socket::{bind, close, listen};
 pub use stream::Stream;
 
 /// A thread that sessions live on, and what is counted there.

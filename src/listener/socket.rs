@@ -32,9 +32,16 @@ fn open(config: &config::Listener) -> io::Result<TcpListener> {
         socket.set_only_v6(false)?;
     }
     socket.bind(&config.bind.into())?;
+    let socket = socket.into();
+    listen(&socket, config.backlog)?;
+    Ok(socket)
+}
+
+/// Makes a bound socket listen. A socket that listens already keeps its waiting clients. One whose listening was ended from
+/// outside (`ss --kill` does that) listens again on its port, or on another one if the system chose it.
+pub fn listen(socket: &TcpListener, backlog: u32) -> io::Result<()> {
     // The backlog fits: the config says so.
-    socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
-    Ok(socket.into())
+    SockRef::from(socket).listen(i32::try_from(backlog).unwrap_or(i32::MAX))
 }
 
 /// Ends the listening of every descriptor of the socket, also of one that belongs to a thread which stands still: clients

@@ -226,9 +226,10 @@ fn listen(
     faults: &Faults,
 ) -> ChildSpec {
     let workers: Vec<_> = workers.iter().take(listener.acceptors).cloned().collect();
-    let (socket, faults) = (Listening(socket), faults.clone());
+    let (socket, backlog, faults) = (Listening(socket), listener.backlog, faults.clone());
     let start = move || {
-        let listener = Listener::new(socket.share(), Arc::clone(&door), workers.clone(), faults.clone());
+        let socket = socket.listen(backlog).map_err(|err| format!("listening failed: {err}"))?;
+        let listener = Listener::new(socket, Arc::clone(&door), workers.clone(), faults.clone());
         Ok(Started::new(listener))
     };
     ChildSpec::new(listener_id(&listener.name), start).intensity(own_intensity(config))
@@ -238,8 +239,10 @@ fn listen(
 struct Listening(Arc<TcpListener>);
 
 impl Listening {
-    fn share(&self) -> Arc<TcpListener> {
-        Arc::clone(&self.0)
+    /// The socket, which listens, whatever has happened to it.
+    fn listen(&self, backlog: u32) -> io::Result<Arc<TcpListener>> {
+        listener::listen(&self.0, backlog)?;
+        Ok(Arc::clone(&self.0))
     }
 }
 

@@ -285,6 +285,14 @@ fn a_mistake_is_shown_in_its_line() {
 }
 
 #[test]
+fn no_piece_of_a_file_reaches_the_terminal_with_control_characters() {
+    for text in ["a\u{1b} = 1\na\u{1b} = 2", "\"\\u001b[2J\" = 1", "[log]\nlevel = \"\\u001b[2J\""] {
+        let shown = parse(text).unwrap_err().to_string();
+        assert!(!shown.contains('\u{1b}'), "{shown:?}");
+    }
+}
+
+#[test]
 fn a_file_with_many_mistakes_does_not_flood_the_terminal() {
     let text: String = (0..150).map(|line| format!("x{line} = 1\n")).collect();
     let mistakes = parse(&text).unwrap_err();
