@@ -9,20 +9,20 @@ pub struct Permits(Arc<Count>);
 
 #[derive(Debug)]
 struct Count {
-    max: usize,
+    max: AtomicUsize,
     in_use: AtomicUsize,
 }
 
 impl Permits {
     /// At most `max` permits in use; with 0, no permits are available.
     pub fn new(max: usize) -> Self {
-        Self(Arc::new(Count { max, in_use: AtomicUsize::new(0) }))
+        Self(Arc::new(Count { max: AtomicUsize::new(max), in_use: AtomicUsize::new(0) }))
     }
 
     /// Acquires a permit, if one is free.
     pub fn try_acquire(&self) -> Option<Permit> {
         // Acquire here, Release in `drop`: all work under a permit happens before its next use.
-        let one_more = |in_use| (in_use < self.0.max).then_some(in_use + 1);
+        let one_more = |in_use| (in_use < self.max()).then_some(in_use + 1);
         let taken = self.0.in_use.fetch_update(Ordering::Acquire, Ordering::Relaxed, one_more);
         taken.is_ok().then(|| Permit(Arc::clone(&self.0)))
     }
@@ -34,7 +34,12 @@ impl Permits {
 
     /// The maximum number of permits.
     pub fn max(&self) -> usize {
-        self.0.max
+        self.0.max.load(Ordering::Relaxed)
+    }
+
+    /// Changes the maximum number. Permits beyond a lower one stay until they are released.
+    pub fn set_max(&self, max: usize) {
+        self.0.max.store(max, Ordering::Relaxed);
     }
 }
 

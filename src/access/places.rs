@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -16,7 +17,7 @@ pub struct Places(Arc<Shared>);
 
 struct Shared {
     permits: Permits,
-    max_strangers: usize,
+    max_strangers: AtomicUsize,
     strangers: Mutex<Strangers>,
 }
 
@@ -37,14 +38,14 @@ struct Silent {
 impl Places {
     /// One place per permit; strangers have at most `max_strangers` of them.
     pub fn new(permits: Permits, max_strangers: usize) -> Self {
-        Self(Arc::new(Shared { permits, max_strangers, strangers: Mutex::default() }))
+        Self(Arc::new(Shared { permits, max_strangers: max_strangers.into(), strangers: Mutex::default() }))
     }
 
     /// A place for a stranger, if needed that of an older one. `None` if no silent stranger can be replaced.
     pub fn enter(&self) -> Option<Place> {
         let Shared { permits, max_strangers, .. } = &*self.0;
         let mut strangers = self.lock();
-        let has_room = strangers.silent.len() + strangers.waiting < *max_strangers;
+        let has_room = strangers.silent.len() + strangers.waiting < max_strangers.load(Ordering::Relaxed);
         let permit = if has_room { permits.try_acquire() } else { None };
         let permit = match permit {
             Some(permit) => permit,
@@ -55,6 +56,11 @@ impl Places {
         strangers.silent.insert(number, Silent { permit, waker: None });
         drop(strangers);
         Some(Place { places: self.clone(), standing: Standing::Silent(number) })
+    }
+
+    /// Changes the maximum number of strangers. Those beyond a lower one stay.
+    pub fn set_max_strangers(&self, max_strangers: usize) {
+        self.0.max_strangers.store(max_strangers, Ordering::Relaxed);
     }
 
     /// The permits behind the places.

@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_rt::ArbiterHandle;
-use log::info;
+use log::{debug, info};
 
 use super::stall;
 use crate::faults::{Faults, Point};
 use crate::registry::Table;
 use crate::session::Holder;
-use crate::stats::{Stats, Totals};
+use crate::stats::Board;
 
 /// What the reporter looks at.
 #[derive(Clone)]
 pub(super) struct Reporter {
-    pub(super) stats: Vec<Arc<Stats>>,
+    pub(super) board: Board,
     pub(super) stats_every: Option<Duration>,
     pub(super) workers: Vec<(ArbiterHandle, Arc<Holder>)>,
     pub(super) table: Table,
@@ -39,7 +39,10 @@ impl Reporter {
         ticks.tick().await;
         loop {
             ticks.tick().await;
-            info!("stats {}", Totals::of(&self.stats));
+            info!("stats {}", self.board.totals());
+            for (listener, totals) in self.board.listeners() {
+                debug!("stats listener={listener} {totals}");
+            }
         }
     }
 }

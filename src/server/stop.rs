@@ -4,7 +4,6 @@ use log::warn;
 use tokio::time::Instant;
 
 use super::Running;
-use crate::listener::Journal;
 use crate::supervisor::StopAll;
 
 /// How a stop went.
@@ -27,7 +26,7 @@ impl Running {
         });
         let cut_off = self.open.count();
         // The listeners, which do it otherwise, are not there any more.
-        self.journals.iter().for_each(Journal::summarise);
+        self.listeners.summarise();
         // Nothing writes any more.
         self.lock.iter().for_each(|lock| lock.release());
         self.arbiters.iter().for_each(|arbiter| {

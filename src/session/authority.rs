@@ -1,10 +1,10 @@
 //! Authentication: the credentials know the valid ids, the registry knows which session owns an id.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::address::Peer;
 use crate::credentials::{Credentials, Denied, Unknown};
 use crate::protocol::ClientId;
 use crate::registry::{Register, Registration, Registry, Table};
@@ -39,7 +39,7 @@ impl Authority {
         &self,
         answer: Result<(), Denied>,
         client: &ClientId,
-        peer: SocketAddr,
+        peer: Peer,
     ) -> Result<(), Refusal> {
         answer.map_err(|denied| {
             self.unknown.note(client, peer, &denied);
