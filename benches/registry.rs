@@ -15,7 +15,7 @@ const ROWS: usize = 10_000;
 fn registering(c: &mut Criterion) {
     let table = Table::default();
     let register = |client: &ClientId| -> Registration {
-        let peer = SocketAddr::from(([127, 0, 0, 1], 5000));
+        let peer = SocketAddr::from(([127, 0, 0, 1], 5000)).into();
         let (client, session) = (client.clone(), Waker::noop().clone());
         let new = Register { client, peer, session, duplicate: Duplicate::Takeover };
         table.insert_new(new).ok().expect("a free id")

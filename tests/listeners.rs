@@ -1,199 +1,227 @@
-//! The life of a listener through its socket: it ends, starts again, is removed, and loses its socket.
+//! Listeners that are added, removed, changed and paused while the server runs, and Unix sockets.
 
 mod common;
 
-use std::io::ErrorKind;
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::raw::End;
-use common::{PATIENCE, TestServer, eventually, eventually_so, logs};
-use rustix::net::sockopt::socket_acceptconn;
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
-use socket2::SockRef;
-use tokio::net::{TcpSocket, TcpStream};
+use common::raw::{PING, Raw};
+use common::{PATIENCE, TestServer, config, eventually, logs};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use trap_server::access::Rules;
-use trap_server::client::{Device, Error};
+use trap_server::client::Device;
+use trap_server::listener::{Address, Options};
+use trap_server::server::{ListenerError, Server};
 use trap_server::stats::{Ended, Refused};
-use trap_server::supervisor::{ChildError, ChildState, DeleteChild, RestartChild, TerminateChild};
 
-/// A port that is free now.
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+fn on_loopback(name: &str) -> Options {
+    Options::new(name, SocketAddr::from(([127, 0, 0, 1], 0)))
 }
 
-/// Duplicates of the descriptors of this process.
-fn descriptors() -> impl Iterator<Item = OwnedFd> {
-    let own = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
-    let numbers = std::fs::read_dir("/proc/self/fd").unwrap();
-    let numbers = numbers.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
-    // One that another thread has closed meanwhile is not there any more.
-    numbers.filter_map(move |number: i32| pidfd_getfd(&own, number, PidfdGetfdFlags::empty()).ok())
+fn address(server: &TestServer, listener: &str) -> SocketAddr {
+    server.listeners.address(listener).unwrap().ip().unwrap()
 }
 
-/// Ends the listening on an address as the kernel does for `ss --kill`: behind the back of the server.
-fn kill_listening_socket(address: SocketAddr) {
-    let listens = |fd: &OwnedFd| socket_acceptconn(fd).unwrap_or(false);
-    let here = |fd: &OwnedFd| SockRef::from(fd).local_addr().is_ok_and(|at| at.as_socket() == Some(address));
-    let socket = descriptors().find(|fd| listens(fd) && here(fd)).expect("a socket that listens here");
-    SockRef::from(&socket).shutdown(Shutdown::Both).unwrap();
+async fn device(address: SocketAddr, id: &str) -> Device {
+    let mut device = Device::connect(address).await.unwrap().with_deadline(PATIENCE);
+    device.auth(id).await.unwrap();
+    device
 }
 
 #[tokio::test]
-async fn a_listening_socket_that_is_killed_listens_again_on_its_port() {
-    let address = free_address();
-    let server = TestServer::start("killed", |config| config.listeners[0].bind = address);
-    let mut living = server.authenticated("living").await;
-    for restarts in 1..=3 {
-        kill_listening_socket(address);
-        let restarted = async || {
-            let child = server.child("listener killed").await;
-            child.restarts == restarts && child.state == ChildState::Running
-        };
-        eventually_so("it is restarted", restarted).await;
-        let mut newcomer = Device::connect_within(PATIENCE, address).await.unwrap().with_deadline(PATIENCE);
-        newcomer.auth("newcomer").await.unwrap();
-        living.send(b"still there").await.unwrap();
+async fn a_listener_is_added_and_removed_and_keeps_its_counters() {
+    let server = TestServer::start("first", |_| {});
+    let mut kept = server.authenticated("kept").await;
+    for round in 1..=2 {
+        server.listeners.add(&on_loopback("second")).await.unwrap();
+        let err = server.listeners.add(&on_loopback("second")).await.unwrap_err();
+        assert!(matches!(err, ListenerError::Present(_)), "{err}");
+        let address = address(&server, "second");
+        let mut closed = device(address, "closed").await;
+        assert_eq!(server.listeners.names(), ["first", "second"]);
+
+        server.listeners.remove("second").await.unwrap();
+        assert_eq!(timeout(PATIENCE, closed.next()).await.unwrap().unwrap(), None);
+        TcpStream::connect(address).await.unwrap_err();
+        let of_the_second = || server.stats.listener("second").unwrap();
+        eventually("its session is closed", || of_the_second().ended(Ended::Closed) == round).await;
+        assert_eq!((of_the_second().accepted, of_the_second().sessions), (round, 0));
     }
-    let line = ["killed ERROR", "listener killed ended: an acceptor ended: accepting failed: "];
-    assert!(logs::has(&line));
-    drop(living);
+    let err = server.listeners.remove("second").await.unwrap_err();
+    assert_eq!(err.to_string(), "no listener has the name \"second\"");
+    kept.send(b"still there").await.unwrap();
+    assert_eq!(server.stats.listener("first").unwrap().sessions, 1);
+    drop(kept);
     server.assert_nothing_is_left().await;
 }
 
-/// Stops a listener; its socket and its sessions stay.
-async fn terminate(server: &TestServer, id: &str) {
-    let request = TerminateChild { id: id.into(), within: PATIENCE };
-    server.supervisor.send(request).await.unwrap().unwrap();
-}
+#[tokio::test]
+async fn a_listener_gets_another_address_while_its_sessions_go_on() {
+    let server = TestServer::start("moved", |_| {});
+    let mut before = server.authenticated("before").await;
+    server.listeners.rebind(&on_loopback("moved")).await.unwrap();
+    let now = address(&server, "moved");
+    assert_ne!(now, server.address);
+    TcpStream::connect(server.address).await.unwrap_err();
+    let mut after = device(now, "after").await;
+    before.ping().await.unwrap();
+    after.ping().await.unwrap();
 
-async fn restart(server: &TestServer, id: &str) -> Result<(), ChildError> {
-    server.supervisor.send(RestartChild(id.into())).await.unwrap()
-}
-
-async fn delete(server: &TestServer, id: &str) -> Result<(), ChildError> {
-    server.supervisor.send(DeleteChild(id.into())).await.unwrap()
+    // A failure changes nothing.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let options = Options::new("moved", taken.local_addr().unwrap());
+    let err = server.listeners.rebind(&options).await.unwrap_err();
+    assert!(err.to_string().contains("Another process has it"), "{err}");
+    assert_eq!(address(&server, "moved"), now);
+    drop(device(now, "another").await);
 }
 
 #[tokio::test]
-async fn a_terminated_listener_starts_again_with_its_limits() {
-    let server = TestServer::start("again", |config| config.listeners[0].max_connections = 2);
+async fn acceptors_come_and_go_and_no_client_is_refused() {
+    for reuse_port in [false, true] {
+        let name = if reuse_port { "sockets" } else { "acceptors" };
+        let server = TestServer::start(name, |config| config.listeners[0].reuse_port = reuse_port);
+        let (over, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let load: Vec<_> = (0..4)
+            .map(|_| {
+                let (over, served, address) = (Arc::clone(&over), Arc::clone(&served), server.address);
+                tokio::spawn(async move {
+                    while !over.load(Ordering::Relaxed) {
+                        let mut raw = Raw::over(TcpStream::connect(address).await.unwrap());
+                        raw.send(PING).await;
+                        raw.expect("pong").await;
+                        served.fetch_add(1, Ordering::Relaxed);
+                    }
+                })
+            })
+            .collect();
+        let mut options = Options { reuse_port, ..Options::new(name, server.address) };
+        for acceptors in [1, 2, 1, 2, 1] {
+            options.acceptors = acceptors;
+            server.listeners.configure(&options).await.unwrap();
+            let before = served.load(Ordering::Relaxed);
+            eventually("clients are served", || served.load(Ordering::Relaxed) > before + 20).await;
+        }
+        over.store(true, Ordering::Relaxed);
+        for task in load {
+            task.await.unwrap();
+        }
+        server.assert_nothing_is_left().await;
+    }
+}
+
+#[tokio::test]
+async fn new_rules_and_limits_are_for_the_next_client() {
+    let server = TestServer::start("ruled", |_| {});
+    let _inside = server.authenticated("inside").await;
+    let mut options = Options { max_connections: 1, ..Options::new("ruled", server.address) };
+    server.listeners.configure(&options).await.unwrap();
+    let mut refused = server.raw().await;
+    refused.expect_last("").await;
+    assert_eq!(server.totals().refused(Refused::Full), 1);
+    options.max_connections = 100;
+    options.access = Rules::parse(&["deny all"]).unwrap();
+    server.listeners.configure(&options).await.unwrap();
+    server.raw().await.expect_last("").await;
+    assert_eq!(server.totals().refused(Refused::Denied), 1);
+    // What a socket does not take changes nothing.
+    options.access = Rules::default();
+    options.socket.receive_buffer = Some(1 << 30);
+    let err = server.listeners.configure(&options).await.unwrap_err().to_string();
+    assert!(
+        err.contains("receive_buffer = 1073741824 bytes: ") && err.contains("net.core.rmem_max"),
+        "{err}"
+    );
+    server.raw().await.expect_last("").await;
+    options.socket.receive_buffer = None;
+    server.listeners.configure(&options).await.unwrap();
+    drop(server.authenticated("welcome").await);
+}
+
+#[tokio::test]
+async fn clients_of_a_paused_listener_wait() {
+    let server = TestServer::start("paused", |_| {});
     let mut inside = server.authenticated("inside").await;
-    terminate(&server, "listener again").await;
-    inside.send(b"sessions go on").await.unwrap();
-    let mut waiting = server.device().await;
-    assert_eq!(restart(&server, "listener agian").await, Err(ChildError::NotFound));
-    assert_eq!(server.child("listener again").await.state, ChildState::Stopped);
-    assert_eq!(server.totals().accepted, 1);
-
-    restart(&server, "listener again").await.unwrap();
-    waiting.auth("waiting").await.unwrap();
-    assert_eq!(restart(&server, "listener again").await, Err(ChildError::Running));
-    assert_turned_away(&mut server.device().await).await;
-    assert_eq!((server.totals().accepted, server.totals().refused(Refused::Full)), (2, 1));
-    drop((inside, waiting));
-    server.assert_nothing_is_left().await;
-}
-
-#[tokio::test]
-async fn a_deleted_listener_is_forgotten_and_the_other_one_serves() {
-    let server = TestServer::start("deleted", |config| {
-        let mut other = config.listeners[0].clone();
-        other.name = "stays".into();
-        config.listeners.push(other);
-    });
-    let [first, second] = server.addresses[..] else { panic!("{:?}", server.addresses) };
-    assert_eq!(delete(&server, "listener deleted").await, Err(ChildError::Running));
-    terminate(&server, "listener deleted").await;
+    server.listeners.pause("paused").unwrap();
     let mut waiting = server.raw().await;
-    delete(&server, "listener deleted").await.unwrap();
-    assert_eq!(waiting.rest().await, (Vec::new(), End::Reset));
-    let refused = TcpStream::connect(first).await.unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
-    for gone in [restart(&server, "listener deleted").await, delete(&server, "listener deleted").await] {
-        assert_eq!(gone, Err(ChildError::NotFound));
-    }
-    TcpListener::bind(first).expect("its port is free");
-    let mut device = Device::connect(second).await.unwrap().with_deadline(PATIENCE);
-    device.auth("device").await.unwrap();
+    waiting.send(PING).await;
+    inside.ping().await.unwrap();
+    assert_eq!(server.totals().accepted, 1);
+    server.listeners.resume("paused").unwrap();
+    waiting.expect("pong").await;
+    assert!(logs::has(&["listener paused paused"]) && logs::has(&["listener paused accepts clients again"]));
+    assert!(matches!(server.listeners.pause("other"), Err(ListenerError::Unknown(_))));
+}
+
+#[cfg(feature = "faults")]
+#[tokio::test]
+async fn a_pause_outlives_a_crash_of_the_listener() {
+    use trap_server::faults::{Fault, Point};
+
+    let server = TestServer::start("crashed-pause", |_| {});
+    server.listeners.pause("crashed-pause").unwrap();
+    let before = server.child("listener crashed-pause").await.restarts;
+    server.faults.set(Point::Listener, Fault::Panic);
+    let restarted = async || server.child("listener crashed-pause").await.restarts > before;
+    common::eventually_so("it is restarted", restarted).await;
+    let mut waiting = server.raw().await;
+    waiting.send(PING).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(server.totals().accepted, 0);
+    server.listeners.resume("crashed-pause").unwrap();
+    waiting.expect("pong").await;
 }
 
 #[tokio::test]
-async fn a_backlog_keeps_so_many_clients_and_the_next_one_waits_for_its_turn() {
-    // The kernel keeps one more than the backlog.
-    const KEPT: usize = 3;
-    let server = TestServer::start("backlog", |config| config.listeners[0].backlog = KEPT as u32 - 1);
-    // A listener that starts again has its backlog again.
-    for round in 0..2 {
-        terminate(&server, "listener backlog").await;
-        let mut kept = Vec::new();
-        for _ in 0..KEPT {
-            kept.push(server.device().await);
-        }
-        let mut late = tokio::spawn(TcpStream::connect(server.address));
-        assert!(timeout(Duration::from_millis(100), &mut late).await.is_err());
-        restart(&server, "listener backlog").await.unwrap();
-        let late = timeout(PATIENCE, late).await.unwrap().unwrap().unwrap();
-        kept.push(Device::over(late).with_deadline(PATIENCE));
-        for (number, device) in kept.iter_mut().enumerate() {
-            device.auth(&format!("device{round}{number}")).await.unwrap();
-        }
-    }
+async fn devices_on_a_unix_socket_are_processes_of_a_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trap.sock");
+    let server = TestServer::start("local", |config| {
+        config.listeners[0].bind = Address::Unix(path.clone());
+    });
+    let mut device = Device::connect_unix(PATIENCE, &path).await.unwrap();
+    device.auth("local").await.unwrap();
+    device.send(b"hello").await.unwrap();
+    assert_eq!(device.server().unwrap(), format!("unix:{}", path.display()));
+    let (uid, pid) = (rustix::process::geteuid().as_raw(), std::process::id());
+    let peer = format!("peer=unix:uid={uid},pid={pid} client=\"local\"");
+    eventually("it is in the log", || logs::has(&["authenticated listener=local", &peer])).await;
+    assert!(logs::has(&["SEND listener=local", &peer]));
+    drop(device);
+    eventually("it has ended", || server.totals().ended(Ended::PeerClosed) == 1).await;
+    assert!(logs::has(&["ended reason=peer_closed listener=local", &peer]));
+    assert!(!half_closed(&path).await.is_empty());
+    drop(server);
+    assert!(!path.exists(), "the socket is removed at the stop");
+}
+
+/// The answer to a PING of a peer that closes its side at once.
+async fn half_closed(path: &Path) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let mut stream = UnixStream::connect(path).await.unwrap();
+    stream.write_all(&PING).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    answer
 }
 
 #[tokio::test]
-async fn connections_are_counted_as_they_come_and_go() {
-    let server = TestServer::start("counted", |_| {});
-    let devices = (server.authenticated("one").await, server.authenticated("two").await);
-    let totals = server.totals();
-    assert_eq!((totals.accepted, totals.sessions, totals.authenticated), (2, 2, 2));
-    assert_eq!((totals.refused(Refused::Full), totals.refused(Refused::Denied)), (0, 0));
-    drop(devices);
-    eventually("both have gone", || server.totals().sessions == 0).await;
-    let totals = server.totals();
-    assert_eq!((totals.accepted, totals.authenticated, totals.ended(Ended::PeerClosed)), (2, 0, 2));
-}
-
-/// Asserts that the server closes without a word.
-async fn assert_turned_away(device: &mut Device) {
-    let end = device.closed().await;
-    assert!(matches!(end, Ok(()) | Err(Error::Io(_))), "{end:?}");
-}
-
-/// Whether a device of this address of the loopback is served; otherwise it is turned away.
-async fn is_served(server: &TestServer, source: Ipv4Addr) -> bool {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind(SocketAddr::new(source.into(), 0)).unwrap();
-    let stream = timeout(PATIENCE, socket.connect(server.address)).await.unwrap().unwrap();
-    let mut device = Device::over(stream).with_deadline(PATIENCE);
-    match device.ping().await {
-        Ok(_) => true,
-        Err(Error::Io(_) | Error::Closed { .. }) => false,
-        Err(err) => panic!("{err}"),
-    }
-}
-
-#[tokio::test]
-async fn access_rules_hold_at_both_edges_of_a_network_and_in_their_order() {
-    for (rules, served, denied) in [
-        (&["allow 127.0.0.1", "deny all"][..], &[[0, 1]][..], &[[0, 2], [1, 1]][..]),
-        (&["deny 127.0.1.0/24", "allow all"], &[[0, 255], [2, 0]], &[[1, 0], [1, 255]]),
-        (&["allow 127.0.1.9/24", "deny all"], &[[1, 0], [1, 255]], &[[0, 255], [2, 0]]),
-        (&["deny 127.0.0.4/30", "allow 127.0.0.0/29", "deny all"], &[[0, 3]], &[[0, 4], [0, 7], [0, 8]]),
-        (&["allow 127.0.0.5", "deny 127.0.0.4/30", "allow all"], &[[0, 5], [0, 8]], &[[0, 4], [0, 6]]),
-        (&["deny all"], &[], &[[0, 1]]),
-    ] {
-        let server = TestServer::start("edges", |config| {
-            config.listeners[0].access = Rules::parse(rules).unwrap();
-        });
-        let cases = served.iter().map(|end| (end, true)).chain(denied.iter().map(|end| (end, false)));
-        for (&[high, low], expected) in cases {
-            let source = Ipv4Addr::new(127, 0, high, low);
-            assert_eq!(is_served(&server, source).await, expected, "{source} with {rules:?}");
-        }
-        assert_eq!(server.totals().accepted as usize, served.len());
-        assert_eq!(server.totals().refused(Refused::Denied) as usize, denied.len());
-    }
+async fn a_server_takes_over_a_socket_that_is_bound_already() {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    // It waits in the backlog.
+    let mut early = Raw::over(TcpStream::connect(address).await.unwrap());
+    early.send(PING).await;
+    let mut config = config("inherited");
+    config.listeners[0].bind = "127.0.0.1:1".parse().unwrap();
+    let server = Server::with_sockets(config, vec![("inherited".into(), socket.into())]).unwrap();
+    let server = TestServer::run("inherited", server);
+    assert_eq!(server.address, address);
+    early.expect("pong").await;
 }

@@ -199,7 +199,7 @@ async fn device_from(source: IpAddr, server: SocketAddr) -> Device {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::new(source, 0)).unwrap();
     let stream = timeout(PATIENCE, socket.connect(server)).await.unwrap().unwrap();
-    Device::over(stream).with_deadline(PATIENCE)
+    Device::over(trap_server::client::Stream::Tcp(stream)).with_deadline(PATIENCE)
 }
 
 const NEIGHBOUR: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));

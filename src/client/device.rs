@@ -3,14 +3,16 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, ToSocketAddrs};
+use tokio::net::{TcpStream, ToSocketAddrs, UnixStream};
 use tokio::time::timeout;
 
 use super::error::Error;
 use super::incoming::{Event, Incoming};
+use super::stream::Stream;
 use super::wire::Wire;
 use crate::protocol::{ClientId, Frame, Id, Mode, Reply};
 
@@ -22,7 +24,7 @@ use crate::protocol::{ClientId, Frame, Id, Mode, Reply};
 ///
 /// Every wait has a deadline and ends with [`Error::Deadline`] when it passes. All state is in the device: a future that
 /// is dropped has lost nothing, and a frame that it has begun to send is finished by the next call.
-pub struct Device<S = TcpStream> {
+pub struct Device<S = Stream> {
     wire: Wire<S>,
     deadline: Duration,
     id: Option<ClientId>,
@@ -49,7 +51,19 @@ impl Device {
         let stream =
             within(deadline, "the connection", async { Ok(TcpStream::connect(addr).await?) }).await?;
         stream.set_nodelay(true)?;
-        Ok(Self::over(stream).with_deadline(deadline))
+        Ok(Self::over(Stream::Tcp(stream)).with_deadline(deadline))
+    }
+
+    /// Connects to a Unix socket within `deadline`, which holds for every later call too.
+    pub async fn connect_unix(deadline: Duration, path: impl AsRef<Path>) -> Result<Self, Error> {
+        let stream =
+            within(deadline, "the connection", async { Ok(UnixStream::connect(path).await?) }).await?;
+        Ok(Self::over(Stream::Unix(stream)).with_deadline(deadline))
+    }
+
+    /// The server's end of the connection, for people: an address, or `unix:` and a path.
+    pub fn server(&self) -> io::Result<String> {
+        self.wire.stream.server()
     }
 
     /// This end of the connection.

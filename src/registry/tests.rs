@@ -1,6 +1,7 @@
 //! The table against a model, from one thread and from several.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::thread;
 
@@ -14,8 +15,8 @@ fn id(number: usize) -> ClientId {
     ClientId::try_from(format!("client{number}").as_str()).unwrap()
 }
 
-fn peer(port: u16) -> SocketAddr {
-    ([127, 0, 0, 1], port).into()
+fn peer(port: u16) -> Peer {
+    SocketAddr::from(([127, 0, 0, 1], port)).into()
 }
 
 /// Registers a session that is gone already.

@@ -3,7 +3,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::work::Paused;
 use super::{Closing, Phase, Session};
+use crate::address::Peer;
 use crate::protocol::ClientId;
 use crate::stats::Ended;
 
@@ -32,7 +32,7 @@ pub struct SessionInfo {
     /// The authenticated id.
     pub client: Option<ClientId>,
     /// The address of the peer.
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// The name of its listener.
     pub listener: Arc<str>,
     /// Its phase, as crash reports name it.

@@ -1,11 +1,10 @@
 //! Takeover: a newer session owns the id of this one.
 
-use std::net::SocketAddr;
-
 use actix::prelude::*;
 
 use super::context::SessionContext;
 use super::{Closing, Session};
+use crate::address::Peer;
 use crate::stats::Ended;
 
 /// A newer session has the id. The registry has woken this one.
@@ -13,7 +12,7 @@ use crate::stats::Ended;
 #[rtype(result = "()")]
 pub(super) struct Takeover {
     /// The peer of the newer session.
-    pub(super) by: SocketAddr,
+    pub(super) by: Peer,
 }
 
 impl Handler<Takeover> for Session {

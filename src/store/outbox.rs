@@ -182,6 +182,7 @@ impl Drop for Answer {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::task::ready;
@@ -226,8 +227,12 @@ mod tests {
 
     fn batch(data: &str) -> (Origin, Batch) {
         let client = ClientId::try_from("a").unwrap();
-        let origin =
-            Origin { client, peer: ([127, 0, 0, 1], 1).into(), listener: "trap".into(), mode: Mode::Session };
+        let origin = Origin {
+            client,
+            peer: SocketAddr::from(([127, 0, 0, 1], 1)).into(),
+            listener: "trap".into(),
+            mode: Mode::Session,
+        };
         let mut batch = Batch::default();
         batch.push(data.as_bytes());
         (origin, batch)

@@ -1,6 +1,6 @@
 //! The arguments of the command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "trap-client", version, after_help = AFTER_HELP, disable_help_flag = true)]
 pub struct Args {
-    /// Name or address of the server, or HOST:PORT; an IPv6 address with a port needs brackets
+    /// Name or address of the server, or HOST:PORT, or unix:PATH; an IPv6 address with a port needs brackets
     #[arg(short, long, global = true, env = "TRAP_HOST", default_value = "127.0.0.1")]
     host: Host,
 
@@ -95,13 +95,25 @@ impl Args {
         }
     }
 
-    /// The server's address.
-    pub fn server(&self) -> (&str, u16) {
-        (&self.host.name, self.port)
+    /// Where the server is.
+    pub fn server(&self) -> Server<'_> {
+        match self.host.name.strip_prefix(UNIX) {
+            Some(path) => Server::Unix(Path::new(path)),
+            None => Server::Tcp(&self.host.name, self.port),
+        }
     }
 }
 
-/// The server's address as it is typed.
+/// A server to connect to.
+pub enum Server<'a> {
+    Tcp(&'a str, u16),
+    Unix(&'a Path),
+}
+
+/// What stands before the path of a Unix socket.
+const UNIX: &str = "unix:";
+
+/// A server as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Host {
     name: String,
@@ -112,6 +124,9 @@ impl FromStr for Host {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.strip_prefix(UNIX).is_some_and(|path| !path.is_empty()) {
+            return Ok(Self { name: text.into(), port: None });
+        }
         let (name, port) = match text.strip_prefix('[') {
             Some(rest) => {
                 let (name, behind) = rest.split_once(']').ok_or("expected [IPV6] or [IPV6]:PORT")?;
@@ -213,11 +228,21 @@ mod tests {
             ("::1", "::1", None),
             ("[::1]", "::1", None),
             ("[::1]:5001", "::1", Some(5001)),
+            ("unix:run/a:b", "unix:run/a:b", None),
         ] {
             assert_eq!(text.parse(), Ok(Host { name: name.into(), port }), "{text}");
         }
-        for text in ["", ":5000", "localhost:", "localhost:x", "localhost:65536", "[::1", "[::1]5000", "[]:1"]
-        {
+        for text in [
+            "",
+            ":5000",
+            "localhost:",
+            "localhost:x",
+            "localhost:65536",
+            "[::1",
+            "[::1]5000",
+            "[]:1",
+            "unix:",
+        ] {
             assert!(text.parse::<Host>().is_err(), "{text}");
         }
     }

@@ -30,7 +30,7 @@ pub async fn hold(
 ) -> Result<(), Failure> {
     device.auth(id.as_str()).await.map_err(|err| output.failed(err))?;
     output.reply(Reply::AuthOk)?;
-    output.greet(device.peer_addr().map_err(Error::Io)?, id.as_str());
+    output.greet(&device.server().map_err(Error::Io)?, id.as_str());
     let mut talk = Talk { device, id, output, unanswered: 0, refused: None };
     talk.run(input, wait).await?;
     talk.refused.map_or(Ok(()), |reply| Err(Failure::Refused(reply)))

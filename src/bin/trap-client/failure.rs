@@ -15,6 +15,8 @@ pub const USAGE: u8 = 64;
 pub enum Failure {
     #[error("cannot connect to {host} port {port}: {err}")]
     Connect { host: String, port: u16, err: Error },
+    #[error("cannot connect to {}: {err}", .path.display())]
+    ConnectUnix { path: PathBuf, err: Error },
     #[error(transparent)]
     Device(#[from] Error),
     /// It was also printed as a reply.
@@ -48,7 +50,7 @@ impl Failure {
             Self::Output(_) => 74,
             Self::Device(Error::Unexpected { .. } | Error::NotAnAnswer(_)) => 76,
             Self::Interrupted { .. } => 130,
-            Self::Connect { .. } | Self::Device(_) => 69,
+            Self::Connect { .. } | Self::ConnectUnix { .. } | Self::Device(_) => 69,
         }
     }
 

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use tokio::runtime::Builder;
 use trap_server::client::Device;
 
-use args::{Args, Command, Send};
+use args::{Args, Command, Send, Server};
 use failure::{Failure, USAGE};
 use input::{Input, Source};
 use output::{Output, Style};
@@ -110,10 +110,12 @@ fn typed(style: Style) -> (Input, Output) {
 }
 
 async fn connect(args: &Args) -> Result<Device, Failure> {
-    let (host, port) = args.server();
-    Device::connect_within(args.timeout, (host, port)).await.map_err(|err| Failure::Connect {
-        host: host.into(),
-        port,
-        err,
-    })
+    match args.server() {
+        Server::Tcp(host, port) => Device::connect_within(args.timeout, (host, port))
+            .await
+            .map_err(|err| Failure::Connect { host: host.into(), port, err }),
+        Server::Unix(path) => Device::connect_unix(args.timeout, path)
+            .await
+            .map_err(|err| Failure::ConnectUnix { path: path.into(), err }),
+    }
 }

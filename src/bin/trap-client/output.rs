@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -50,9 +49,9 @@ impl Output {
     }
 
     /// Prints what can be typed.
-    pub fn greet(&self, peer: SocketAddr, id: &str) {
+    pub fn greet(&self, server: &str, id: &str) {
         if self.is_prompting {
-            note(format_args!("connected to {peer} as {id}: each line is one SEND, Ctrl-D ends\n"));
+            note(format_args!("connected to {server} as {id}: each line is one SEND, Ctrl-D ends\n"));
         }
     }
 
@@ -98,17 +97,17 @@ impl Output {
     }
 
     /// A ping that was answered.
-    pub fn pong(&self, peer: SocketAddr, time: Duration) -> Result<(), Failure> {
+    pub fn pong(&self, server: &str, time: Duration) -> Result<(), Failure> {
         let time = ms(time);
         self.print(
-            format_args!("pong from {peer}: time={time:.2} ms"),
-            || json!({ "reply": Reply::Pong.word(), "peer": peer.to_string(), "time_ms": time }),
+            format_args!("pong from {server}: time={time:.2} ms"),
+            || json!({ "reply": Reply::Pong.word(), "peer": server, "time_ms": time }),
         )
     }
 
     /// All pings.
-    pub fn tally(&self, peer: SocketAddr, tally: &Tally) -> Result<(), Failure> {
-        self.print(format_args!("--- {peer} ping statistics ---\n{tally}"), || tally.json())
+    pub fn tally(&self, server: &str, tally: &Tally) -> Result<(), Failure> {
+        self.print(format_args!("--- {server} ping statistics ---\n{tally}"), || tally.json())
     }
 
     /// A failed call. A refusal is printed as a reply.

@@ -1,7 +1,6 @@
 //! Like ping(8), for a trap server: it tests the server, not just its host.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -18,16 +17,16 @@ use crate::output::Output;
 /// Pings until `args.count` or Ctrl-C, and prints a summary. The first lost ping ends it: on a stream, a delayed
 /// ping delays all later ones.
 pub async fn ping(mut device: Device, args: &Ping, output: &Output) -> Result<(), Failure> {
-    let peer = device.peer_addr().map_err(Error::Io)?;
+    let server = device.server().map_err(Error::Io)?;
     let mut tally = Tally::default();
-    let ended = rounds(&mut device, peer, args, &mut tally, output).await;
-    output.tally(peer, &tally)?;
+    let ended = rounds(&mut device, &server, args, &mut tally, output).await;
+    output.tally(&server, &tally)?;
     ended
 }
 
 async fn rounds(
     device: &mut Device,
-    peer: SocketAddr,
+    server: &str,
     args: &Ping,
     tally: &mut Tally,
     output: &Output,
@@ -48,7 +47,7 @@ async fn rounds(
         let time = start.elapsed();
         tally.add(pong.is_ok().then_some(time));
         pong.map_err(|err| output.failed(err))?;
-        output.pong(peer, time)?;
+        output.pong(server, time)?;
     }
     Ok(())
 }
