@@ -15,10 +15,10 @@ const ROWS: usize = 10_000;
 fn registering(c: &mut Criterion) {
     let table = Table::default();
     let register = |client: &ClientId| -> Registration {
-        let peer = SocketAddr::from(([127, 0, 0, 1], 5000));
+        let peer = SocketAddr::from(([127, 0, 0, 1], 5000)).into();
         let (client, session) = (client.clone(), Waker::noop().clone());
         let new = Register { client, peer, session, duplicate: Duplicate::Takeover };
-        table.insert_new(new).ok().expect("nobody has this id")
+        table.insert_new(new).ok().expect("a free id")
     };
     let _rows: Vec<_> = (0..ROWS).map(|number| register(&id(number))).collect();
     let (newcomer, known) = (id(ROWS), id(ROWS / 2));

@@ -15,15 +15,13 @@ use log::{LevelFilter, info};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
-use trap_server::access::{Permits, Place, Places};
-use trap_server::config;
 use trap_server::faults::Faults;
-use trap_server::listener::{self, Connection, Door, Listener, Stream, Worker};
+use trap_server::listener::{Admitted, Base, Listener, Listening, Options, Stream};
 use trap_server::logging;
-use trap_server::stats::Stats;
+use trap_server::stats::{Board, Ended};
 use trap_server::supervisor::{self, GaveUp, Intensity, Link, Started, Supervisor};
 
-/// The most bytes that are on their way back at once.
+/// Maximum bytes on their way back.
 const BUFFER: usize = 4096;
 
 #[actix::main]
@@ -47,49 +45,43 @@ pub struct Serving {
 
 /// A supervisor with one listener, which has one worker. A peer has `deadline` for each piece that it sends or takes.
 pub fn serve(bind: SocketAddr, deadline: Duration) -> io::Result<Serving> {
-    let config = config::Listener { name: "echo".into(), bind, ..config::Listener::default() };
-    let socket = Arc::new(listener::bind(&config).map_err(io::Error::other)?);
-    let address = socket.local_addr()?;
-    let start_session = Arc::new(move |connection| Echo::start(connection, deadline));
-    let door = Arc::new(Door::new(
-        config.name.as_str(),
-        config.access,
-        Places::new(Permits::new(1000), 1000),
-        start_session,
-    ));
-    let workers = vec![Worker { arbiter: Arbiter::try_new()?.handle(), stats: Arc::new(Stats::default()) }];
+    let options = Options::new("echo", bind);
+    let listening = Listening::open(&options).map_err(io::Error::other)?;
+    let start_session = Arc::new(move |stream, admitted| Echo::start(stream, admitted, deadline));
+    let workers = [Arbiter::try_new()?.handle()];
+    let address = listening.address().ip().unwrap_or(bind);
+    let faults = Faults::default();
+    let base = Base::new(&options, listening, &workers, &Board::default(), start_session, faults);
+    let base = Arc::new(base);
     let (supervisor, gave_up) =
         Supervisor::new(Intensity::new(10, Duration::from_secs(60)), Duration::from_secs(1));
-    let supervisor = supervisor.child("listener", move || {
-        let listener =
-            Listener::new(Arc::clone(&socket), Arc::clone(&door), workers.clone(), Faults::default());
-        Ok(Started::new(listener))
-    });
-    let (_, link) = supervisor::spawn(supervisor);
+    let start = move || Ok(Started::new(Listener::new(Arc::clone(&base))));
+    let (_, link) = supervisor::spawn(supervisor.child("listener", start));
     Ok(Serving { address, gave_up, link })
 }
 
-/// One connection. However it ends, its place is free again.
-struct Echo {
-    _place: Place,
-}
+/// One connection. However it ends, its place is free again, and its end is counted.
+struct Echo(Admitted);
 
 impl Actor for Echo {
     type Context = Context<Self>;
 }
 
 impl Echo {
-    fn start(Connection { stream, peer, mut place, .. }: Connection, deadline: Duration) {
+    fn start(stream: Stream, mut admitted: Admitted, deadline: Duration) {
+        // Nobody has to say who it is.
+        admitted.settle();
         Self::create(|ctx| {
-            // Nobody has to say who it is.
-            place.settle();
-            let this = Self { _place: place };
-            ctx.spawn(echo(stream, deadline).into_actor(&this).map(move |end, _, ctx| {
-                info!("ended peer={peer} {end:?}");
-                ctx.stop();
-            }));
+            let this = Self(admitted);
+            ctx.spawn(echo(stream, deadline).into_actor(&this).map(Self::ended));
             this
         });
+    }
+
+    fn ended(end: io::Result<()>, Self(admitted): &mut Self, ctx: &mut Context<Self>) {
+        info!("ended peer={} {end:?}", admitted.peer());
+        admitted.ended(if end.is_ok() { Ended::PeerClosed } else { Ended::SocketError });
+        ctx.stop();
     }
 }
 

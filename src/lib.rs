@@ -51,7 +51,8 @@
 //! |---|---|---|---|
 //! | 1 | [`protocol`] | frames and words, decoded and encoded; pure | |
 //! | | [`access`] | limits on connections: addresses, numbers, memory; pure | |
-//! | | [`stats`] | counters, and the two closed lists of reasons | |
+//! | | [`address`] | where a listener listens, and where a peer comes from | |
+//! | | [`stats`] | counters by listener and worker, and the closed lists of reasons | |
 //! | | [`faults`] | faults on demand for tests; empty without the feature of this name | |
 //! | | [`logging`] | logs that never hold up a worker | |
 //! | | [`when`] | times and durations as people write them | |
@@ -76,6 +77,7 @@
 compile_error!("supervision needs unwinding panics: remove `panic = \"abort\"` from the profile");
 
 pub mod access;
+pub mod address;
 pub mod client;
 pub mod config;
 pub mod credentials;

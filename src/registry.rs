@@ -14,13 +14,13 @@ use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use actix::prelude::*;
 
+use crate::address::Peer;
 use crate::config::Duplicate;
 use crate::faults::{Faults, Point};
 use crate::protocol::ClientId;
@@ -50,7 +50,7 @@ pub struct Row {
 struct State {
     standing: Standing,
     /// The peer of the session that owns the id: of the newer one after a takeover.
-    owner: SocketAddr,
+    owner: Peer,
 }
 
 /// How a session stands to its id.
@@ -80,13 +80,13 @@ impl Table {
         self.rows().contains(client)
     }
 
-    /// The id that is connected from this address. It looks at every row, and finds nothing while the table is in use: it
+    /// The id that is connected from this peer. It looks at every row, and finds nothing while the table is in use: it
     /// must not wait for a thread that stands still.
-    pub fn client_at(&self, peer: SocketAddr) -> Option<ClientId> {
+    pub fn client_at(&self, peer: Peer) -> Option<ClientId> {
         let rows = self.0.try_lock().ok()?;
         let is_at = |row: &Row| {
             let owner = row.state.try_lock().ok().map(|state| state.owner);
-            owner.is_some_and(|owner| (owner.ip(), owner.port()) == (peer.ip(), peer.port()))
+            owner.is_some_and(|owner| owner.is(&peer))
         };
         rows.iter().find(|ById(claim)| is_at(&claim.0)).map(|ById(claim)| claim.client().clone())
     }
@@ -187,7 +187,7 @@ impl Claim {
     }
 
     /// The peer of the newer session, if one has the id. It was stated before the session was woken.
-    pub fn replaced_by(&self) -> Option<SocketAddr> {
+    pub fn replaced_by(&self) -> Option<Peer> {
         self.0.replaced.load(Ordering::Acquire).then(|| self.0.state().owner)
     }
 }
@@ -245,7 +245,7 @@ pub struct Register {
     /// The id: known, and not yet registered by this session.
     pub client: ClientId,
     /// The peer of the session.
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// Wakes the session when a newer session has taken over.
     pub session: Waker,
     /// The policy for an older session of the same id.
@@ -257,7 +257,7 @@ pub struct Register {
 #[error("id already connected from {by}")]
 pub struct Taken {
     /// The peer of that session.
-    pub by: SocketAddr,
+    pub by: Peer,
 }
 
 /// The registry's actor: decides which session owns an id that several sessions request.

@@ -1,9 +1,14 @@
-//! Counters, and the two closed lists of reasons: why a listener rejected a client, and why a session ended. Logs,
-//! counters and tests use the same names.
+//! Counters, and the closed lists of reasons: why a listener rejected a client, why a session ended, and why accept(2)
+//! failed. Logs, counters and tests use the same names.
+
+mod board;
+mod errno;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use self::board::Board;
+pub use self::errno::AcceptError;
 
 /// A counter that only increases.
 #[derive(Debug, Default)]
@@ -48,6 +53,8 @@ macro_rules! reasons {
         }
     };
 }
+
+use reasons;
 
 reasons! {
     /// Why a listener rejected a client before a session started.
@@ -101,13 +108,12 @@ reasons! {
     }
 }
 
-/// The counters of one worker since the server started. Only this worker writes to them, so counting is cheap.
+/// The counters of one listener on one worker. Only this worker writes to them, so counting is cheap. A [`Board`] keeps
+/// them from the start of the server on.
 #[derive(Debug, Default)]
 pub struct Stats {
     /// Connections that became sessions.
     pub accepted: Counter,
-    /// Accept errors that affected a single connection and were skipped.
-    pub accept_errors: Counter,
     /// Pauses of accepting because file descriptors ran out.
     pub accept_pauses: Counter,
     /// Connections that their peer closed without a mistake and without authenticating, mostly health checks.
@@ -126,9 +132,15 @@ pub struct Stats {
     pub ignored_answers: Counter,
     refused: [Counter; Refused::ALL.len()],
     ended: [Counter; Ended::ALL.len()],
+    accept_errors: [Counter; AcceptError::ALL.len()],
 }
 
 impl Stats {
+    /// Counts an error of accept(2), after which the listener goes on.
+    pub fn accept_failed(&self, error: AcceptError) {
+        self.accept_errors.get(error as usize).inspect(|counter| counter.one());
+    }
+
     /// Counts a rejected client.
     pub fn refuse(&self, reason: Refused) {
         self.refused.get(reason as usize).inspect(|counter| counter.one());
@@ -140,7 +152,7 @@ impl Stats {
     }
 }
 
-/// The counters of all workers at one time.
+/// The sums of counters at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Open sessions.
@@ -149,8 +161,6 @@ pub struct Totals {
     pub authenticated: u64,
     /// See [`Stats::accepted`].
     pub accepted: u64,
-    /// See [`Stats::accept_errors`].
-    pub accept_errors: u64,
     /// See [`Stats::accept_pauses`].
     pub accept_pauses: u64,
     /// See [`Stats::probes`].
@@ -165,13 +175,14 @@ pub struct Totals {
     pub ignored_answers: u64,
     refused: [u64; Refused::ALL.len()],
     ended: [u64; Ended::ALL.len()],
+    accept_errors: [u64; AcceptError::ALL.len()],
 }
 
 impl Totals {
-    /// Adds up the counters of the workers.
-    pub fn of(workers: &[Arc<Stats>]) -> Self {
+    /// Adds up counters.
+    pub fn of<'a>(counters: impl IntoIterator<Item = &'a Stats>) -> Self {
         let mut totals = Self::default();
-        workers.iter().for_each(|stats| totals.add(stats));
+        counters.into_iter().for_each(|stats| totals.add(stats));
         let ended: u64 = totals.ended.iter().sum();
         totals.sessions = totals.accepted.saturating_sub(ended);
         totals
@@ -185,10 +196,12 @@ impl Totals {
         for (total, counter) in self.refused.iter_mut().zip(&stats.refused) {
             *total += counter.value();
         }
+        for (total, counter) in self.accept_errors.iter_mut().zip(&stats.accept_errors) {
+            *total += counter.value();
+        }
         let signed_off = stats.signed_off.value();
         self.authenticated += stats.authenticated.value().saturating_sub(signed_off);
         self.accepted += stats.accepted.value();
-        self.accept_errors += stats.accept_errors.value();
         self.accept_pauses += stats.accept_pauses.value();
         self.probes += stats.probes.value();
         self.frames += stats.frames.value();
@@ -206,6 +219,11 @@ impl Totals {
     pub fn ended(&self, reason: Ended) -> u64 {
         self.ended.get(reason as usize).copied().unwrap_or_default()
     }
+
+    /// The number of accept errors of this kind.
+    pub fn accept_errors(&self, error: AcceptError) -> u64 {
+        self.accept_errors.get(error as usize).copied().unwrap_or_default()
+    }
 }
 
 /// One line for the log. Rare counters are left out while they are zero.
@@ -220,13 +238,14 @@ impl fmt::Display for Totals {
         let seldom = [
             ("not_stored", self.not_stored),
             ("ignored_answers", self.ignored_answers),
-            ("accept_errors", self.accept_errors),
             ("accept_pauses", self.accept_pauses),
             ("probes", self.probes),
         ];
         let refused = Refused::ALL.map(|reason| (reason.name(), self.refused(reason)));
         let ended = Ended::ALL.map(|reason| (reason.name(), self.ended(reason)));
+        let accept_errors = AcceptError::ALL.map(|error| (error.name(), self.accept_errors(error)));
         write_seldom(f, "", &seldom)?;
+        write_seldom(f, "accept_errors.", &accept_errors)?;
         write_seldom(f, "refused.", &refused)?;
         write_seldom(f, "ended.", &ended)
     }
@@ -245,8 +264,7 @@ mod tests {
 
     #[test]
     fn totals_add_up_over_the_workers_and_print_what_there_is() {
-        let workers = [Arc::new(Stats::default()), Arc::new(Stats::default())];
-        let [first, second] = &workers;
+        let [first, second] = [Stats::default(), Stats::default()];
         first.accepted.add(3);
         second.accepted.add(2);
         first.authenticated.add(2);
@@ -254,13 +272,15 @@ mod tests {
         second.end(Ended::Takeover);
         second.refuse(Refused::Full);
         second.not_stored.one();
-        let totals = Totals::of(&workers);
+        second.accept_failed(AcceptError::ConnectionAborted);
+        let totals = Totals::of([&first, &second]);
         assert_eq!(totals.sessions, 4);
         assert_eq!(totals.authenticated, 1);
         assert_eq!(totals.ended(Ended::Takeover), 1);
         assert_eq!(
             totals.to_string(),
-            "sessions=4 authenticated=1 accepted=5 frames=0 stored=0 not_stored=1 refused.full=1 ended.takeover=1"
+            "sessions=4 authenticated=1 accepted=5 frames=0 stored=0 not_stored=1 accept_errors.ECONNABORTED=1 \
+             refused.full=1 ended.takeover=1"
         );
     }
 }

@@ -4,6 +4,7 @@
 mod common;
 
 use std::io::{ErrorKind, Write};
+use std::net::SocketAddr;
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -206,7 +207,7 @@ async fn a_peer_that_vanishes() {
         }
     };
     let mut config = common::config("gone");
-    config.listeners[0].bind = (namespace.address, 0).into();
+    config.listeners[0].bind = SocketAddr::from((namespace.address, 0)).into();
     config.listeners[0].keepalive = Some(Duration::from_secs(1));
     let store = LateStore::default();
     let server = Server::bind(config).unwrap().with_store(Arc::new(store.clone()));

@@ -43,13 +43,16 @@ async fn sessions_are_listed_as_they_are() {
     stranger.ping().await.unwrap();
     assert_eq!(list(&server, Which::All).await.len(), 2);
     let [listed] = &list(&server, Which::Client(client("a"))).await[..] else { panic!() };
-    assert_eq!((listed.client.as_ref(), listed.peer), (Some(&client("a")), device.local_addr().unwrap()));
+    assert_eq!(
+        (listed.client.as_ref(), listed.peer),
+        (Some(&client("a")), device.local_addr().unwrap().into())
+    );
     assert_eq!((&*listed.listener, listed.phase, listed.frames), ("list", "authenticated", 2));
     assert_eq!((listed.unanswered, listed.paused), (0, None));
     let [listed] = &list(&server, Which::Listener("list-2".into())).await[..] else { panic!() };
-    assert_eq!((listed.client.as_ref(), listed.peer), (None, stranger.local_addr().unwrap()));
+    assert_eq!((listed.client.as_ref(), listed.peer), (None, stranger.local_addr().unwrap().into()));
     assert_eq!((listed.phase, listed.frames), ("new", 1));
-    // Nobody was disturbed.
+    // No other session was affected.
     device.ping().await.unwrap();
     drop((device, stranger));
     server.assert_nothing_is_left().await;

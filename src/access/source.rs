@@ -6,12 +6,18 @@ use std::net::{IpAddr, Ipv6Addr};
 /// The usual prefix length of an IPv6 network: one party usually controls all addresses in it.
 pub const NETWORK: u8 = 64;
 
-/// The source of a peer: an IPv4 address, or the network of an IPv6 address, by default its /64.
+/// The source of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Source {
-    address: IpAddr,
-    /// 128 for IPv4, which has no networks here.
-    prefix: u8,
+pub enum Source {
+    /// An IPv4 address, or the network of an IPv6 address, by default its /64.
+    Net {
+        /// The first address of the network.
+        address: IpAddr,
+        /// Its prefix length; 128 for IPv4, which has no networks here.
+        prefix: u8,
+    },
+    /// A user of this machine, by its number.
+    User(u32),
 }
 
 impl Source {
@@ -22,9 +28,9 @@ impl Source {
             IpAddr::V6(address) => {
                 let prefix = ipv6_prefix.min(128);
                 let hosts = u128::MAX.checked_shr(prefix.into()).unwrap_or(0);
-                Self { address: Ipv6Addr::from_bits(address.to_bits() & !hosts).into(), prefix }
+                Self::Net { address: Ipv6Addr::from_bits(address.to_bits() & !hosts).into(), prefix }
             }
-            address => Self { address, prefix: 128 },
+            address => Self::Net { address, prefix: 128 },
         }
     }
 }
@@ -37,9 +43,10 @@ impl From<IpAddr> for Source {
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.prefix {
-            128 => write!(f, "{}", self.address),
-            prefix => write!(f, "{}/{prefix}", self.address),
+        match self {
+            Self::Net { address, prefix: 128 } => write!(f, "{address}"),
+            Self::Net { address, prefix } => write!(f, "{address}/{prefix}"),
+            Self::User(uid) => write!(f, "unix:uid={uid}"),
         }
     }
 }

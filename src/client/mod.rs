@@ -6,6 +6,7 @@
 //! | [`device`] | a connection, one call per frame, and pipelining |
 //! | `incoming` | what the server sends: words and events |
 //! | `error` | why a call failed |
+//! | `stream` | TCP or a Unix socket |
 //! | `wire` | the bytes in both directions, and their bounds |
 //!
 //! The conversation of the original client:
@@ -48,8 +49,10 @@
 pub mod device;
 mod error;
 mod incoming;
+mod stream;
 mod wire;
 
 pub use device::Device;
 pub use error::Error;
 pub use incoming::{Event, Incoming};
+pub use stream::Stream;

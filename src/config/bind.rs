@@ -6,15 +6,23 @@ use std::os::unix::net::UnixDatagram;
 use rustix::net::netdevice::name_to_index;
 use toml::de::DeValue;
 
+use crate::address::Address;
+
 const ADDRESS: &str = "a port or an IP address with a port, in quotes, such as \"5000\", \"192.168.0.7:5000\" or \"[::1]:5000\" \
-     (host names are not looked up)";
+     (host names are not looked up), or a path behind \"unix:\"";
+const PATH: &str = "a path behind \"unix:\", such as \"unix:run/trap.sock\"";
 const ZONE: &str = "a link-local address with its interface, such as \"[fe80::1%eth0]:5000\"";
 const INTERFACE: &str = "an address whose zone is an interface of this machine (`ip link` lists them)";
 const ONE_MACHINE: &str = "an address of this machine, not a multicast or broadcast address";
 
 /// An address to listen on.
-pub(super) fn bind(value: &DeValue<'_>) -> Result<SocketAddr, String> {
-    value.as_str().ok_or(ADDRESS).and_then(address).map_err(str::to_owned)
+pub(super) fn bind(value: &DeValue<'_>) -> Result<Address, String> {
+    let text = value.as_str().ok_or(ADDRESS)?;
+    match text.strip_prefix(Address::UNIX) {
+        Some(path) if path.is_empty() || path.contains('\0') => Err(PATH.into()),
+        Some(path) => Ok(Address::Unix(path.into())),
+        None => Ok(Address::Ip(address(text)?)),
+    }
 }
 
 fn address(text: &str) -> Result<SocketAddr, &'static str> {

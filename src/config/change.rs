@@ -58,15 +58,24 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     let come = new.listeners.iter().filter(|listener| !has(old, &listener.name));
     let mut changes: Vec<_> = gone.map(|listener| Change::Removed(listener.name.clone())).collect();
     changes.extend(come.map(|listener| Change::Added(listener.name.clone())));
-    let before = old.settings();
-    for to in new.settings() {
+    let (before, after) = (old.settings(), old.reloaded(new).settings());
+    for mut to in new.settings() {
         let is_new = to.listener().is_some_and(|name| !has(old, name));
-        let was = before.iter().find(|was| was.section == to.section && was.key == to.key);
+        let was = find(&before, &to);
+        if find(&after, &to).is_none() {
+            // Another setting, which needs a restart, brings it into use.
+            to.effect = Effect::Restart;
+        }
         if !is_new && was.is_none_or(|was| was.value != to.value) {
             changes.push(Change::Changed { from: was.map(|was| was.value.clone()), to });
         }
     }
     changes
+}
+
+/// The same setting in another list.
+fn find<'a>(settings: &'a [Setting], like: &Setting) -> Option<&'a Setting> {
+    settings.iter().find(|one| one.section == like.section && one.key == like.key)
 }
 
 impl Config {
@@ -166,5 +175,12 @@ mod tests {
         assert_eq!(now, expected);
         let left = changes(&now, &new);
         assert!(!left.is_empty() && left.iter().all(|change| change.effect() == Effect::Restart), "{left:?}");
+    }
+
+    #[test]
+    fn a_setting_that_a_restart_brings_into_use_needs_it_too() {
+        let told = shown("[store]\nkind = \"log\"", "[store]\nmax_age = \"1h\"");
+        assert!(told.contains(&"store: max_age unused -> 1h (needs a restart)".into()), "{told:?}");
+        assert!(told.iter().all(|change| change.ends_with(" (needs a restart)")), "{told:?}");
     }
 }

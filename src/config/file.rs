@@ -1,6 +1,6 @@
 //! The sections of `config.toml`, read into a [`Config`] with the [`keys`] of each.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::ops::Range;
 
 use toml::de::DeTable;
@@ -9,10 +9,15 @@ use super::keys::{self, Key};
 use super::mistake::Fault;
 use super::section::Section;
 use super::{Config, Listener};
+use crate::address::Address;
 
 /// The former name of the section.
 const UPLINK: &str = "[uplink] is now [store]: `store` is its `kind`, `path` is the folder of the data (\"data\" if the file was \
                       \"data/trap.db\", which the next start takes over), and `max_unanswered` belongs to [server]";
+/// A Unix socket has no addresses to compare.
+const NO_RULES: &str =
+    "`access` is for IP addresses; `mode` says which users may connect to a Unix socket: remove `access`";
+
 /// The config of `table`, the content of `text`, and its mistakes. A text that is not `whole` may
 /// have lost keys, so that an apparent duplicate may be a default.
 pub(super) fn read(text: &str, table: DeTable<'_>, whole: bool) -> (Config, Vec<Fault>) {
@@ -55,13 +60,19 @@ struct Placed {
 
 fn listener(section: &mut Section<'_>) -> Placed {
     let (mut listener, mut name_at, mut bind_at) = (Listener::default(), None, None);
+    let mut access_at = None;
+    let has_access = section.has("access");
     for key in keys::listener() {
         let at = key.read(section, &mut listener);
         match key.name {
             "name" => name_at = at,
             "bind" => bind_at = at,
+            "access" => access_at = at,
             _ => {}
         }
+    }
+    if let (Address::Unix(_), true, Some(at)) = (&listener.bind, has_access, access_at) {
+        section.fault(at, NO_RULES.into());
     }
     Placed { listener, name_at, bind_at }
 }
@@ -77,9 +88,9 @@ fn forbid_twins(file: &mut Section<'_>, placed: &[Placed]) {
             file.fault(at.clone(), message);
         }
         if let Some(at) = bind_at
-            && let Some(other) = above.find(|other| collide(other.bind, listener.bind))
+            && let Some(other) = above.find(|other| collide(other, listener))
         {
-            let (bind, other) = (listener.bind, other.bind);
+            let (bind, other) = (&listener.bind, &other.bind);
             let message = if bind == other {
                 format!("duplicate address {bind}: each listener needs a `bind` of its own")
             } else {
@@ -92,11 +103,17 @@ fn forbid_twins(file: &mut Section<'_>, placed: &[Placed]) {
     }
 }
 
-/// Whether two addresses exclude each other. `[::]` is every IPv6 and IPv4 address, `0.0.0.0` every IPv4 one.
-fn collide(mut one: SocketAddr, mut other: SocketAddr) -> bool {
-    one.set_ip(one.ip().to_canonical());
-    other.set_ip(other.ip().to_canonical());
-    let covers = |wide: IpAddr, narrow: IpAddr| wide.is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4());
-    let covered = covers(one.ip(), other.ip()) || covers(other.ip(), one.ip());
-    one.port() == other.port() && one.port() != 0 && (one == other || covered)
+/// Whether one socket keeps the other from its address. `[::]` is every IPv6 and IPv4 address, unless it is only for IPv6;
+/// `0.0.0.0` is every IPv4 one.
+fn collide(one: &Listener, other: &Listener) -> bool {
+    let (Some(at), Some(other_at)) = (one.bind.ip(), other.bind.ip()) else { return one.bind == other.bind };
+    let (ip, other_ip) = (at.ip().to_canonical(), other_at.ip().to_canonical());
+    let covered = covers(ip, one.only_v6, other_ip) || covers(other_ip, other.only_v6, ip);
+    // Two zones are two addresses.
+    let is_same = ip == other_ip && (ip.is_ipv4() || at == other_at);
+    at.port() == other_at.port() && at.port() != 0 && (is_same || covered)
+}
+
+fn covers(wide: IpAddr, only_v6: bool, narrow: IpAddr) -> bool {
+    wide.is_unspecified() && (wide.is_ipv4() == narrow.is_ipv4() || (wide.is_ipv6() && !only_v6))
 }

@@ -2,7 +2,6 @@
 //! when a change takes effect. The reader, `--check`, the changes of a reload, and the table of settings in the documentation
 //! come from these lists. Defaults are not here but with the types.
 
-use std::net::SocketAddr;
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
@@ -10,16 +9,18 @@ use log::LevelFilter;
 use toml::de::DeValue;
 
 use super::bind::bind;
+use super::mode::Mode;
 use super::section::Section;
 use super::value::{
-    Codec, Count, CountOrOff, Flag, Folder, Name, PostgresUrl, SecondsOrOff, Size, SizeOrOff, Time,
-    TimeOrOff, Word, Wrong, strings,
+    Codec, Count, CountOr, Flag, Folder, Name, PostgresUrl, Seconds, Size, SizeOr, Time, TimeOr, Word, Wrong,
+    strings,
 };
 use super::{
     ClientPattern, Credentials, Duplicate, Listener, Log, Server, Session, Source, Store, StoreKind,
     Supervisor, Synchronous, one_per_core,
 };
 use crate::access::Rules;
+use crate::address::Address;
 use crate::protocol::MAX_DATA;
 
 /// The shortest and the longest time that is a plan rather than a slip.
@@ -37,6 +38,13 @@ const ACCEPTORS: RangeInclusive<usize> = 1..=1024;
 const RESTARTS: RangeInclusive<usize> = 0..=1_000_000;
 /// No longer than the quiet minute after which a delay starts again from zero.
 const BACKOFF: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
+/// The most that Linux takes for `TCP_KEEPCNT`.
+const PROBES: RangeInclusive<u32> = 1..=127;
+/// Bytes of a socket's buffer: no less than the kernel's least, and room for its doubling.
+const BUFFER: RangeInclusive<usize> = 4 << 10..=1 << 30;
+/// What a zero means.
+const OFF: &str = "off";
+const KERNEL: &str = "the kernel's choice";
 /// More than any machine holds: the limit on open files lowers it.
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000_000;
 /// The kernel lowers it to `net.core.somaxconn`, once a 16-bit number.
@@ -198,7 +206,7 @@ pub(super) fn server() -> Vec<Key<Server>> {
     keys!(Server {
         workers: Workers, Restart;
         shutdown: Time(TIME), Reload;
-        drain: TimeOrOff(TIME), Reload;
+        drain: TimeOr(TIME, OFF), Reload;
         max_unanswered: Size(UNANSWERED), Restart;
     })
 }
@@ -215,15 +223,23 @@ pub(super) fn supervisor() -> Vec<Key<Supervisor>> {
 /// `[[listener]]`
 pub(super) fn listener() -> Vec<Key<Listener>> {
     keys!(Listener {
-        name: Name, Restart;
-        bind: Bind, Restart;
-        acceptors: Count(ACCEPTORS), Restart;
-        max_connections: Count(CONNECTIONS), Restart;
-        max_unauthenticated: Count(CONNECTIONS), Restart;
-        backlog: Count(BACKLOG), Restart;
-        nodelay: Flag, Restart;
-        keepalive: SecondsOrOff(KEEPALIVE), Restart;
-        access: Access, Restart;
+        name: Name, Reload;
+        bind: Bind, Rebind;
+        mode: Mode, Reload, if is_unix;
+        only_v6: Flag, Restart, if is_v6;
+        acceptors: Count(ACCEPTORS), Reload;
+        reuse_port: Flag, Restart, if is_ip;
+        max_connections: Count(CONNECTIONS), Reload;
+        max_unauthenticated: Count(CONNECTIONS), Reload;
+        backlog: Count(BACKLOG), Reload;
+        nodelay: Flag, NewConnections, if is_ip;
+        keepalive: Seconds(KEEPALIVE, OFF), NewConnections, if is_ip;
+        keepalive_interval: Seconds(KEEPALIVE, "a quarter of `keepalive`"), NewConnections, if probes;
+        keepalive_count: Count(PROBES), NewConnections, if probes;
+        user_timeout: TimeOr(TIME, "twice `keepalive`"), NewConnections, if is_ip;
+        receive_buffer: SizeOr(BUFFER, KERNEL), Restart;
+        send_buffer: SizeOr(BUFFER, KERNEL), Restart;
+        access: Access, Reload, if is_ip;
     })
 }
 
@@ -233,11 +249,11 @@ pub(super) fn session() -> Vec<Key<Session>> {
         auth_timeout: Time(TIME), Reload;
         frame_timeout: Time(TIME), Reload;
         write_timeout: Time(TIME), Reload;
-        idle_timeout: TimeOrOff(TIME), Reload;
+        idle_timeout: TimeOr(TIME, OFF), Reload;
         max_frame: Count(FRAME), Reload;
         max_unanswered: Size(UNANSWERED), Reload;
-        messages_per_second: CountOrOff(MESSAGES_PER_SECOND), Reload;
-        bytes_per_second: SizeOrOff(BYTES_PER_SECOND), Reload;
+        messages_per_second: CountOr(MESSAGES_PER_SECOND, OFF), Reload;
+        bytes_per_second: SizeOr(BYTES_PER_SECOND, OFF), Reload;
         duplicate: Word(DUPLICATES), Reload;
     })
 }
@@ -249,8 +265,8 @@ pub(super) fn credentials() -> Vec<Key<Credentials>> {
         clients: Clients, Reload, if has_list;
         url: PostgresUrl, Reload, if is_postgres;
         timeout: Time(LOOK_UP), Reload, if asks;
-        cache_time: TimeOrOff(TIME), Reload, if asks;
-        outage_grace: TimeOrOff(GRACE), Reload, if asks;
+        cache_time: TimeOr(TIME, OFF), Reload, if asks;
+        outage_grace: TimeOr(GRACE, OFF), Reload, if asks;
         cache_size: Count(CACHE), Reload, if asks;
         max_unknown: Count(UNKNOWN), Restart;
     })
@@ -267,8 +283,8 @@ pub(super) fn store() -> Vec<Key<Store>> {
         batch_bytes: Size(BATCH_BYTES), Restart, if is_sqlite;
         batch_time: Time(BATCH_TIME), Restart, if is_sqlite;
         lock_timeout: Time(LOCKED), Restart, if is_sqlite;
-        max_age: TimeOrOff(AGE), Reload, if is_sqlite;
-        max_size: SizeOrOff(STORED), Reload, if is_sqlite;
+        max_age: TimeOr(AGE, OFF), Reload, if is_sqlite;
+        max_size: SizeOr(STORED, OFF), Reload, if is_sqlite;
     })
 }
 
@@ -276,8 +292,24 @@ pub(super) fn store() -> Vec<Key<Store>> {
 pub(super) fn log() -> Vec<Key<Log>> {
     keys!(Log {
         level: Word(LEVELS), Reload;
-        stats_every: TimeOrOff(STATS), Reload;
+        stats_every: TimeOr(STATS, OFF), Reload;
     })
+}
+
+fn is_ip(listener: &Listener) -> bool {
+    listener.bind.ip().is_some()
+}
+
+fn is_v6(listener: &Listener) -> bool {
+    listener.bind.ip().is_some_and(|address| address.is_ipv6())
+}
+
+fn is_unix(listener: &Listener) -> bool {
+    !is_ip(listener)
+}
+
+fn probes(listener: &Listener) -> bool {
+    is_ip(listener) && listener.keepalive.is_some()
 }
 
 fn has_list(credentials: &Credentials) -> bool {
@@ -322,18 +354,18 @@ impl Codec for Workers {
 struct Bind;
 
 impl Codec for Bind {
-    type Value = SocketAddr;
+    type Value = Address;
 
-    fn read(&self, value: &DeValue<'_>) -> Result<SocketAddr, Wrong> {
+    fn read(&self, value: &DeValue<'_>) -> Result<Address, Wrong> {
         bind(value).map_err(Wrong::Value)
     }
 
-    fn show(&self, value: &SocketAddr) -> String {
+    fn show(&self, value: &Address) -> String {
         value.to_string()
     }
 
     fn range(&self) -> String {
-        "IP and port, or a port; a link-local address with its interface (`[fe80::1%eth0]:5000`); no multicast; unique".into()
+        "IP and port, or a port; a link-local address with its interface (`[fe80::1%eth0]:5000`); no multicast; or `unix:PATH`; unique".into()
     }
 }
 

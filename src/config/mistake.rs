@@ -191,7 +191,8 @@ impl<'t> Lines<'t> {
             file: file.into(),
             line,
             column: before.chars().count() + 1,
-            message: fault.message.clone(),
+            // It may quote a key.
+            message: fault.message.chars().map(printable).collect(),
             excerpt: excerpt(line, source, before, marked.max(1)),
         }
     }
@@ -202,11 +203,15 @@ pub(super) fn may_hold_password(source: &str) -> bool {
     source.contains("://")
 }
 
+/// A mistake may quote any piece of the file, and does nothing to a terminal.
+fn printable(c: char) -> char {
+    if c.is_control() && c != '\t' { ' ' } else { c }
+}
+
 fn excerpt(line: usize, source: &str, before: &str, marked: usize) -> String {
     if source.chars().count() > SHOWN || may_hold_password(source) {
         return String::new();
     }
-    let printable = |c: char| if c.is_control() && c != '\t' { ' ' } else { c };
     let source: String = source.chars().map(printable).collect();
     let blank: String = before.chars().map(|c| if c == '\t' { c } else { ' ' }).collect();
     let marks = "^".repeat(marked);

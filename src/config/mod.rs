@@ -3,7 +3,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `keys` | each key: its field, the form and range of its values, when a change takes effect |
-//! | `value` `bind` | single values: how they are read and shown |
+//! | `value` `bind` `mode` | single values: how they are read and shown |
 //! | `file` `section` | the reading of a file, in which no mistake loses its position |
 //! | [`mistake`] | the mistakes of a file, and their positions |
 //! | `describe` | a config as a list of settings, as `--check` prints it |
@@ -17,6 +17,7 @@ mod file;
 mod keys;
 pub mod limits;
 pub mod mistake;
+mod mode;
 mod section;
 mod value;
 
@@ -35,6 +36,7 @@ pub use self::keys::Effect;
 use self::mistake::Fault;
 pub use self::mistake::{LoadError, Mistake, Mistakes};
 use crate::access::{PaceLimits, Rules};
+use crate::address::Address;
 use crate::protocol::{BadClientId, ClientId, MAX_DATA};
 
 /// Bytes.
@@ -79,7 +81,13 @@ impl Config {
         let mut config = Self::parse(&text, &path.display().to_string())?;
         // Absolute, so that it does not depend on the working directory.
         let file = std::path::absolute(path).unwrap_or_else(|_| path.into());
-        config.store.path = file.parent().unwrap_or(Path::new("/")).join(&config.store.path);
+        let folder = file.parent().unwrap_or(Path::new("/"));
+        config.store.path = folder.join(&config.store.path);
+        for listener in &mut config.listeners {
+            if let Address::Unix(path) = &mut listener.bind {
+                *path = folder.join(&path);
+            }
+        }
         Ok(config)
     }
 }
@@ -156,8 +164,14 @@ impl Default for Supervisor {
 pub struct Listener {
     /// Its name in logs: 1 to 32 of `A-Z a-z 0-9 _ -`.
     pub name: String,
-    /// Its address. Port 0 lets the system choose one.
-    pub bind: SocketAddr,
+    /// Where it listens. Port 0 lets the system choose one.
+    pub bind: Address,
+    /// The permissions of the file of a Unix socket.
+    pub mode: u32,
+    /// Whether an IPv6 address rejects IPv4 clients.
+    pub only_v6: bool,
+    /// Whether each acceptor has a socket of its own.
+    pub reuse_port: bool,
     /// Accept loops, at least 1.
     pub acceptors: usize,
     /// Maximum open connections, at least 1.
@@ -168,9 +182,19 @@ pub struct Listener {
     pub backlog: u32,
     /// Whether small answers leave immediately (`TCP_NODELAY`).
     pub nodelay: bool,
-    /// Whole seconds of silence before the kernel probes a peer, and between probes; `None` is off.
+    /// Whole seconds of silence before the kernel probes a peer; `None` is off.
     pub keepalive: Option<Duration>,
-    /// The addresses that may connect.
+    /// Whole seconds between two probes; `None` is a quarter of `keepalive`.
+    pub keepalive_interval: Option<Duration>,
+    /// Unanswered probes after which the connection is dropped.
+    pub keepalive_count: u32,
+    /// How long data may stay unacknowledged, and probes unanswered; `None` is twice `keepalive`.
+    pub user_timeout: Option<Duration>,
+    /// Bytes of the receive buffer; `None` leaves them to the kernel.
+    pub receive_buffer: Option<usize>,
+    /// Bytes of the send buffer; `None` leaves them to the kernel.
+    pub send_buffer: Option<usize>,
+    /// Who may connect.
     pub access: Rules,
 }
 
@@ -178,13 +202,21 @@ impl Default for Listener {
     fn default() -> Self {
         Self {
             name: "trap".into(),
-            bind: SocketAddr::from(([0, 0, 0, 0], 5000)),
+            bind: SocketAddr::from(([0, 0, 0, 0], 5000)).into(),
+            mode: 0o660,
+            only_v6: false,
+            reuse_port: false,
             acceptors: 8,
             max_connections: 100_000,
             max_unauthenticated: 10_000,
             backlog: 512,
             nodelay: true,
             keepalive: Some(Duration::from_secs(60)),
+            keepalive_interval: None,
+            keepalive_count: 4,
+            user_timeout: None,
+            receive_buffer: None,
+            send_buffer: None,
             access: Rules::default(),
         }
     }

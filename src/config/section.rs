@@ -100,6 +100,11 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Whether the file has this key, and it has not been read yet.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     /// Notes a mistake.
     pub(super) fn fault(&mut self, at: Range<usize>, message: String) {
         self.faults.push(Fault { at, message });

@@ -27,6 +27,14 @@ max_unauthenticated = 5
 backlog = 64
 nodelay = false
 keepalive = "0s"
+keepalive_interval = "7s"
+keepalive_count = 9
+user_timeout = "1m"
+receive_buffer = "8KiB"
+send_buffer = "64KiB"
+mode = "0600"
+only_v6 = true
+reuse_port = true
 access = ["allow 10.1.2.3/8", "deny all"]
 [[listener]]
 name = "wan-2"
@@ -76,6 +84,14 @@ fn other() -> Config {
         backlog: 64,
         nodelay: false,
         keepalive: None,
+        keepalive_interval: Some(Duration::from_secs(7)),
+        keepalive_count: 9,
+        user_timeout: Some(Duration::from_secs(60)),
+        receive_buffer: Some(8 << 10),
+        send_buffer: Some(64 << 10),
+        mode: 0o600,
+        only_v6: true,
+        reuse_port: true,
         access: Rules::parse(&["allow 10.0.0.0/8", "deny all"]).unwrap(),
     };
     let wan = Listener { name: "wan-2".into(), bind: "0.0.0.0:7000".parse().unwrap(), ..Listener::default() };
@@ -190,21 +206,32 @@ supervisor
   max_backoff         2s
 listener lan_6
   bind                [::1]:6000
+  only_v6             on
   acceptors           2
+  reuse_port          on
   max_connections     10
   max_unauthenticated 5
   backlog             64
   nodelay             off
   keepalive           off
+  user_timeout        1m
+  receive_buffer      8.0 KiB
+  send_buffer         64.0 KiB
   access              allow 10.0.0.0/8, deny all
 listener wan-2
   bind                0.0.0.0:7000
   acceptors           8
+  reuse_port          off
   max_connections     100000
   max_unauthenticated 10000
   backlog             512
   nodelay             on
   keepalive           1m
+  keepalive_interval  a quarter of `keepalive`
+  keepalive_count     4
+  user_timeout        twice `keepalive`
+  receive_buffer      the kernel's choice
+  send_buffer         the kernel's choice
   access              allow all
 session
   auth_timeout        1s

@@ -62,28 +62,29 @@ impl<T: TryFrom<u64> + PartialOrd + Display + Copy> Codec for Count<T> {
     }
 }
 
-/// A whole number, of which 0 means off.
-pub(super) struct CountOrOff<T>(pub(super) RangeInclusive<T>);
+/// A whole number, of which 0 means something else.
+pub(super) struct CountOr<T>(pub(super) RangeInclusive<T>, pub(super) &'static str);
 
-impl<T: TryFrom<u64> + PartialOrd + Display + Copy> Codec for CountOrOff<T> {
+impl<T: TryFrom<u64> + PartialOrd + Display + Copy> Codec for CountOr<T> {
     type Value = Option<T>;
 
     fn read(&self, value: &DeValue<'_>) -> Result<Option<T>, Wrong> {
-        let Self(range) = self;
+        let Self(range, otherwise) = self;
         if integer(value) == Some(0_u64) {
             return Ok(None);
         }
         let number = integer(value).filter(|number| range.contains(number));
-        let right = || format!("a whole number from {} to {}, or 0 (off)", range.start(), range.end());
+        let right =
+            || format!("a whole number from {} to {}, or 0 ({otherwise})", range.start(), range.end());
         number.map(Some).ok_or_else(|| right().into())
     }
 
     fn show(&self, value: &Option<T>) -> String {
-        value.map_or("off".into(), |number| number.to_string())
+        value.map_or_else(|| self.1.into(), |number| number.to_string())
     }
 
     fn range(&self) -> String {
-        format!("{}; `0` is off", Count(self.0.clone()).range())
+        format!("{}; `0` is {}", Count(self.0.clone()).range(), self.1)
     }
 }
 
@@ -155,33 +156,33 @@ impl Codec for Time {
     }
 }
 
-/// A time with its unit, of which 0 means off.
-pub(super) struct TimeOrOff(pub(super) RangeInclusive<Duration>);
+/// A time with its unit, and what 0 means.
+pub(super) struct TimeOr(pub(super) RangeInclusive<Duration>, pub(super) &'static str);
 
-impl Codec for TimeOrOff {
+impl Codec for TimeOr {
     type Value = Option<Duration>;
 
     fn read(&self, value: &DeValue<'_>) -> Result<Option<Duration>, Wrong> {
         match time(value)? {
             Some(Duration::ZERO) => Ok(None),
             Some(time) if self.0.contains(&time) => Ok(Some(time)),
-            _ => Err(format!("{}, or \"0s\" (off)", times(&self.0)).into()),
+            _ => Err(format!("{}, or \"0s\" ({})", times(&self.0), self.1).into()),
         }
     }
 
     fn show(&self, value: &Option<Duration>) -> String {
-        value.map_or("off".into(), when::show)
+        value.map_or(self.1.into(), when::show)
     }
 
     fn range(&self) -> String {
-        format!("{}; `\"0s\"` is off", Time(self.0.clone()).range())
+        format!("{}; `\"0s\"` is {}", Time(self.0.clone()).range(), self.1)
     }
 }
 
-/// Whole seconds up to this number, of which 0 means off.
-pub(super) struct SecondsOrOff(pub(super) u64);
+/// Whole seconds up to this number, and what 0 means.
+pub(super) struct Seconds(pub(super) u64, pub(super) &'static str);
 
-impl Codec for SecondsOrOff {
+impl Codec for Seconds {
     type Value = Option<Duration>;
 
     fn read(&self, value: &DeValue<'_>) -> Result<Option<Duration>, Wrong> {
@@ -189,18 +190,20 @@ impl Codec for SecondsOrOff {
             Some(Duration::ZERO) => Ok(None),
             Some(time) if time.subsec_nanos() == 0 && time.as_secs() <= self.0 => Ok(Some(time)),
             _ => {
-                Err(format!("whole seconds with their unit, from \"1s\" to \"{}s\", or \"0s\" (off)", self.0)
-                    .into())
+                let Self(most, zero) = self;
+                let right =
+                    format!("whole seconds with their unit, from \"1s\" to \"{most}s\", or \"0s\" ({zero})");
+                Err(right.into())
             }
         }
     }
 
     fn show(&self, value: &Option<Duration>) -> String {
-        value.map_or("off".into(), when::show)
+        value.map_or(self.1.into(), when::show)
     }
 
     fn range(&self) -> String {
-        format!("whole seconds to `\"{}s\"`; `\"0s\"` is off", self.0)
+        format!("whole seconds to `\"{}s\"`; `\"0s\"` is {}", self.0, self.1)
     }
 }
 
@@ -242,10 +245,10 @@ where
     }
 }
 
-/// Bytes with their unit, of which 0 means off.
-pub(super) struct SizeOrOff<T>(pub(super) RangeInclusive<T>);
+/// Bytes with their unit, and what 0 means.
+pub(super) struct SizeOr<T>(pub(super) RangeInclusive<T>, pub(super) &'static str);
 
-impl<T> Codec for SizeOrOff<T>
+impl<T> Codec for SizeOr<T>
 where
     T: TryFrom<u64> + Copy + PartialOrd,
     u64: TryFrom<T>,
@@ -258,15 +261,15 @@ where
         }
         let size = bytes(value).and_then(|size| size.try_into().ok());
         let size = size.filter(|size| self.0.contains(size));
-        size.map(Some).ok_or_else(|| format!("{}, or \"0B\" (off)", sizes(&self.0)).into())
+        size.map(Some).ok_or_else(|| format!("{}, or \"0B\" ({})", sizes(&self.0), self.1).into())
     }
 
     fn show(&self, value: &Option<T>) -> String {
-        value.map_or("off".into(), |size| byte_size(size).to_string())
+        value.map_or(self.1.into(), |size| byte_size(size).to_string())
     }
 
     fn range(&self) -> String {
-        format!("{}; `\"0B\"` is off", Size(self.0.clone()).range())
+        format!("{}; `\"0B\"` is {}", Size(self.0.clone()).range(), self.1)
     }
 }
 

@@ -1,7 +1,6 @@
 //! Rejected ids, recorded for the operator. Sessions note them in memory; once a second they are written to a database.
 //! The memory and the table are bounded: the id with the oldest attempt is removed first.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -12,6 +11,7 @@ use tokio::time::sleep;
 
 use super::Denied;
 use super::directory::{Failed, Keeper};
+use crate::address::Peer;
 use crate::logging::Outage;
 use crate::protocol::ClientId;
 use crate::supervisor::{Background, Work};
@@ -69,7 +69,7 @@ impl Unknown {
     }
 
     /// Notes that `client` tried from `peer` and was rejected.
-    pub fn note(&self, client: &ClientId, peer: SocketAddr, denied: &Denied) {
+    pub fn note(&self, client: &ClientId, peer: Peer, denied: &Denied) {
         let (Some(notes), Some(reason)) = (&self.0, reason(denied)) else { return };
         let now = SystemTime::now();
         let attempt = Attempt {
@@ -236,7 +236,11 @@ mod tests {
     }
 
     fn note(unknown: &Unknown, id: &str, denied: &Denied) {
-        unknown.note(&ClientId::try_from(id).unwrap(), ([127, 0, 0, 1], 7).into(), denied);
+        unknown.note(
+            &ClientId::try_from(id).unwrap(),
+            std::net::SocketAddr::from(([127, 0, 0, 1], 7)).into(),
+            denied,
+        );
     }
 
     fn row(id: &str, times: u64, reason: &str) -> (String, u64, String) {

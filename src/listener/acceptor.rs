@@ -1,15 +1,21 @@
-//! One accept loop on one worker.
+//! One acceptor: an accept loop on one worker for each of its sockets, mostly one.
 
+use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::net::{TcpListener, TcpStream};
+use rustix::io::Errno;
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 use super::door::Door;
-use super::keepalive::Jitter;
+use super::socket::Socket;
+use super::spread::Spread;
+use super::stream::Stream;
+use super::trouble::Trouble;
+use crate::address::Peer;
 use crate::faults::{Faults, Point};
 use crate::stats::Stats;
 use crate::supervisor::exit;
@@ -22,7 +28,7 @@ const IN_A_ROW: u32 = 16;
 
 /// Accepts clients and takes them to the door.
 pub(super) struct Acceptor {
-    pub(super) socket: Arc<std::net::TcpListener>,
+    pub(super) sockets: Vec<Arc<Socket>>,
     pub(super) door: Arc<Door>,
     pub(super) stats: Arc<Stats>,
     pub(super) faults: Faults,
@@ -32,32 +38,29 @@ impl Actor for Acceptor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        let Self { socket, door, stats, faults } = self;
-        let accepting = accept(Arc::clone(socket), Arc::clone(door), Arc::clone(stats), faults.clone());
-        ctx.spawn(accepting.into_actor(self).map(|err, _, _| exit(format!("accepting failed: {err}"))));
+        for socket in &self.sockets {
+            let incoming = Incoming { socket: Arc::clone(socket), watched: None, spread: Spread::new() };
+            let Self { door, stats, faults, .. } = &*self;
+            let accepting = accept(incoming, Arc::clone(door), Arc::clone(stats), faults.clone());
+            let accepting = accepting.into_actor(self);
+            ctx.spawn(accepting.map(|err, _, _| exit(format!("accepting failed: {err}"))));
+        }
     }
 }
 
 /// Accepts until the listening socket fails.
-async fn accept(
-    socket: Arc<std::net::TcpListener>,
-    door: Arc<Door>,
-    stats: Arc<Stats>,
-    faults: Faults,
-) -> io::Error {
+async fn accept(mut incoming: Incoming, door: Arc<Door>, stats: Arc<Stats>, faults: Faults) -> io::Error {
     let mut in_a_row = 0;
-    let mut watched = None;
-    let mut keepalive = Jitter::of(&socket);
     loop {
-        match next(&socket, &mut watched).await {
+        match incoming.next(&door).await {
             Ok((stream, peer)) => {
-                keepalive.apply(&stream);
                 door.open(stream, peer, &stats);
                 faults.trip(Point::Acceptor);
             }
             Err(err) => match Trouble::of(&err) {
-                Trouble::OneConnection => stats.accept_errors.one(),
+                Trouble::OneConnection => stats.accept_failed((&err).into()),
                 Trouble::Exhausted => {
+                    stats.accept_failed((&err).into());
                     stats.accept_pauses.one();
                     door.exhaustion.note(door.journal.listener(), &err);
                     tokio::time::sleep(PAUSE).await;
@@ -72,76 +75,85 @@ async fn accept(
     }
 }
 
-/// The next client. An acceptor watches a duplicate of its own; without descriptors it has to wait for one.
-async fn next(
-    socket: &std::net::TcpListener,
-    watched: &mut Option<TcpListener>,
-) -> io::Result<(TcpStream, SocketAddr)> {
-    let duplicate = match watched.take() {
-        Some(duplicate) => duplicate,
-        None => TcpListener::from_std(socket.try_clone()?)?,
-    };
-    watched.insert(duplicate).accept().await
+/// The clients of one socket.
+struct Incoming {
+    socket: Arc<Socket>,
+    /// A duplicate of the socket; without descriptors an acceptor has to wait for one.
+    watched: Option<Watched>,
+    spread: Spread,
 }
 
-/// What an error of accept(2) concerns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
-    OneConnection,
-    Exhausted,
-    Listener,
+/// A listening socket that this thread watches.
+enum Watched {
+    Tcp(TcpListener),
+    Unix(UnixListener),
 }
 
-impl Trouble {
-    /// accept(2), "Error handling": Linux passes the network errors of the new socket on; they are to be treated like
-    /// EAGAIN. A firewall's EPERM concerns one connection too.
-    fn of(err: &io::Error) -> Self {
-        use io::ErrorKind::{
-            ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkDown,
-            NetworkUnreachable, OutOfMemory, PermissionDenied, TimedOut, WouldBlock,
+impl Incoming {
+    /// The next client, when the gate is open.
+    async fn next(&mut self, door: &Door) -> io::Result<(Stream, Peer)> {
+        loop {
+            door.gate.open().await;
+            if let Some(client) = poll_fn(|cx| self.poll_next(door, cx)).await {
+                return client;
+            }
+        }
+    }
+
+    /// The next client, or none if the gate has been closed: a client that has come since then keeps waiting.
+    fn poll_next(
+        &mut self,
+        door: &Door,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Option<io::Result<(Stream, Peer)>>> {
+        if !door.gate.is_open() {
+            return Poll::Ready(None);
+        }
+        let client = match self.watch().map(|watched| watched.poll_accept(cx)) {
+            Ok(Poll::Ready(client)) => client,
+            Ok(Poll::Pending) => {
+                self.spread.rest();
+                return Poll::Pending;
+            }
+            Err(err) => Err(err),
         };
-        // ENETDOWN..EHOSTUNREACH have kinds; EPROTO, ENOPROTOOPT, EHOSTDOWN, ENONET, EOPNOTSUPP have none.
-        const EPROTO: i32 = 71;
-        const ENOPROTOOPT: i32 = 92;
-        const EHOSTDOWN: i32 = 112;
-        const ENONET: i32 = 64;
-        const EOPNOTSUPP: i32 = 95;
-        const ENFILE: i32 = 23;
-        const EMFILE: i32 = 24;
-        const ENOBUFS: i32 = 105;
-        // epoll_ctl(2): the user's limit of watched files, /proc/sys/fs/epoll/max_user_watches.
-        const ENOSPC: i32 = 28;
-        match (err.kind(), err.raw_os_error()) {
-            (_, Some(EMFILE | ENFILE | ENOBUFS | ENOSPC)) | (OutOfMemory, _) => Self::Exhausted,
-            (_, Some(EPROTO | ENOPROTOOPT | EHOSTDOWN | ENONET | EOPNOTSUPP)) => Self::OneConnection,
-            (
-                ConnectionAborted | ConnectionRefused | ConnectionReset | HostUnreachable | Interrupted
-                | NetworkDown | NetworkUnreachable | PermissionDenied | TimedOut | WouldBlock,
-                _,
-            ) => Self::OneConnection,
-            _ => Self::Listener,
+        if let Ok((Stream::Tcp(stream), _)) = &client {
+            self.spread.accepted(door.keepalive(), &*self.socket, stream);
         }
+        Poll::Ready(Some(client))
+    }
+
+    fn watch(&mut self) -> io::Result<&Watched> {
+        let watched = match self.watched.take() {
+            Some(watched) => watched,
+            None => Watched::new(&self.socket)?,
+        };
+        Ok(self.watched.insert(watched))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errors_of_accept_by_what_they_concern() {
-        let of = |errno| Trouble::of(&io::Error::from_raw_os_error(errno));
-        let one_connection = [1, 4, 64, 71, 92, 95, 100, 101, 103, 104, 110, 112, 113];
-        for errno in one_connection {
-            assert_eq!(of(errno), Trouble::OneConnection, "{errno}");
-        }
-        // ENFILE, EMFILE, ENOBUFS, ENOMEM, ENOSPC
-        for errno in [23, 24, 105, 12, 28] {
-            assert_eq!(of(errno), Trouble::Exhausted, "{errno}");
-        }
-        // EBADF, EINVAL, ENOTSOCK
-        for errno in [9, 22, 88] {
-            assert_eq!(of(errno), Trouble::Listener, "{errno}");
-        }
+impl Watched {
+    fn new(socket: &Socket) -> io::Result<Self> {
+        Ok(match socket {
+            Socket::Tcp(socket) => Self::Tcp(TcpListener::from_std(socket.try_clone()?)?),
+            Socket::Unix(socket) => Self::Unix(UnixListener::from_std(socket.try_clone()?)?),
+        })
     }
+
+    fn poll_accept(&self, cx: &mut TaskContext<'_>) -> Poll<io::Result<(Stream, Peer)>> {
+        Poll::Ready(match self {
+            Self::Tcp(socket) => {
+                ready!(socket.poll_accept(cx)).map(|(stream, peer)| (Stream::Tcp(stream), peer.into()))
+            }
+            Self::Unix(socket) => ready!(socket.poll_accept(cx)).and_then(|(stream, _)| process(stream)),
+        })
+    }
+}
+
+/// A client on a Unix socket, with the process that it is.
+fn process(stream: UnixStream) -> io::Result<(Stream, Peer)> {
+    // The kernel has noted it when the client connected: a failure concerns this client.
+    let process = stream.peer_cred().map_err(|_| Errno::CONNABORTED)?;
+    let pid = process.pid().and_then(|pid| pid.try_into().ok()).unwrap_or_default();
+    Ok((Stream::Unix(stream), Peer::Unix { pid, uid: process.uid() }))
 }

@@ -1,63 +1,73 @@
 //! Admission: the decision on one accepted socket.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use tokio::net::TcpStream;
-
+use super::admitted::Admitted;
 use super::exhaustion::Exhaustion;
+use super::gate::Gate;
 use super::journal::Journal;
-use super::socket::canonical;
+use super::options::Options;
 use super::stream::Stream;
-use crate::access::{Place, Places, Rules};
+use crate::access::{Permits, Place, Places, Rules};
+use crate::address::Peer;
 use crate::stats::{Refused, Stats};
 
-/// An admitted client.
-#[derive(Debug)]
-pub struct Connection {
-    /// Its byte stream.
-    pub stream: Stream,
-    /// Its address; an IPv4-mapped IPv6 address as the IPv4 address that it is, a link-local one with its zone.
-    pub peer: SocketAddr,
-    /// The listener that accepted it, and its part of the log.
-    pub listener: Journal,
-    /// Its place among the listener's `max_connections`; dropping it frees the place. Until [`Place::settle`] is
-    /// called, the client is a stranger and may lose the place to another one.
-    pub place: Place,
-}
-
 /// Starts a session on the calling thread. It only spawns: a listener never waits for a client.
-pub type StartSession = Arc<dyn Fn(Connection) + Send + Sync>;
+pub type StartSession = Arc<dyn Fn(Stream, Admitted) + Send + Sync>;
 
 /// The checks for new clients. The acceptors of a listener share them, and they outlive the acceptors.
-pub struct Door {
+pub(super) struct Door {
     pub(super) journal: Journal,
     pub(super) exhaustion: Exhaustion,
-    rules: Rules,
+    pub(super) gate: Gate,
+    rules: RwLock<Rules>,
     places: Places,
+    /// Seconds; 0 is off.
+    keepalive: AtomicU32,
     start_session: StartSession,
 }
 
 impl Door {
-    /// The door of the listener with this name or journal. `rules` define the admitted addresses, `places` the maximum
-    /// number of connections, and `start_session` starts the session of an admitted client.
-    pub fn new(
-        listener: impl Into<Journal>,
-        rules: Rules,
-        places: Places,
-        start_session: StartSession,
-    ) -> Self {
-        Self { journal: listener.into(), exhaustion: Exhaustion::default(), rules, places, start_session }
+    pub(super) fn new(options: &Options, start_session: StartSession) -> Self {
+        let places = Places::new(Permits::new(options.max_connections), options.max_unauthenticated);
+        let door = Self {
+            journal: options.name.as_str().into(),
+            exhaustion: Exhaustion::default(),
+            gate: Gate::default(),
+            rules: RwLock::default(),
+            places,
+            keepalive: AtomicU32::new(0),
+            start_session,
+        };
+        door.configure(options);
+        door
+    }
+
+    /// New clients find these rules and limits. Those that are inside stay.
+    pub(super) fn configure(&self, options: &Options) {
+        self.rules.write().unwrap_or_else(PoisonError::into_inner).clone_from(&options.access);
+        self.places.permits().set_max(options.max_connections);
+        self.places.set_max_strangers(options.max_unauthenticated);
+        let idle = options.socket.keepalive.map_or(0, |keepalive| keepalive.idle.as_secs());
+        self.keepalive.store(u32::try_from(idle).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    pub(super) fn permits(&self) -> &Permits {
+        self.places.permits()
+    }
+
+    /// The silence before a peer is probed, in seconds; 0 is off.
+    pub(super) fn keepalive(&self) -> u32 {
+        self.keepalive.load(Ordering::Relaxed)
     }
 
     /// Admits a client, or closes its socket.
-    pub(super) fn open(&self, stream: TcpStream, peer: SocketAddr, stats: &Stats) {
-        let peer = canonical(peer);
+    pub(super) fn open(&self, stream: Stream, peer: Peer, stats: &Arc<Stats>) {
         match self.admit(peer) {
             Ok(place) => {
-                stats.accepted.one();
-                let listener = self.journal.clone();
-                (self.start_session)(Connection { stream: Stream::Tcp(stream), peer, listener, place });
+                let admitted = Admitted::new(peer, place, Arc::clone(stats), self.journal.clone());
+                (self.start_session)(stream, admitted);
             }
             Err(reason) => {
                 stats.refuse(reason);
@@ -66,8 +76,11 @@ impl Door {
         }
     }
 
-    fn admit(&self, peer: SocketAddr) -> Result<Place, Refused> {
-        if !self.rules.admits(peer.ip()) {
+    /// The rules are for IP addresses; the permissions of its file are the rules of a Unix socket.
+    fn admit(&self, peer: Peer) -> Result<Place, Refused> {
+        if let Peer::Ip(address) = peer
+            && !self.rules.read().unwrap_or_else(PoisonError::into_inner).admits(address.ip())
+        {
             return Err(Refused::Denied);
         }
         self.places.enter().ok_or(Refused::Full)

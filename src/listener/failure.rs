@@ -3,16 +3,45 @@
 use std::io;
 use std::net::SocketAddr;
 
-/// A listening socket could not be opened.
+use super::options::Options;
+use crate::address::Address;
+
+/// A listening socket could not be opened, or does not take an option.
 #[derive(Debug, thiserror::Error)]
 #[error("listener {listener:?} cannot listen on {address}: {cause}{}", advice(cause, address))]
 pub struct BindError {
-    pub(super) listener: String,
-    pub(super) address: SocketAddr,
-    pub(super) cause: io::Error,
+    listener: String,
+    address: Address,
+    cause: io::Error,
 }
 
-fn advice(cause: &io::Error, address: &SocketAddr) -> &'static str {
+impl BindError {
+    pub(super) fn new(options: &Options, cause: io::Error) -> Self {
+        Self { listener: options.name.clone(), address: options.bind.clone(), cause }
+    }
+}
+
+fn advice(cause: &io::Error, address: &Address) -> &'static str {
+    match address {
+        Address::Ip(address) => advice_on_port(cause, address),
+        Address::Unix(_) => advice_on_path(cause),
+    }
+}
+
+fn advice_on_path(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::AddrInUse => {
+            ". A server listens there (`ss -lxp` shows which); end it, or change `bind`"
+        }
+        io::ErrorKind::NotFound => ". The folder does not exist; create it, or change `bind`",
+        io::ErrorKind::PermissionDenied => {
+            ". The server may not create a file there; change `bind`, or the permissions of the folder"
+        }
+        _ => "",
+    }
+}
+
+fn advice_on_port(cause: &io::Error, address: &SocketAddr) -> &'static str {
     // These have no kinds.
     const ENODEV: i32 = 19;
     const EAFNOSUPPORT: i32 = 97;
@@ -59,9 +88,14 @@ mod tests {
             (98, "0.0.0.0:5000", "Another process has it"),
             (13, "0.0.0.0:80", "need a privilege"),
         ] {
-            let (cause, address) = (io::Error::from_raw_os_error(errno), address.parse().unwrap());
-            let text = BindError { listener: "trap".into(), address, cause }.to_string();
+            let options = Options::new("trap", address.parse::<SocketAddr>().unwrap());
+            let text = BindError::new(&options, io::Error::from_raw_os_error(errno)).to_string();
             assert!(text.contains(expected), "{text}");
+        }
+        for (errno, expected) in [(98, "A server listens there"), (2, "The folder does not exist")] {
+            let options = Options::new("trap", Address::Unix("run/trap.sock".into()));
+            let text = BindError::new(&options, io::Error::from_raw_os_error(errno)).to_string();
+            assert!(text.contains("unix:run/trap.sock") && text.contains(expected), "{text}");
         }
     }
 }

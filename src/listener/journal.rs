@@ -2,13 +2,13 @@
 //! is logged immediately, the others as one line per reason and window. An authenticated session gets lines of its own,
 //! up to a rate limit.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::{Level, log, warn};
 
 use crate::access::Source;
+use crate::address::Peer;
 use crate::logging::{Pace, Sum, Sums};
 use crate::stats::{Ended, Refused};
 
@@ -58,27 +58,27 @@ impl Journal {
     }
 
     /// A client was rejected.
-    pub(super) fn refused(&self, reason: Refused, peer: SocketAddr) {
-        if self.0.refused.is_first(reason.name(), Level::Warn, peer.ip().into(), Instant::now()) {
+    pub(super) fn refused(&self, reason: Refused, peer: Peer) {
+        if self.0.refused.is_first(reason.name(), Level::Warn, source(peer), Instant::now()) {
             warn!("refused listener={} peer={peer} reason={reason}", self.listener());
         }
     }
 
     /// Whether an authenticated session gets lines of its own: one at its start and one at its end.
-    pub fn admits(&self, client: &str, peer: SocketAddr) -> bool {
+    pub fn admits(&self, client: &str, peer: Peer) -> bool {
         let now = Instant::now();
-        self.0.ids.admits(client, now) && self.0.sources.admits(Source::from(peer.ip()), now)
+        self.0.ids.admits(client, now) && self.0.sources.admits(source(peer), now)
     }
 
     /// A session with lines of its own ended by its peer's fault.
-    pub fn blame(&self, peer: SocketAddr) {
-        self.0.sources.charge(Source::from(peer.ip()), FAULT, Instant::now());
+    pub fn blame(&self, peer: Peer) {
+        self.0.sources.charge(source(peer), FAULT, Instant::now());
     }
 
     /// A session without lines of its own ended. Returns whether to log it nevertheless, as the first one for its
     /// reason.
-    pub fn is_first(&self, reason: Ended, level: Level, peer: SocketAddr) -> bool {
-        self.0.ended.is_first(reason.name(), level, peer.ip().into(), Instant::now())
+    pub fn is_first(&self, reason: Ended, level: Level, peer: Peer) -> bool {
+        self.0.ended.is_first(reason.name(), level, source(peer), Instant::now())
     }
 
     /// Logs the collected events. A listener calls it at the end of each window, a stopping server after the last
@@ -96,12 +96,22 @@ impl Journal {
     }
 }
 
+/// The party that limits and sums count a peer for.
+fn source(peer: Peer) -> Source {
+    match peer {
+        Peer::Ip(address) => address.ip().into(),
+        Peer::Unix { uid, .. } => Source::User(uid),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     fn admitted(journal: &Journal, ids: impl Iterator<Item = usize>, is_fault: bool) -> usize {
-        let peer = ([192, 0, 2, 7], 7).into();
+        let peer = SocketAddr::from(([192, 0, 2, 7], 7)).into();
         let session = |id: usize| {
             let admits = journal.admits(&id.to_string(), peer);
             if admits && is_fault {

@@ -4,14 +4,16 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Interest, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Interest, ReadBuf, Ready};
+use tokio::net::{TcpStream, UnixStream};
 
 /// A connection's byte stream.
 #[derive(Debug)]
 pub enum Stream {
-    /// A socket.
+    /// A TCP socket.
     Tcp(TcpStream),
+    /// A Unix socket. Its close never waits for the peer, and its data needs no reset.
+    Unix(UnixStream),
     /// A pipe within the process, for tests and for embedding the server.
     Memory(DuplexStream),
 }
@@ -30,17 +32,26 @@ impl Stream {
     /// Whether the peer is known to be gone for good: it has reset the connection, or vanished. A peer that has only
     /// closed its side may still read.
     pub fn is_broken(&self) -> bool {
-        let Self::Tcp(stream) = self else { return false };
-        let ready = pin!(stream.ready(Interest::READABLE | Interest::WRITABLE));
-        let ready = ready.poll(&mut Context::from_waker(Waker::noop()));
-        matches!(ready, Poll::Ready(Ok(ready)) if ready.is_write_closed())
+        let both = Interest::READABLE | Interest::WRITABLE;
+        match self {
+            Self::Tcp(stream) => is_write_closed(stream.ready(both)),
+            Self::Unix(stream) => is_write_closed(stream.ready(both)),
+            Self::Memory(_) => false,
+        }
     }
+}
+
+/// What is known now, without waiting.
+fn is_write_closed(ready: impl Future<Output = io::Result<Ready>>) -> bool {
+    let ready = pin!(ready).poll(&mut Context::from_waker(Waker::noop()));
+    matches!(ready, Poll::Ready(Ok(ready)) if ready.is_write_closed())
 }
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Memory(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
@@ -50,6 +61,7 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Memory(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
@@ -57,6 +69,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
             Self::Memory(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
@@ -64,6 +77,7 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }

@@ -4,18 +4,20 @@
 //! |---|---|
 //! | `open` | sockets, credentials and the store of a config |
 //! | `tree` | the threads and the children |
+//! | `listeners` `options` | the listeners of a running server, and what they are to be by the config |
 //! | `reporter` `stall` | the line with all counters, and those about workers that stand still |
 //! | `reload` | a new config for a running server |
 //! | `stop` | the graceful shutdown |
 
+mod listeners;
 mod open;
+mod options;
 mod reload;
 mod reporter;
 mod stall;
 mod stop;
 mod tree;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,13 +30,14 @@ use crate::config::Config;
 use crate::credentials::Current;
 use crate::database::{Lock, State};
 use crate::faults::Faults;
-use crate::listener::Journal;
+use crate::listener::Address;
 use crate::registry::Table;
 use crate::session::{OpenSessions, Sessions};
-use crate::stats::Stats;
+use crate::stats::Board;
 use crate::store::Store;
 use crate::supervisor::{GaveUp, Link, Name, Supervisor};
 
+pub use listeners::{ListenerError, Listeners};
 pub use open::{OpenError, Server};
 pub use reload::ReloadError;
 pub use stop::Stopped;
@@ -45,10 +48,8 @@ pub struct Running {
     link: Link,
     gave_up: oneshot::Receiver<GaveUp>,
     arbiters: Vec<Arbiter>,
-    addresses: Vec<SocketAddr>,
-    permits: Vec<Permits>,
-    journals: Vec<Journal>,
-    stats: Vec<Arc<Stats>>,
+    listeners: Arc<Listeners>,
+    board: Board,
     sessions: Name<Sessions>,
     open: Arc<OpenSessions>,
     budget: Budget,
@@ -66,25 +67,35 @@ pub struct Running {
 /// The id of the child that records rejected ids.
 const REJECTED: &str = "rejected ids";
 
-/// The id of the child that is the listener with this name.
-fn listener_id(name: &str) -> String {
-    format!("listener {name}")
-}
-
 impl Running {
-    /// The address of each listener, in the config's order; a port 0 has become a real one.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    /// The listeners, which can be added, removed, changed and paused.
+    pub const fn listeners(&self) -> &Arc<Listeners> {
+        &self.listeners
     }
 
-    /// The counters of each worker; [`Totals::of`](crate::stats::Totals::of) adds them up.
-    pub fn stats(&self) -> &[Arc<Stats>] {
-        &self.stats
+    /// The address of each listener, in the order of the config; a port 0 has become a real one.
+    pub fn addresses(&self) -> Vec<Address> {
+        self.listeners.addresses()
     }
 
-    /// The permits of each listener, in the config's order.
-    pub fn permits(&self) -> &[Permits] {
-        &self.permits
+    /// The counters of each listener, and in total.
+    pub const fn stats(&self) -> &Board {
+        &self.board
+    }
+
+    /// The permits of each listener, in the order of the config.
+    pub fn permits(&self) -> Vec<Permits> {
+        self.listeners.permits()
+    }
+
+    /// Lets a listener accept nothing until it is resumed: clients wait in the backlog, and sessions go on.
+    pub fn pause(&self, listener: &str) -> Result<(), ListenerError> {
+        self.listeners.pause(listener)
+    }
+
+    /// Ends the pause of a listener.
+    pub fn resume(&self, listener: &str) -> Result<(), ListenerError> {
+        self.listeners.resume(listener)
     }
 
     /// Who is connected.

@@ -1,19 +1,20 @@
 //! Opening: everything that can fail for a reason outside of the server.
 
-use std::net::TcpListener;
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::Config;
+use super::options::options;
+use crate::config::{self, Config};
 use crate::credentials::{self, Authenticator, Credentials};
 use crate::database::{self, Lock, State};
 use crate::faults::Faults;
-use crate::listener::{self, BindError};
+use crate::listener::{BindError, Listening, Socket};
 use crate::store::{self, Store, segments};
 
 /// A server whose sockets are open and whose tree is not there yet.
 pub struct Server {
     pub(super) config: Config,
-    pub(super) sockets: Vec<Arc<TcpListener>>,
+    pub(super) sockets: Vec<Listening>,
     pub(super) lock: Option<Arc<Lock>>,
     pub(super) state: Option<State>,
     pub(super) authenticator: Authenticator,
@@ -30,6 +31,11 @@ pub enum OpenError {
     /// The store could not be opened.
     #[error(transparent)]
     Database(#[from] database::Error),
+    /// There is a socket for a listener that the config does not have.
+    #[error(
+        "there is a socket for listener {0:?}, which the config does not have; add it, or leave the socket out"
+    )]
+    Socket(String),
     /// Nobody can be asked who the devices are.
     #[error(transparent)]
     Credentials(#[from] credentials::Unusable),
@@ -38,8 +44,13 @@ pub enum OpenError {
 impl Server {
     /// Opens every listening socket of the config, or none, the credentials and the store.
     pub fn bind(config: Config) -> Result<Self, OpenError> {
-        let sockets = config.listeners.iter().map(|listener| Ok(Arc::new(listener::bind(listener)?)));
-        let sockets = sockets.collect::<Result<_, BindError>>()?;
+        Self::with_sockets(config, Vec::new())
+    }
+
+    /// The same, but the listeners with these names take over sockets that are bound already, such as those of another
+    /// process, instead of opening their own.
+    pub fn with_sockets(config: Config, inherited: Vec<(String, Socket)>) -> Result<Self, OpenError> {
+        let sockets = listen(&config, inherited)?;
         let (lock, state) = open_folder(&config)?.unzip();
         let authenticator = credentials::open(&config, state.as_ref())?;
         let faults = Faults::from_env();
@@ -62,6 +73,17 @@ impl Server {
     }
 }
 
+/// The sockets of each listener.
+fn listen(config: &Config, inherited: Vec<(String, Socket)>) -> Result<Vec<Listening>, OpenError> {
+    let mut inherited: HashMap<_, _> = inherited.into_iter().collect();
+    let open = |listener: &config::Listener| match inherited.remove(&listener.name) {
+        Some(socket) => Listening::inherit(socket, &options(listener)),
+        None => Listening::open(&options(listener)),
+    };
+    let sockets = config.listeners.iter().map(open).collect::<Result<_, BindError>>()?;
+    inherited.into_keys().next().map_or(Ok(sockets), |name| Err(OpenError::Socket(name)))
+}
+
 /// Opens the folder of the data and the state in it, if the config needs them.
 fn open_folder(config: &Config) -> Result<Option<(Arc<Lock>, State)>, database::Error> {
     if !config.has_folder() {
@@ -75,15 +97,14 @@ fn open_folder(config: &Config) -> Result<Option<(Arc<Lock>, State)>, database::
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
+    use std::net::{SocketAddr, TcpListener};
 
     use super::*;
-    use crate::config;
 
     fn config(binds: &[SocketAddr]) -> Config {
         let listener = |(index, bind): (usize, &SocketAddr)| config::Listener {
             name: format!("listener{index}"),
-            bind: *bind,
+            bind: (*bind).into(),
             ..config::Listener::default()
         };
         let store = config::Store { kind: config::StoreKind::Log, ..config::Store::default() };
@@ -106,6 +127,16 @@ mod tests {
         drop(TcpListener::bind(first).unwrap());
         drop(taken);
         assert!(Server::bind(config(&[first, second])).is_ok());
+    }
+
+    #[test]
+    fn an_inherited_socket_has_a_listener() {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let of = |name: &str| vec![(name.to_owned(), socket.into())];
+        let Err(err) = Server::with_sockets(config(&["127.0.0.1:0".parse().unwrap()]), of("other")) else {
+            panic!("there is no such listener")
+        };
+        assert!(err.to_string().starts_with("there is a socket for listener \"other\""), "{err}");
     }
 
     #[test]

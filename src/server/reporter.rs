@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_rt::ArbiterHandle;
-use log::info;
+use log::{debug, info};
 use tokio::sync::watch;
 
 use super::stall;
 use crate::faults::{Faults, Point};
 use crate::registry::Table;
 use crate::session::Holder;
-use crate::stats::{Stats, Totals};
+use crate::stats::Board;
 
 /// What the reporter looks at.
 #[derive(Clone)]
 pub(super) struct Reporter {
-    pub(super) stats: Vec<Arc<Stats>>,
+    pub(super) board: Board,
     /// The interval of the line; `None` is never.
     pub(super) stats_every: watch::Receiver<Option<Duration>>,
     pub(super) workers: Vec<(ArbiterHandle, Arc<Holder>)>,
@@ -52,7 +52,10 @@ impl Reporter {
         ticks.tick().await;
         loop {
             ticks.tick().await;
-            info!("stats {}", Totals::of(&self.stats));
+            info!("stats {}", self.board.totals());
+            for (listener, totals) in self.board.listeners() {
+                debug!("stats listener={listener} {totals}");
+            }
         }
     }
 }

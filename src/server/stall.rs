@@ -2,7 +2,6 @@
 //! again when it goes on.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use log::{error, warn};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::address::Peer;
 use crate::protocol::ClientId;
 use crate::registry::Table;
 use crate::session::Holder;
@@ -77,7 +77,7 @@ fn ask(worker: &ArbiterHandle) -> oneshot::Receiver<Instant> {
 
 /// The session that holds a worker.
 struct Session {
-    peer: SocketAddr,
+    peer: Peer,
     client: Option<ClientId>,
 }
 

@@ -6,9 +6,8 @@ use log::{info, warn};
 use tokio::time::{Instant, timeout};
 
 use super::Running;
-use crate::listener::Journal;
 use crate::session::DrainSessions;
-use crate::supervisor::{DeleteChild, StopAll, TerminateChild};
+use crate::supervisor::StopAll;
 
 /// The part of the time of a drain in which idle sessions are closed; the rest is for their last words.
 const PACED: f64 = 0.9;
@@ -36,7 +35,7 @@ impl Running {
         });
         let cut_off = self.open.count();
         // The listeners, which do it otherwise, are not there any more.
-        self.journals.iter().for_each(Journal::summarise);
+        self.listeners.summarise();
         // Nothing writes any more.
         self.lock.iter().for_each(|lock| lock.release());
         self.arbiters.iter().for_each(|arbiter| {
@@ -50,7 +49,7 @@ impl Running {
         let (begin, sessions) = (Instant::now(), self.open.count());
         info!("draining sessions={sessions} for={}s", time.as_secs());
         let drained = timeout(time, async {
-            self.close_listeners(time).await;
+            self.listeners.close().await;
             // Their parent may be restarting: its successor does it.
             let _ = self.sessions.call(|| DrainSessions(time.mul_f64(PACED))).await;
             self.open.none().await;
@@ -61,14 +60,5 @@ impl Running {
             self.open.count(),
             begin.elapsed().as_secs_f32()
         );
-    }
-
-    async fn close_listeners(&self, within: Duration) {
-        for listener in &self.config.listeners {
-            let id = super::listener_id(&listener.name);
-            // One that is not there accepts nobody.
-            let _ = self.supervisor.send(TerminateChild { id: id.clone(), within }).await;
-            let _ = self.supervisor.send(DeleteChild(id)).await;
-        }
     }
 }

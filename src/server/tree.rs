@@ -1,29 +1,30 @@
 //! The tree: the threads of the sessions, and the children of the supervisor in the order of their start.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_rt::Arbiter;
+use actix_rt::{Arbiter, ArbiterHandle};
 use tokio::sync::watch;
 
+use super::listeners::{Listeners, Site};
+use super::options::options;
 use super::reporter::Reporter;
-use super::{REJECTED, Running, Server, listener_id};
-use crate::access::{Budget, Permits, Places};
-use crate::config::{self, Config};
+use super::{REJECTED, Running, Server};
+use crate::access::Budget;
+use crate::config::Config;
 use crate::credentials::Current;
 use crate::database::State;
 use crate::faults::{Faults, Point};
-use crate::listener::{self, Door, Journal, Listener, Worker};
 use crate::registry::{Registry, Table};
 use crate::session::{self, Authority, Holder, Sessions, Setup};
+use crate::stats::Board;
 use crate::store::Store;
 use crate::supervisor::{
     Background, ChildSpec, Intensity, Name, Started, Supervisor, Upkeep, Work, spawn, thread,
 };
 
-/// The ids of the children.
+/// The ids of the children. Those of the listeners are in `listeners`.
 const STORE: &str = "store";
 const STATE: &str = "state";
 const REPORTER: &str = "reporter";
@@ -40,7 +41,6 @@ impl Server {
     /// Starts the tree. It must be called within an actix system, and its thread runs everything but the sessions and
     /// their acceptors.
     pub fn start(self) -> io::Result<Running> {
-        let addresses = addresses(&self.config, &self.sockets);
         let (authenticator, stats_every) =
             (self.authenticator, watch::Sender::new(self.config.log.stats_every));
         let credentials = Current::new(authenticator);
@@ -48,32 +48,30 @@ impl Server {
         let Self { config, sockets, lock, state, .. } = self;
         let holders: Vec<_> = (0..config.server.workers).map(|_| Arc::default()).collect();
         let (arbiters, workers) = start_workers(&holders, &setup)?;
-        let permits: Vec<_> =
-            config.listeners.iter().map(|listener| Permits::new(listener.max_connections)).collect();
-        let journals: Vec<_> =
-            config.listeners.iter().map(|listener| Journal::from(listener.name.as_str())).collect();
-        let sessions = Name::new();
+        let (board, sessions) = (Board::default(), Name::new());
+        let site = Site {
+            workers: workers.clone(),
+            board: board.clone(),
+            sessions: sessions.clone(),
+            limit: config.supervisor.clone(),
+            faults: setup.faults.clone(),
+        };
         let intensity = Intensity::new(config.supervisor.max_restarts, config.supervisor.within);
         let (mut supervisor, gave_up) = Supervisor::new(intensity, config.supervisor.max_backoff);
-        let reporter = reporter(stats_every.subscribe(), &setup, &workers, holders);
+        let reporter = reporter(stats_every.subscribe(), &setup, &board, &workers, holders);
         supervisor = with_data(supervisor, &config, &setup, state.clone(), &credentials);
-        supervisor = with_services(supervisor, &config, &setup, reporter, &workers, &sessions);
-        for (((listener, socket), permits), journal) in
-            config.listeners.iter().zip(sockets).zip(&permits).zip(&journals)
-        {
-            let door = door(listener, journal, permits);
-            supervisor = supervisor.with(listen(&config, listener, socket, door, &workers, &setup.faults));
-        }
+        supervisor = with_services(supervisor, &config, &setup, reporter, workers, &sessions);
+        let listeners = config.listeners.iter().map(options).zip(sockets);
+        let bases: Vec<_> = listeners.map(|(options, socket)| site.base(&options, socket)).collect();
+        supervisor = bases.iter().fold(supervisor, |supervisor, base| supervisor.with(site.child(base)));
         let (supervisor, link) = spawn(supervisor);
         Ok(Running {
+            listeners: Arc::new(Listeners::new(site, supervisor.clone(), bases)),
             supervisor,
             link,
             gave_up,
             arbiters,
-            addresses,
-            permits,
-            journals,
-            stats: workers.into_iter().map(|worker| worker.stats).collect(),
+            board,
             sessions,
             open: setup.open,
             budget: setup.budget,
@@ -97,7 +95,6 @@ fn setup(config: &Config, credentials: &Current, store: Arc<dyn Store>, faults: 
     Setup {
         settings: config.session.clone(),
         linger: LINGER.min(config.server.shutdown / 2),
-        stats: Arc::default(),
         holder: Arc::default(),
         authority: Arc::new(authority),
         store,
@@ -108,15 +105,13 @@ fn setup(config: &Config, credentials: &Current, store: Arc<dyn Store>, faults: 
     }
 }
 
-/// Starts a thread for sessions per holder, each with counters of its own.
-fn start_workers(holders: &[Arc<Holder>], setup: &Setup) -> io::Result<(Vec<Arbiter>, Vec<Worker>)> {
+/// Starts a thread for sessions per holder.
+fn start_workers(holders: &[Arc<Holder>], setup: &Setup) -> io::Result<(Vec<Arbiter>, Vec<ArbiterHandle>)> {
     let arbiters = holders.iter().map(|_| Arbiter::try_new()).collect::<io::Result<Vec<_>>>()?;
     let worker = |(arbiter, holder): (&Arbiter, &Arc<Holder>)| {
-        let worker = Worker { arbiter: arbiter.handle(), stats: Arc::default() };
-        let (stats, holder) = (Arc::clone(&worker.stats), Arc::clone(holder));
-        let setup = Setup { stats, holder, ..setup.clone() };
-        worker.arbiter.spawn_fn(|| session::install(setup));
-        worker
+        let setup = Setup { holder: Arc::clone(holder), ..setup.clone() };
+        arbiter.spawn_fn(|| session::install(setup));
+        arbiter.handle()
     };
     let workers = arbiters.iter().zip(holders).map(worker).collect();
     Ok((arbiters, workers))
@@ -125,14 +120,14 @@ fn start_workers(holders: &[Arc<Holder>], setup: &Setup) -> io::Result<(Vec<Arbi
 fn reporter(
     stats_every: watch::Receiver<Option<Duration>>,
     setup: &Setup,
-    workers: &[Worker],
+    board: &Board,
+    workers: &[ArbiterHandle],
     holders: Vec<Arc<Holder>>,
 ) -> Reporter {
-    let arbiters = workers.iter().map(|worker| worker.arbiter.clone());
     Reporter {
-        stats: workers.iter().map(|worker| Arc::clone(&worker.stats)).collect(),
+        board: board.clone(),
         stats_every,
-        workers: arbiters.zip(holders).collect(),
+        workers: workers.iter().cloned().zip(holders).collect(),
         table: setup.authority.table.clone(),
         faults: setup.faults.clone(),
     }
@@ -181,16 +176,15 @@ fn with_services(
     config: &Config,
     setup: &Setup,
     reporter: Reporter,
-    workers: &[Worker],
+    workers: Vec<ArbiterHandle>,
     sessions: &Name<Sessions>,
 ) -> Supervisor {
     let (authority, faults) = (&setup.authority, setup.faults.clone());
     let (table, name) = (authority.table.clone(), authority.registry.clone());
     let registry = move || Ok(Started::named(Registry::new(table.clone(), faults.clone()), &name));
-    let arbiters: Vec<_> = workers.iter().map(|worker| worker.arbiter.clone()).collect();
     let (open, name, faults) = (Arc::clone(&setup.open), sessions.clone(), setup.faults.clone());
     let sessions =
-        move || Ok(Started::named(Sessions::new(arbiters.clone(), Arc::clone(&open), faults.clone()), &name));
+        move || Ok(Started::named(Sessions::new(workers.clone(), Arc::clone(&open), faults.clone()), &name));
     supervisor.with(report(config, reporter)).child(REGISTRY, registry).child(SESSIONS, sessions)
 }
 
@@ -203,49 +197,4 @@ fn report(config: &Config, reporter: Reporter) -> ChildSpec {
 /// The restart limit of a child that gives up alone.
 const fn own_intensity(config: &Config) -> Intensity {
     Intensity::new(config.supervisor.max_restarts, config.supervisor.within)
-}
-
-fn addresses(config: &Config, sockets: &[Arc<TcpListener>]) -> Vec<SocketAddr> {
-    let listeners = config.listeners.iter().zip(sockets);
-    listeners.map(|(config, socket)| socket.local_addr().unwrap_or(config.bind)).collect()
-}
-
-fn door(config: &config::Listener, journal: &Journal, permits: &Permits) -> Arc<Door> {
-    let (rules, start_session) = (config.access.clone(), Arc::new(session::start));
-    let places = Places::new(permits.clone(), config.max_unauthenticated);
-    Arc::new(Door::new(journal.clone(), rules, places, start_session))
-}
-
-/// A listener. Its socket, its permits and its counters belong to the start function, and so outlive it.
-fn listen(
-    config: &Config,
-    listener: &config::Listener,
-    socket: Arc<TcpListener>,
-    door: Arc<Door>,
-    workers: &[Worker],
-    faults: &Faults,
-) -> ChildSpec {
-    let workers: Vec<_> = workers.iter().take(listener.acceptors).cloned().collect();
-    let (socket, faults) = (Listening(socket), faults.clone());
-    let start = move || {
-        let listener = Listener::new(socket.share(), Arc::clone(&door), workers.clone(), faults.clone());
-        Ok(Started::new(listener))
-    };
-    ChildSpec::new(listener_id(&listener.name), start).intensity(own_intensity(config))
-}
-
-/// A listening socket. When its listener is deleted, clients are refused.
-struct Listening(Arc<TcpListener>);
-
-impl Listening {
-    fn share(&self) -> Arc<TcpListener> {
-        Arc::clone(&self.0)
-    }
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        // An acceptor on a thread that stands still has it too.
-        listener::close(&self.0);
-    }
 }

@@ -1,7 +1,6 @@
 //! AUTH: the device states its id. The look-up is shared with one-shot SENDs.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use super::clock::Timer;
 use super::context::SessionContext;
 use super::host::Host;
 use super::{Closing, Phase, REGISTRY, Session};
+use crate::address::Peer;
 use crate::credentials::Checking;
 use crate::protocol::{ClientId, Id, Mode, Reply};
 use crate::registry::{Register, Registration};
@@ -49,12 +49,7 @@ pub(super) enum Known {
 }
 
 impl LookUp {
-    fn poll(
-        &mut self,
-        host: &Host,
-        peer: SocketAddr,
-        cx: &mut TaskContext<'_>,
-    ) -> Poll<Result<Known, Refusal>> {
+    fn poll(&mut self, host: &Host, peer: Peer, cx: &mut TaskContext<'_>) -> Poll<Result<Known, Refusal>> {
         let checking = match &mut self.asking {
             Asking::Credentials(checking) => checking,
             Asking::Registry(deciding) => return deciding.as_mut().poll(cx).map_ok(Known::Registered),
@@ -70,7 +65,7 @@ impl LookUp {
     fn register(
         &mut self,
         host: &Host,
-        peer: SocketAddr,
+        peer: Peer,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Result<Registration, Refusal>> {
         let (client, session) = (self.client.clone(), cx.waker().clone());

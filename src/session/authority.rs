@@ -1,9 +1,9 @@
 //! Authentication: the credentials know the valid ids, the registry knows which session owns an id.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::address::Peer;
 use crate::credentials::{Current, Denied};
 use crate::protocol::ClientId;
 use crate::registry::{Register, Registration, Registry, Table};
@@ -34,7 +34,7 @@ impl Authority {
         &self,
         answer: Result<(), Denied>,
         client: &ClientId,
-        peer: SocketAddr,
+        peer: Peer,
     ) -> Result<(), Refusal> {
         answer.map_err(|denied| {
             self.current.now().unknown.note(client, peer, &denied);

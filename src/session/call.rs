@@ -1,9 +1,8 @@
-//! Roll calls: a request that each session of a thread answers once, in its next turn. So no list has to hold what is
-//! asked of sessions seldom, and an idle session costs nothing for it.
+//! Roll calls: a request that each session of a thread answers once, in its next turn. So rare requests need
+//! no list of sessions, and cost an idle session nothing.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::work::Paused;
 use super::{Closing, Phase, Session};
+use crate::address::Peer;
 use crate::protocol::ClientId;
 use crate::stats::Ended;
 
@@ -32,7 +32,7 @@ pub struct SessionInfo {
     /// The authenticated id.
     pub client: Option<ClientId>,
     /// The address of the peer.
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// The name of its listener.
     pub listener: Arc<str>,
     /// Its phase, as crash reports name it.
@@ -47,7 +47,7 @@ pub struct SessionInfo {
     pub paused: Option<&'static str>,
 }
 
-/// What is asked of the sessions.
+/// A request to the sessions.
 #[derive(Clone, Debug)]
 pub(super) enum Order {
     List(Which),
@@ -95,7 +95,7 @@ impl Calls {
         }
     }
 
-    /// Answers the calls that everybody has answered.
+    /// Resolves the calls that all sessions have answered.
     fn settle(&self) {
         let mut calls = self.calls.borrow_mut();
         for call in calls.extract_if(.., |call| call.pending.is_empty() || call.done.is_closed()) {
@@ -107,7 +107,7 @@ impl Calls {
 }
 
 impl Session {
-    /// Does what is asked of it.
+    /// Handles the request.
     pub(super) fn answer_calls(&mut self) {
         let Some(listed) = self.guard.listed() else { return };
         let host = Rc::clone(&self.guard.host);
@@ -157,7 +157,7 @@ impl Session {
         }
     }
 
-    /// The stage of its life in one word.
+    /// Its phase in one word.
     pub(super) const fn phase_name(&self) -> &'static str {
         match (self.closing, self.phase) {
             (Some(_), _) => "closing",

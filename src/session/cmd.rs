@@ -14,6 +14,6 @@ impl Handler<CmdAnswer> for Session {
     type Result = ();
 
     fn handle(&mut self, _: CmdAnswer, _: &mut SessionContext) {
-        self.host().setup.stats.ignored_answers.one();
+        self.guard.stats().ignored_answers.one();
     }
 }

@@ -1,5 +1,5 @@
-//! A server that drains: it accepts nobody, and closes idle sessions one after the other, evenly over a time, so that
-//! devices do not all connect elsewhere at once.
+//! A server that drains: it rejects new sessions, and closes idle ones one after the other, evenly over a time, so that
+//! devices do not all connect elsewhere at the same time.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, Hasher, RandomState};

@@ -1,7 +1,7 @@
 //! The cleanup and the last log line of a session, at any kind of end.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
@@ -12,11 +12,11 @@ use log::{Level, debug, log};
 use super::crash::Report;
 use super::host::Host;
 use super::roll::Moment;
-use crate::access::Place;
-use crate::listener::Journal;
+use crate::address::Peer;
+use crate::listener::Admitted;
 use crate::protocol::ClientId;
 use crate::registry::{Claim, Registration};
-use crate::stats::Ended;
+use crate::stats::{Ended, Stats};
 use crate::store::Fence;
 
 /// The log target of these lines.
@@ -25,22 +25,45 @@ const TARGET: &str = "trap_server::session";
 /// The identity and the resources of a session: its place, its row of the registry, its part of the counts. Dropping it
 /// releases all of them and writes the session's last line, also after a panic.
 pub(super) struct Guard {
-    pub(super) host: Rc<Host>,
     pub(super) frames: u64,
     /// Apart, so that the task of a session stays small, see [`Session`](super::Session).
     details: Box<Details>,
+    // Last: once the count of open sessions is zero, all resources are released.
+    pub(super) host: Open,
+}
+
+/// The shared state of the thread, for a session that is counted as open until this is dropped.
+pub(super) struct Open(Rc<Host>);
+
+impl Open {
+    fn new(host: Rc<Host>) -> Self {
+        host.setup.open.enter();
+        Self(host)
+    }
+}
+
+impl Deref for Open {
+    type Target = Rc<Host>;
+
+    fn deref(&self) -> &Rc<Host> {
+        &self.0
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.setup.open.leave();
+    }
 }
 
 struct Details {
-    peer: SocketAddr,
-    journal: Journal,
+    admitted: Admitted,
     registration: Option<Registration>,
     /// Whether the session gets lines of its own, see [`Journal::admits`].
     logged: bool,
     listed: Option<u32>,
     since: Moment,
     end: Option<Box<End>>,
-    place: Option<Place>,
 }
 
 struct End {
@@ -57,20 +80,24 @@ impl End {
 }
 
 impl Guard {
-    pub(super) fn new(host: Rc<Host>, journal: Journal, peer: SocketAddr, place: Place) -> Self {
-        host.setup.open.enter();
+    pub(super) fn new(host: Rc<Host>, admitted: Admitted) -> Self {
+        let host = Open::new(host);
         host.roll.new_turn();
         let since = host.roll.now();
-        debug!(target: TARGET, "connected listener={} peer={peer}", journal.listener());
+        debug!(target: TARGET, "connected listener={} peer={}", admitted.listener(), admitted.peer());
         let (registration, listed, end) = (None, None, None);
-        let place = Some(place);
-        let details = Details { peer, journal, registration, logged: false, listed, since, end, place };
-        Self { host, frames: 0, details: Box::new(details) }
+        let details = Details { admitted, registration, logged: false, listed, since, end };
+        Self { frames: 0, details: Box::new(details), host }
     }
 
-    /// The address of the peer.
-    pub(super) fn peer(&self) -> SocketAddr {
-        self.details.peer
+    /// The peer.
+    pub(super) fn peer(&self) -> Peer {
+        self.details.admitted.peer()
+    }
+
+    /// The counters of the session's listener on this thread.
+    pub(super) fn stats(&self) -> &Stats {
+        self.details.admitted.stats()
     }
 
     /// Adds the session to those that a stopping server wakes up.
@@ -99,20 +126,21 @@ impl Guard {
 
     /// Whether the session, still a stranger, has lost its place to another connection.
     pub(super) fn is_crowded_out(&self, session: &Waker) -> bool {
-        self.details.place.as_ref().is_some_and(|place| place.is_lost(session))
+        self.details.admitted.is_lost(session)
     }
 
     /// The peer has stated its id; the look-up runs.
     pub(super) fn looks_up(&mut self) {
-        self.details.place.iter_mut().for_each(Place::says_who);
+        self.details.admitted.says_who();
     }
 
     pub(super) fn authenticated(&mut self, registration: Registration) {
-        self.details.place.iter_mut().for_each(Place::settle);
-        self.host.setup.stats.authenticated.one();
-        let Details { journal, peer, logged, .. } = &mut *self.details;
-        let (listener, client) = (journal.listener(), registration.claim().client().as_str());
-        *logged = journal.admits(client, *peer);
+        let Details { admitted, logged, .. } = &mut *self.details;
+        admitted.settle();
+        admitted.stats().authenticated.one();
+        let (listener, peer) = (admitted.listener(), admitted.peer());
+        let client = registration.claim().client().as_str();
+        *logged = admitted.journal().admits(client, peer);
         let level = if *logged { Level::Info } else { Level::Debug };
         log!(target: TARGET, level, "authenticated listener={listener} peer={peer} client={client:?}");
         self.details.registration = Some(registration);
@@ -129,7 +157,7 @@ impl Guard {
     }
 
     /// The peer of the newer session that owns the id, if any.
-    pub(super) fn replaced_by(&self) -> Option<SocketAddr> {
+    pub(super) fn replaced_by(&self) -> Option<Peer> {
         self.claim().and_then(Claim::replaced_by)
     }
 
@@ -149,7 +177,7 @@ impl Guard {
 
     /// The name of the listener that took the connection.
     pub(super) fn listener(&self) -> &Arc<str> {
-        self.details.journal.listener()
+        self.details.admitted.listener()
     }
 
     pub(super) fn client(&self) -> Option<&ClientId> {
@@ -159,7 +187,7 @@ impl Guard {
     /// Removes the row from the registry: the session sends nothing more, and another session may take the id.
     pub(super) fn sign_off(&mut self) {
         if self.details.registration.as_ref().is_some_and(Registration::take_down) {
-            self.host.setup.stats.signed_off.one();
+            self.stats().signed_off.one();
         }
     }
 
@@ -187,11 +215,11 @@ impl Guard {
         let (reason, level) = (end.reason, level(end.reason));
         match self.known(end) {
             None if is_probe(reason) => {
-                self.host.setup.stats.probes.one();
+                self.stats().probes.one();
                 false
             }
             Some(client) if self.has_a_line(client, level) => true,
-            _ => self.details.journal.is_first(reason, level, self.peer()),
+            _ => self.details.admitted.journal().is_first(reason, level, self.peer()),
         }
     }
 
@@ -203,9 +231,9 @@ impl Guard {
 
     /// Whether the end of a session of `client` gets a line of its own. A line about a mistake costs its source more.
     fn has_a_line(&self, client: &str, level: Level) -> bool {
-        let has_one = self.details.logged || self.details.journal.admits(client, self.peer());
+        let has_one = self.details.logged || self.details.admitted.journal().admits(client, self.peer());
         if has_one && level <= Level::Warn {
-            self.details.journal.blame(self.peer());
+            self.details.admitted.journal().blame(self.peer());
         }
         has_one
     }
@@ -280,13 +308,10 @@ impl Drop for Guard {
         };
         self.say_goodbye(&end);
         self.sign_off();
-        self.host.setup.stats.end(end.reason);
+        self.details.admitted.ended(end.reason);
         if let Some(listed) = self.details.listed {
             self.host.roll.strike_off(listed);
             self.host.calls.strike_off(listed);
         }
-        drop(self.details.place.take());
-        // Last: once the count is zero, all resources are released.
-        self.host.setup.open.leave();
     }
 }

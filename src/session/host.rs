@@ -18,7 +18,6 @@ use super::work::{SMALL, Work};
 use crate::access::{Budget, PaceLimits};
 use crate::config;
 use crate::faults::Faults;
-use crate::stats::Stats;
 use crate::store::{Outbox, Store};
 
 /// Maximum bytes per read.
@@ -38,8 +37,6 @@ pub struct Setup {
     pub settings: config::Session,
     /// How long incoming bytes are discarded after the last word.
     pub linger: Duration,
-    /// The thread's counters.
-    pub stats: Arc<Stats>,
     /// Whose turn it is on the thread.
     pub holder: Arc<Holder>,
     /// Checks the ids of devices.

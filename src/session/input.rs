@@ -234,7 +234,7 @@ impl Session {
     fn decode<'a>(&mut self, input: &'a [u8], ctx: &mut SessionContext) -> &'a [u8] {
         let before = self.guard.frames;
         let undecoded = self.decode_frames(input, ctx);
-        self.guard.host.setup.stats.frames.add(self.guard.frames - before);
+        self.guard.stats().frames.add(self.guard.frames - before);
         undecoded
     }
 
@@ -364,7 +364,7 @@ impl Session {
         match kind {
             Kind::Send => self.not_stored(),
             Kind::Publish => self.work().answers.word(Reply::PubFailure),
-            _ => self.guard.host.setup.stats.ignored_answers.one(),
+            _ => self.guard.stats().ignored_answers.one(),
         }
     }
 

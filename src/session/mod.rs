@@ -70,7 +70,7 @@ use self::wait_for_auth::WaitForAuth;
 use self::work::Work;
 use crate::access::Pace;
 use crate::faults::Point;
-use crate::listener::{Connection, Stream};
+use crate::listener::{Admitted, Stream};
 use crate::protocol::Reply;
 use crate::stats::Ended;
 
@@ -94,14 +94,13 @@ const ROOM: Duration = Duration::from_secs(30);
 /// Interval of checks on the peer while the session waits for room.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Starts the session of a connection on the current thread, see [`install`].
-pub fn start(connection: Connection) {
+/// Starts the session of an admitted client on the current thread, see [`install`].
+pub fn start(stream: Stream, admitted: Admitted) {
     let Some(host) = Host::present() else {
-        error!("closing peer={}: this thread is not set up for sessions", connection.peer);
+        error!("closing peer={}: this thread is not set up for sessions", admitted.peer());
         return;
     };
-    let Connection { stream, peer, listener, place } = connection;
-    let guard = Guard::new(host, listener, peer, place);
+    let guard = Guard::new(host, admitted);
     actix_rt::spawn(SessionTask::new(Session::new(stream, guard)));
 }
 
@@ -326,7 +325,7 @@ impl Session {
         &self.guard.host
     }
 
-    /// After the last turn: the next connection needs a [`Work`] at once.
+    /// After the last turn: the next connection needs a [`Work`] immediately.
     fn return_work(&mut self) {
         if let Some(mut work) = self.work.take() {
             work.abandon();

@@ -55,7 +55,7 @@ impl Session {
 
     /// A SEND that cannot be stored.
     pub(super) fn not_stored(&mut self) {
-        self.host().setup.stats.not_stored.one();
+        self.guard.stats().not_stored.one();
         self.work().answers.word(Reply::SendFailure);
     }
 
@@ -143,7 +143,7 @@ impl Session {
     }
 
     fn stored(&mut self, records: usize, stored: Result<(), NotStored>) {
-        let stats = &self.guard.host.setup.stats;
+        let stats = self.guard.stats();
         let reply = match stored {
             Ok(()) => {
                 stats.stored.add(records as u64);

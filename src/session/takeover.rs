@@ -1,11 +1,10 @@
 //! Takeover: a newer session owns the id of this one.
 
-use std::net::SocketAddr;
-
 use actix::prelude::*;
 
 use super::context::SessionContext;
 use super::{Closing, Session};
+use crate::address::Peer;
 use crate::stats::Ended;
 
 /// A newer session has the id. The registry has woken this one.
@@ -13,13 +12,13 @@ use crate::stats::Ended;
 #[rtype(result = "()")]
 pub(super) struct Takeover {
     /// The peer of the newer session.
-    pub(super) by: SocketAddr,
+    pub(super) by: Peer,
 }
 
 impl Handler<Takeover> for Session {
     type Result = ();
 
-    /// The session is told nothing. What the store does not hold yet is dropped.
+    /// The session ends without a word. Records that the store does not hold yet are dropped.
     fn handle(&mut self, Takeover { by }: Takeover, _: &mut SessionContext) {
         self.work().batch.clear();
         self.close(Closing::Now, Ended::Takeover, format_args!("by {by}"));

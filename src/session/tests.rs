@@ -24,6 +24,7 @@ use crate::access::{Budget, Permits, Places};
 use crate::config;
 use crate::credentials::{Authenticator, Checking, Credentials, Current, Denied, Unknown};
 use crate::faults::Faults;
+use crate::listener::Journal;
 use crate::protocol::codec::encode;
 use crate::protocol::{ClientId, Frame, Id, Mode};
 use crate::registry::{Registry, Table};
@@ -72,7 +73,6 @@ impl Rig {
         let setup = Setup {
             settings,
             linger: Duration::from_secs(1),
-            stats: Arc::clone(&stats),
             holder: Arc::default(),
             authority: Arc::new(Authority {
                 current: Current::new(Authenticator {
@@ -106,7 +106,7 @@ impl Rig {
     /// A device on a pipe of this capacity in each direction.
     fn device(&self, pipe: usize) -> Peer {
         let (near, far) = duplex(pipe);
-        start(self.connection(far));
+        start(Stream::Memory(far), self.admitted());
         Peer(near)
     }
 
@@ -120,8 +120,8 @@ impl Rig {
 
     /// A session that does not run yet.
     fn session(&self, stream: DuplexStream) -> SessionTask {
-        let Connection { stream, peer, listener, place } = self.connection(stream);
-        SessionTask::new(Session::new(stream, Guard::new(Host::present().unwrap(), listener, peer, place)))
+        let guard = Guard::new(Host::present().unwrap(), self.admitted());
+        SessionTask::new(Session::new(Stream::Memory(stream), guard))
     }
 
     async fn authenticated(&self, pipe: usize) -> Peer {
@@ -131,18 +131,14 @@ impl Rig {
         device
     }
 
-    fn connection(&self, stream: DuplexStream) -> Connection {
-        self.stats.accepted.one();
-        Connection {
-            stream: Stream::Memory(stream),
-            peer: ([192, 0, 2, 1], 7).into(),
-            listener: "memory".into(),
-            place: self.places.enter().unwrap(),
-        }
+    fn admitted(&self) -> Admitted {
+        let peer = std::net::SocketAddr::from(([192, 0, 2, 1], 7)).into();
+        let journal = Journal::from("memory");
+        Admitted::new(peer, self.places.enter().unwrap(), Arc::clone(&self.stats), journal)
     }
 
     fn totals(&self) -> Totals {
-        Totals::of(std::slice::from_ref(&self.stats))
+        Totals::of([&*self.stats])
     }
 
     /// Checks that the other one of two sessions ended for this reason, and ends the one of `device`.

@@ -1,9 +1,9 @@
-//! Batches: what a session hands over at once.
+//! Batches: the records that a session hands over together.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::access::{Budget, Held};
+use crate::address::Peer;
 use crate::protocol::{ClientId, Mode, Reply};
 
 /// The origin of records.
@@ -12,7 +12,7 @@ pub struct Origin {
     /// The device.
     pub client: ClientId,
     /// Its address.
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// The listener that received it.
     pub listener: Arc<str>,
     /// Session or one-shot.
@@ -25,7 +25,7 @@ pub struct OriginRef<'a> {
     /// See [`Origin::client`].
     pub client: &'a ClientId,
     /// See [`Origin::peer`].
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// See [`Origin::listener`].
     pub listener: &'a Arc<str>,
     /// See [`Origin::mode`].

@@ -1,4 +1,4 @@
-//! What devices send: where it goes, and the answer when it is safe.
+//! The stores of messages, and the answer when a message is safe.
 //!
 //! Sessions hand their records to the store on their own threads. The actor supervises the background work of the
 //! store. The store outlives the actor: batches that arrive during a restart wait in the store for the next

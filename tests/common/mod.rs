@@ -18,10 +18,11 @@ use trap_server::access::{Budget, Permits};
 use trap_server::client::Device;
 use trap_server::config::{ClientPattern, Config, StoreKind};
 use trap_server::faults::Faults;
+use trap_server::listener::Address;
 use trap_server::registry::Table;
-use trap_server::server::{Running, Server, Stopped};
+use trap_server::server::{Listeners, Running, Server, Stopped};
 use trap_server::session::{OpenSessions, Sessions};
-use trap_server::stats::{Stats, Totals};
+use trap_server::stats::{Board, Totals};
 use trap_server::supervisor::{ChildInfo, Name, Supervisor, WhichChildren};
 
 use self::raw::Raw;
@@ -42,7 +43,8 @@ pub struct TestServer {
     pub faults: Faults,
     pub supervisor: Addr<Supervisor>,
     pub sessions: Name<Sessions>,
-    stats: Vec<Arc<Stats>>,
+    pub stats: Board,
+    pub listeners: Arc<Listeners>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Outcome>>,
 }
@@ -54,7 +56,7 @@ pub enum Outcome {
     GaveUp(String),
 }
 
-/// A config for tests: everybody may authenticate, SENDs are lines of the log, one listener of this name on a free port of the loopback.
+/// A config for tests: every id may authenticate, SENDs are lines of the log, one listener of this name on a free port of the loopback.
 pub fn config(listener: &str) -> Config {
     let mut config = Config::default();
     config.server.workers = 2;
@@ -105,8 +107,8 @@ impl TestServer {
 
     fn probe(running: &Running) -> Self {
         Self {
-            address: running.addresses()[0],
-            addresses: running.addresses().to_vec(),
+            address: running.addresses()[0].ip().unwrap_or_else(|| SocketAddr::from(([0; 4], 0))),
+            addresses: running.addresses().iter().filter_map(Address::ip).collect(),
             table: running.table().clone(),
             open: Arc::clone(running.open()),
             budget: running.budget().clone(),
@@ -115,14 +117,15 @@ impl TestServer {
             faults: running.faults().clone(),
             supervisor: running.supervisor().clone(),
             sessions: running.sessions().clone(),
-            stats: running.stats().to_vec(),
+            stats: running.stats().clone(),
+            listeners: Arc::clone(running.listeners()),
             stop: None,
             thread: None,
         }
     }
 
     pub fn totals(&self) -> Totals {
-        Totals::of(&self.stats)
+        self.stats.totals()
     }
 
     /// A child of the supervisor.
@@ -208,7 +211,7 @@ pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 pub async fn eventually_so(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !condition().await {
-        assert!(start.elapsed() < PATIENCE, "in vain: {what}");
+        assert!(start.elapsed() < PATIENCE, "timed out: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -1,7 +1,7 @@
 use crate::child::eventually;
 use crate::site::{Site, auth, one_shot};
 
-/// What is remembered is old at once.
+/// Cached results expire immediately.
 const SQLITE: &str = "source = \"sqlite\"\ncache_time = \"1ms\"";
 
 #[test]
@@ -41,7 +41,7 @@ fn an_id_expires_while_the_server_remembers_it() {
 }
 
 #[test]
-fn what_is_remembered_is_not_asked_for_again() {
+fn a_cached_id_is_not_looked_up_again() {
     let site = Site::new("source = \"sqlite\"\ncache_time = \"1h\"");
     site.done(&["clients", "add", "a"]);
     let server = site.start();

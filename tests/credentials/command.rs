@@ -33,7 +33,7 @@ fn ids_are_added_listed_switched_and_removed() {
 }
 
 #[test]
-fn what_cannot_be_done_is_told_with_a_way_out() {
+fn an_impossible_change_is_reported_with_a_correction() {
     let site = Site::new(SQLITE);
     site.done(&["clients", "add", "a", "--note", "first"]);
     let (code, why) = site.refused(&["clients", "add", "a"]);
@@ -70,7 +70,7 @@ fn with_a_list_in_the_config_it_says_where_the_ids_stand() {
 }
 
 #[test]
-fn a_file_that_is_missing_or_is_not_ours_is_told_and_left_alone() {
+fn a_missing_or_foreign_file_is_reported_and_not_changed() {
     let site = Site::new(SQLITE);
     for action in ["list", "unknown"] {
         let (code, why) = site.refused(&["clients", action]);
@@ -123,7 +123,7 @@ fn check_says_what_is_there() {
 }
 
 #[test]
-fn a_reader_that_has_read_enough_is_no_error_and_a_full_disk_is_one() {
+fn a_closed_pipe_is_not_an_error_and_a_full_disk_is_one() {
     let site = Site::new(SQLITE);
     let ids: String = (0..5000).map(|number| format!("{number:0>100}\n")).collect();
     assert_eq!(site.run_with(&["clients", "import", "-"], &format!("id\n{ids}")).status.code(), Some(0));

@@ -116,7 +116,7 @@ fn a_query_that_hangs_ends_by_its_deadline_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_database_that_stands_still_is_given_up_and_comes_back() {
+fn a_stalled_database_times_out_and_recovers() {
     let Some(cluster) = Cluster::with_tables() else { return };
     let site = two_ids(&cluster);
     let server = site.start();
@@ -144,7 +144,7 @@ fn a_connection_that_answers_no_more_is_replaced() {
 }
 
 #[test]
-fn who_was_refused_is_kept_through_an_outage() {
+fn rejected_ids_are_kept_through_an_outage() {
     let Some(cluster) = Cluster::with_tables() else { return };
     let site = site(&cluster, OLD_AT_ONCE);
     let server = site.start();
@@ -157,7 +157,7 @@ fn who_was_refused_is_kept_through_an_outage() {
 }
 
 #[test]
-fn a_database_that_is_not_made_ready_is_told_with_what_to_do() {
+fn a_database_without_its_tables_is_reported_with_a_correction() {
     let Some(cluster) = Cluster::start() else { return };
     cluster.sql(&format!("CREATE ROLE trap LOGIN PASSWORD '{PASSWORD}'"));
     let site = site(&cluster, "");

@@ -1,5 +1,4 @@
-//! From `listening` to the last line: signals, sessions that are open, sessions that do not end, and a log that nobody
-//! reads.
+//! From `listening` to the last line: signals, open sessions, sessions that do not end, and a log without a reader.
 
 use std::io::{BufRead, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -20,7 +19,7 @@ pub async fn device(address: SocketAddr, id: &str) -> Device {
     device
 }
 
-/// Devices that all come at once.
+/// Devices that all connect at the same time.
 async fn many(address: SocketAddr, count: usize) -> Vec<Device> {
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
     let mut coming = JoinSet::new();
@@ -71,7 +70,7 @@ fn stopping_for_long() -> (Server, SocketAddr, TcpStream) {
 }
 
 #[tokio::test]
-async fn a_second_signal_stops_it_at_once() {
+async fn a_second_signal_forces_the_shutdown() {
     for second in ["TERM", "INT", "QUIT"] {
         let (mut server, _, _stuck) = stopping_for_long();
         server.await_line("stopping listener test");
@@ -83,7 +82,7 @@ async fn a_second_signal_stops_it_at_once() {
 }
 
 #[test]
-fn a_server_that_stops_refuses_newcomers_at_once() {
+fn a_server_that_stops_refuses_connections_immediately() {
     let (mut server, address, _stuck) = stopping_for_long();
     let is_refused =
         || TcpStream::connect(address).is_err_and(|err| err.kind() == ErrorKind::ConnectionRefused);
@@ -129,7 +128,7 @@ fn a_start_that_waits_for_a_lock_can_be_stopped() {
     assert!(second.lines("listening").is_empty());
 }
 
-/// A peer that pings until its server does not read any more, since nobody reads the answers.
+/// A peer that pings and does not read, until its server stops reading.
 fn peer_that_does_not_read(address: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -147,8 +146,8 @@ fn peer_that_does_not_read(address: SocketAddr) -> TcpStream {
 }
 
 #[tokio::test]
-async fn what_was_killed_does_not_keep_the_next_from_its_port() {
-    // An address that nobody else on this machine takes a port of in between.
+async fn a_killed_server_does_not_keep_its_port() {
+    // An address whose ports no other process on this machine takes.
     let mut first = Server::start(&CONFIG.replace("127.0.0.1:0", "127.77.0.2:0"));
     let address = first.address();
     let mut devices = many(address, 10).await;
@@ -174,7 +173,7 @@ async fn the_environment_overrides_the_level_of_the_log() {
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_reads_stalls_nobody() {
+async fn a_log_without_a_reader_stalls_no_session() {
     let (mut command, folder) = command(Some(CONFIG), &[]);
     command.env("RUST_LOG", "trace");
     let (mut server, mut stderr) = Server::unread(command, folder);
@@ -202,7 +201,7 @@ async fn a_log_that_nobody_reads_stalls_nobody() {
 /// Built without the feature it has no faults, and does not look for any.
 #[cfg(feature = "faults")]
 #[test]
-fn a_supervisor_that_gives_up_is_said_and_exits_with_70() {
+fn a_supervisor_that_gives_up_is_logged_and_exits_with_70() {
     let config = CONFIG.to_owned() + "[supervisor]\nmax_restarts = 2\n";
     let (mut command, folder) = command(Some(&config), &[]);
     command.env("TRAP_FAULTS", "Registry,Registry,Registry");

@@ -13,7 +13,7 @@ impl Server {
 }
 
 #[tokio::test]
-async fn a_reload_changes_what_it_can_and_names_what_needs_a_restart() {
+async fn a_reload_applies_changes_and_names_those_that_need_a_restart() {
     let mut server = Server::start(CONFIG);
     let mut before = device(server.address(), "before").await;
     let changed = CONFIG

@@ -59,7 +59,7 @@ fn existing_segments_are_read_with_the_store_log_too() {
 }
 
 #[test]
-fn check_says_what_there_is() {
+fn check_prints_a_summary_of_the_stores() {
     let folder = folder(CONFIG);
     let mut writer = Writer::new(folder.path());
     for _ in 0..3 {
@@ -72,7 +72,7 @@ fn check_says_what_there_is() {
 }
 
 #[test]
-fn a_segment_that_cannot_be_used_is_told_with_what_to_do() {
+fn an_unusable_segment_is_reported_with_a_correction() {
     let edit =
         |sql: &'static str| move |path: &Path| Connection::open(path).unwrap().execute_batch(sql).unwrap();
     let text =

@@ -26,7 +26,7 @@ async fn a_writer_that_panics_is_restarted_and_only_its_transaction_fails() {
 }
 
 #[tokio::test]
-async fn what_waits_while_the_writer_panics_is_stored_by_the_next() {
+async fn batches_that_wait_while_the_writer_panics_are_stored_by_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let server = server("panics", folder.path(), |config| config.store.batch_records = 1);
     let mut raw = server.raw().await;

@@ -11,7 +11,7 @@ use crate::load::{Load, newcomers};
 use crate::server;
 
 #[tokio::test]
-async fn a_child_that_cannot_start_writes_few_lines_and_harms_nobody() {
+async fn a_child_that_cannot_start_writes_few_lines_and_affects_no_other() {
     let server = server("cannot-start", |_| {});
     let load = Load::start(&server).await;
     let (start, mut is_first) = (Instant::now(), true);
@@ -125,7 +125,7 @@ async fn a_listener_that_gives_up_leaves_the_others_alone() {
     let id = format!("listener alone-{}", given_up + 1);
     let words =
         [" ERROR ", &id, "gave up: panicked: ", "restart limit exceeded (2 in 1h); retrying every 60s"];
-    eventually("it is said", || logs::has(&words)).await;
+    eventually("it is logged", || logs::has(&words)).await;
     newcomers(server.addresses[1 - given_up], 100).await;
     load.goes_on().await;
     // A client of its own waits until it runs again.

@@ -1,4 +1,4 @@
-//! Sending, and printing whatever comes back, at the same time.
+//! Sends, and prints what the server sends, at the same time.
 
 use std::pin::pin;
 
@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::input::Input;
 use crate::output::Output;
 
-/// SENDs on their way without an answer: enough to hide the round trip, and few to be in doubt when the server goes away.
+/// Maximum unanswered SENDs: enough to hide the round trip, and few in doubt when the connection breaks.
 const WINDOW: usize = 64;
 
 /// One SEND without AUTH.
@@ -30,7 +30,7 @@ pub async fn hold(
 ) -> Result<(), Failure> {
     device.auth(id.as_str()).await.map_err(|err| output.failed(err))?;
     output.reply(Reply::AuthOk)?;
-    output.greet(device.peer_addr().map_err(Error::Io)?, id.as_str());
+    output.greet(&device.server().map_err(Error::Io)?, id.as_str());
     let mut talk = Talk { device, id, output, unanswered: 0, refused: None };
     talk.run(input, wait).await?;
     talk.refused.map_or(Ok(()), |reply| Err(Failure::Refused(reply)))
@@ -95,7 +95,7 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// What the server said before the connection broke may say why it did.
+    /// The last words of the server may explain why the connection broke.
     async fn last_words(&mut self, broken: Error) -> Result<(), Failure> {
         while let Ok(Some(incoming)) = self.device.next().await {
             self.hear(Some(incoming))?;

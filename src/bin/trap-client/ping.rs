@@ -1,7 +1,6 @@
-//! Like ping(8), for a trap server: it shows that the server answers, not just its host.
+//! Like ping(8), for a trap server: it tests the server, not just its host.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -15,19 +14,19 @@ use crate::args::Ping;
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// Pings until `args.count` or Ctrl-C, and prints a summary. The first ping that is lost ends it: on a stream, what one
-/// ping waits for holds up the next as well.
+/// Pings until `args.count` or Ctrl-C, and prints a summary. The first lost ping ends it: on a stream, a delayed
+/// ping delays all later ones.
 pub async fn ping(mut device: Device, args: &Ping, output: &Output) -> Result<(), Failure> {
-    let peer = device.peer_addr().map_err(Error::Io)?;
+    let server = device.server().map_err(Error::Io)?;
     let mut tally = Tally::default();
-    let ended = rounds(&mut device, peer, args, &mut tally, output).await;
-    output.tally(peer, &tally)?;
+    let ended = rounds(&mut device, &server, args, &mut tally, output).await;
+    output.tally(&server, &tally)?;
     ended
 }
 
 async fn rounds(
     device: &mut Device,
-    peer: SocketAddr,
+    server: &str,
     args: &Ping,
     tally: &mut Tally,
     output: &Output,
@@ -48,12 +47,12 @@ async fn rounds(
         let time = start.elapsed();
         tally.add(pong.is_ok().then_some(time));
         pong.map_err(|err| output.failed(err))?;
-        output.pong(peer, time)?;
+        output.pong(server, time)?;
     }
     Ok(())
 }
 
-/// Prints what the server sends meanwhile, and notices at once when it closes.
+/// Prints what the server sends between two pings, and ends when it closes.
 async fn pause(device: &mut Device, interval: Duration, output: &Output) -> Result<(), Failure> {
     let mut over = pin!(sleep(interval));
     loop {
@@ -127,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tally_knows_the_least_the_mean_and_the_most() {
+    fn the_tally_has_the_minimum_the_mean_and_the_maximum() {
         let mut tally = Tally::default();
         assert_eq!(tally.to_string(), "0 sent, 0 answered, 0 lost");
         for time in [Some(1500), None, Some(500), Some(4000)] {

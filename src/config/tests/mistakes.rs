@@ -35,6 +35,15 @@ fn values_have_a_type_and_a_range() {
         ("[[listener]]", "backlog", "1 65535", "0 65536"),
         ("[[listener]]", "nodelay", "true false", "1 \"true\""),
         ("[[listener]]", "keepalive", "\"0s\" \"1s\" \"32767s\"", "\"32768s\" \"1ms\" \"1.5s\" 60"),
+        ("[[listener]]", "bind", "\"unix:a\" \"unix:/b/c\"", "\"unix:\" \"unix:a\\u0000b\""),
+        ("[[listener]]", "mode", "\"0000\" \"0777\" \"660\"", "660 \"0o660\" \"1777\" \"0680\" \"66\""),
+        ("[[listener]]", "only_v6", "true false", "1 \"true\""),
+        ("[[listener]]", "reuse_port", "true false", "1 \"true\""),
+        ("[[listener]]", "keepalive_interval", "\"0s\" \"1s\" \"32767s\"", "\"32768s\" \"1ms\" 60"),
+        ("[[listener]]", "keepalive_count", "1 127", "0 128"),
+        ("[[listener]]", "user_timeout", "\"0s\" \"1ms\" \"1d\"", "\"2days\" 60"),
+        ("[[listener]]", "receive_buffer", "\"0B\" \"4KiB\" \"1GiB\"", "\"1KiB\" \"2GiB\" 4096"),
+        ("[[listener]]", "send_buffer", "\"0B\" \"4KiB\" \"1GiB\"", "\"1KiB\" \"2GiB\" 4096"),
         ("[[listener]]", "access", "[\"deny\\u0020all\"]", "\"all\" [1] true"),
         ("[session]", "auth_timeout", "\"1ms\" \"1d\"", "\"0s\" \"2days\" 3"),
         ("[session]", "frame_timeout", "\"1ms\" \"1d\"", "\"0s\" \"2days\" 5"),
@@ -114,7 +123,7 @@ fn the_messages_name_the_correction() {
             2,
             8,
             "`bind` must be a port or an IP address with a port, in quotes, such as \"5000\", \"192.168.0.7:5000\" or \
-             \"[::1]:5000\" (host names are not looked up), not \"trap.example:5000\"",
+             \"[::1]:5000\" (host names are not looked up), or a path behind \"unix:\", not \"trap.example:5000\"",
         ),
         (
             "[[listener]]\nname = \"a b\"",
@@ -133,8 +142,9 @@ fn the_messages_name_the_correction() {
             "[[listener]]\nport = 1",
             2,
             1,
-            "unknown key in [[listener]]: `port`, expected one of name, bind, acceptors, \
-            max_connections, max_unauthenticated, backlog, nodelay, keepalive, access",
+            "unknown key in [[listener]]: `port`, expected one of name, bind, mode, only_v6, \
+             acceptors, reuse_port, max_connections, max_unauthenticated, backlog, nodelay, keepalive, \
+             keepalive_interval, keepalive_count, user_timeout, receive_buffer, send_buffer, access",
         ),
         (
             "[session]\nmax-frame = 1",
@@ -222,6 +232,11 @@ fn duplicate_names_and_addresses_are_rejected() {
     assert!(parse(&two("bind = \"[fe80::1%1]:1\"", "name = \"b\"\nbind = \"[fe80::1%2]:1\"")).is_ok());
     assert!(parse(&two("bind = \"[::1]:1\"", "name = \"b\"\nbind = \"127.0.0.1:1\"")).is_ok());
     assert!(parse(&two("bind = \"0.0.0.0:1\"", "name = \"b\"\nbind = \"[::1]:1\"")).is_ok());
+    assert!(parse(&two("bind = \"[::]:1\"\nonly_v6 = true", "name = \"b\"\nbind = \"1\"")).is_ok());
+    assert_mistakes(
+        &two("bind = \"unix:a\"", "name = \"b\"\nbind = \"unix:a\""),
+        &[(5, 8, "a listener above has the address unix:a too")],
+    );
     for (first, second) in [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "127.0.0.1:1"), ("[::1]:1", "[::]:1")] {
         let twins = two(&format!("bind = \"{first}\""), &format!("name = \"b\"\nbind = \"{second}\""));
         assert_mistakes(&twins, &[(5, 8, &format!("{second} conflicts with {first} of a listener above"))]);
@@ -234,6 +249,16 @@ fn duplicate_names_and_addresses_are_rejected() {
     );
     // An invalid name is not compared.
     assert_mistakes(&two("", "name = \"\"\nbind = \"1\""), &[(4, 8, "`name` must be")]);
+}
+
+#[test]
+fn a_unix_socket_has_no_access_rules() {
+    let rules = "access = [\"allow all\"]";
+    assert_mistakes(
+        &format!("[[listener]]\n{rules}\nbind = \"unix:a\""),
+        &[(2, 10, "`access` is for IP addresses; `mode` says which users may connect to a Unix socket")],
+    );
+    assert!(parse("[[listener]]\nbind = \"unix:a\"\nmode = \"0600\"").is_ok());
 }
 
 #[test]
@@ -282,6 +307,14 @@ fn a_mistake_is_shown_in_its_line() {
     assert!(several_lines.ends_with("not […\n   |\n10 | level = [\n   |         ^\n"), "{several_lines}");
     let long = shown(&format!("[log]\nlevel = {:?}", "x".repeat(300)));
     assert!(long.ends_with(&format!("not \"{}…", "x".repeat(39))), "{long}");
+}
+
+#[test]
+fn no_piece_of_a_file_reaches_the_terminal_with_control_characters() {
+    for text in ["a\u{1b} = 1\na\u{1b} = 2", "\"\\u001b[2J\" = 1", "[log]\nlevel = \"\\u001b[2J\""] {
+        let shown = parse(text).unwrap_err().to_string();
+        assert!(!shown.contains('\u{1b}'), "{shown:?}");
+    }
 }
 
 #[test]

@@ -38,7 +38,7 @@ const NICE: i32 = 5;
 /// Permissions of a sealed segment: nothing writes it again.
 const SEALED: u32 = 0o400;
 
-/// Segments that are to be sealed. Nobody else in this process may open one of them: closing any descriptor of a file
+/// Segments that are to be sealed. No other code in this process may open one of them: closing any descriptor of a file
 /// drops the locks that SQLite has on it.
 #[derive(Clone, Default)]
 pub(super) struct Unsealed(Arc<Mutex<HashSet<PathBuf>>>);
@@ -186,7 +186,7 @@ pub(super) struct Full {
 impl Full {
     /// Seals it, with this pause between the pieces.
     pub(super) fn seal(&mut self, writing: Writing, pause: Duration) -> Result<(), Error> {
-        // Somebody has removed it; it is missed elsewhere.
+        // It was removed by another program, which the retention reports.
         if self.connection.is_none() && !self.path.exists() {
             return Ok(());
         }
