@@ -63,6 +63,14 @@ reasons! {
         Denied = "denied",
         /// `max_connections` is reached.
         Full = "full",
+        /// TLS failed: no handshake, no common version, or no valid certificate.
+        TlsFailed = "tls_failed",
+        /// The handshake was not complete within the timeout.
+        HandshakeTimeout = "handshake_timeout",
+        /// The peer closed the connection in the handshake.
+        HandshakeClosed = "handshake_closed",
+        /// The handshake was in progress, and another one needed its place.
+        CrowdedOut = "crowded_out",
     }
 }
 

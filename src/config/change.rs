@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::keys::{self, Effect, Key};
-use super::{Config, Setting};
+use super::{Config, Listener, Setting};
 
 /// A difference between two configs. Displayed, it is a line for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,12 +85,20 @@ impl Config {
         let mut config = new.clone();
         keep(keys::server(), &self.server, &mut config.server);
         keep(keys::supervisor(), &self.supervisor, &mut config.supervisor);
-        config.listeners.clone_from(&self.listeners);
+        config.listeners = self.listeners.iter().map(|listener| listener.reloaded(new)).collect();
         keep(keys::session(), &self.session, &mut config.session);
         keep(keys::credentials(), &self.credentials, &mut config.credentials);
         keep(keys::store(), &self.store, &mut config.store);
         keep(keys::log(), &self.log, &mut config.log);
         config
+    }
+}
+
+impl Listener {
+    /// The listener after a reload of `new`: it keeps all but its TLS.
+    fn reloaded(&self, new: &Config) -> Self {
+        let new = new.listeners.iter().find(|listener| listener.name == self.name).unwrap_or(self);
+        Self { tls: new.tls.clone(), ..self.clone() }
     }
 }
 

@@ -8,7 +8,7 @@ use super::{ClientPattern, Config, Source};
 /// A setting of a config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// Its section; for a listener, followed by the listener's name.
+    /// Its section; for those of a listener, followed by the listener's name.
     pub section: String,
     /// Its key.
     pub key: &'static str,
@@ -23,7 +23,7 @@ pub struct Setting {
 impl Setting {
     /// The name of its listener.
     pub fn listener(&self) -> Option<&str> {
-        self.section.strip_prefix("listener ")
+        self.section.split_once(' ').map(|(_, listener)| listener)
     }
 }
 
@@ -44,6 +44,7 @@ impl Config {
         list.add("supervisor", &keys::supervisor(), &self.supervisor);
         for listener in &self.listeners {
             list.add(&format!("listener {}", listener.name), &keys::listener(), listener);
+            list.add(&format!("listener.tls {}", listener.name), &keys::tls(), &listener.tls);
         }
         list.add("session", &keys::session(), &self.session);
         list.add("credentials", &keys::credentials(), &self.credentials);

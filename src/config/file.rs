@@ -18,6 +18,8 @@ const UPLINK: &str = "[uplink] is now [store]: `store` is its `kind`, `path` is 
 const NO_RULES: &str =
     "`access` is for IP addresses; `mode` says which users may connect to a Unix socket: remove `access`";
 
+const NO_TLS: &str = "a Unix socket needs no TLS, because nothing leaves the machine: remove `certificates`";
+
 /// The config of `table`, the content of `text`, and its mistakes. A text that is not `whole` may
 /// have lost keys, so that an apparent duplicate may be a default.
 pub(super) fn read(text: &str, table: DeTable<'_>, whole: bool) -> (Config, Vec<Fault>) {
@@ -74,7 +76,26 @@ fn listener(section: &mut Section<'_>) -> Placed {
     if let (Address::Unix(_), true, Some(at)) = (&listener.bind, has_access, access_at) {
         section.fault(at, NO_RULES.into());
     }
+    tls(section, &mut listener);
     Placed { listener, name_at, bind_at }
+}
+
+fn tls(section: &mut Section<'_>, listener: &mut Listener) {
+    let (bind, tls) = (&listener.bind, &mut listener.tls);
+    section.section("tls", |section| {
+        let at: Vec<_> = keys::tls().iter().map(|key| (key.name, key.read(section, tls))).collect();
+        let contradiction = match (bind, tls.is_on()) {
+            (Address::Unix(_), true) => Some(("certificates", NO_TLS.into())),
+            _ => tls.contradiction(),
+        };
+        let Some((key, message)) = contradiction else { return };
+        // If one of them is wrong, the contradiction may be none.
+        if at.iter().all(|(_, at)| at.is_some())
+            && let Some((_, Some(at))) = at.into_iter().find(|(name, _)| *name == key)
+        {
+            section.fault(at, message);
+        }
+    });
 }
 
 fn forbid_twins(file: &mut Section<'_>, placed: &[Placed]) {

@@ -12,12 +12,12 @@ use super::bind::bind;
 use super::mode::Mode;
 use super::section::Section;
 use super::value::{
-    Codec, Count, CountOr, Flag, Folder, Name, PostgresUrl, Seconds, Size, SizeOr, Time, TimeOr, Word, Wrong,
-    strings,
+    Codec, Count, CountOr, FileOr, Files, Flag, Folder, Name, PostgresUrl, Seconds, Size, SizeOr, Time,
+    TimeOr, Word, Wrong, strings,
 };
 use super::{
-    ClientPattern, Credentials, Duplicate, Listener, Log, Server, Session, Source, Store, StoreKind,
-    Supervisor, Synchronous, one_per_core,
+    ClientCertificates, ClientPattern, Credentials, Duplicate, IdentityFrom, Listener, Log, Server, Session,
+    Source, Store, StoreKind, Supervisor, Synchronous, Tls, TlsVersion, one_per_core,
 };
 use crate::access::Rules;
 use crate::address::Address;
@@ -49,6 +49,8 @@ const KERNEL: &str = "the kernel's choice";
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000_000;
 /// The kernel lowers it to `net.core.somaxconn`, once a 16-bit number.
 const BACKLOG: RangeInclusive<u32> = 1..=65_535;
+/// No longer than anybody waits for a connection.
+const HANDSHAKE: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
 /// Bytes.
 const FRAME: RangeInclusive<usize> = 1..=MAX_DATA;
 /// Bytes that may be unanswered: a handful of small frames, and no more than a process has.
@@ -84,6 +86,17 @@ const SOURCES: &[(&str, Source)] =
     &[("list", Source::List), ("sqlite", Source::Sqlite), ("postgres", Source::Postgres)];
 
 const DUPLICATES: &[(&str, Duplicate)] = &[("takeover", Duplicate::Takeover), ("reject", Duplicate::Reject)];
+
+const VERSIONS: &[(&str, TlsVersion)] = &[("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
+
+const CLIENT_CERTIFICATES: &[(&str, ClientCertificates)] = &[
+    ("off", ClientCertificates::Off),
+    ("optional", ClientCertificates::Optional),
+    ("required", ClientCertificates::Required),
+];
+
+const IDENTITIES: &[(&str, IdentityFrom)] =
+    &[("off", IdentityFrom::Off), ("cn", IdentityFrom::Cn), ("san", IdentityFrom::San)];
 
 const LEVELS: &[(&str, LevelFilter)] = &[
     ("off", LevelFilter::Off),
@@ -243,6 +256,21 @@ pub(super) fn listener() -> Vec<Key<Listener>> {
     })
 }
 
+/// `[listener.tls]`
+pub(super) fn tls() -> Vec<Key<Tls>> {
+    keys!(Tls {
+        certificates: Files(OFF), NewConnections, if Tls::is_on;
+        keys: Files(OFF), NewConnections, if Tls::is_on;
+        min_version: Word(VERSIONS), NewConnections, if Tls::is_on;
+        client_certificates: Word(CLIENT_CERTIFICATES), NewConnections, if Tls::is_on;
+        client_ca: FileOr(OFF), NewConnections, if asks_clients;
+        client_crls: Files(OFF), NewConnections, if asks_clients;
+        identity: Word(IDENTITIES), NewConnections, if asks_clients;
+        handshake_timeout: Time(HANDSHAKE), NewConnections, if Tls::is_on;
+        max_handshakes: Count(CONNECTIONS), NewConnections, if Tls::is_on;
+    })
+}
+
 /// `[session]`
 pub(super) fn session() -> Vec<Key<Session>> {
     keys!(Session {
@@ -310,6 +338,10 @@ fn is_unix(listener: &Listener) -> bool {
 
 fn probes(listener: &Listener) -> bool {
     is_ip(listener) && listener.keepalive.is_some()
+}
+
+fn asks_clients(tls: &Tls) -> bool {
+    tls.is_on() && tls.asks_clients()
 }
 
 fn has_list(credentials: &Credentials) -> bool {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `keys` | each key: its field, the form and range of its values, when a change takes effect |
 //! | `value` `bind` `mode` | single values: how they are read and shown |
+//! | `tls` | `[listener.tls]` |
 //! | `file` `section` | the reading of a file, in which no mistake loses its position |
 //! | [`mistake`] | the mistakes of a file, and their positions |
 //! | `describe` | a config as a list of settings, as `--check` prints it |
@@ -19,6 +20,7 @@ pub mod limits;
 pub mod mistake;
 mod mode;
 mod section;
+mod tls;
 mod value;
 
 use std::net::SocketAddr;
@@ -35,6 +37,7 @@ pub use self::describe::Setting;
 pub use self::keys::Effect;
 use self::mistake::Fault;
 pub use self::mistake::{LoadError, Mistake, Mistakes};
+pub use self::tls::{ClientCertificates, IdentityFrom, Tls, TlsVersion};
 use crate::access::{PaceLimits, Rules};
 use crate::address::Address;
 use crate::protocol::{BadClientId, ClientId, MAX_DATA};
@@ -87,6 +90,7 @@ impl Config {
             if let Address::Unix(path) = &mut listener.bind {
                 *path = folder.join(&path);
             }
+            listener.tls.start_at(folder);
         }
         Ok(config)
     }
@@ -196,6 +200,8 @@ pub struct Listener {
     pub send_buffer: Option<usize>,
     /// Who may connect.
     pub access: Rules,
+    /// `[listener.tls]`
+    pub tls: Tls,
 }
 
 impl Default for Listener {
@@ -218,6 +224,7 @@ impl Default for Listener {
             receive_buffer: None,
             send_buffer: None,
             access: Rules::default(),
+            tls: Tls::default(),
         }
     }
 }

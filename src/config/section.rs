@@ -38,10 +38,18 @@ impl<'a> Section<'a> {
     /// Reads the section `[key]`, if there is one.
     pub(super) fn section(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'_>)) {
         let Some(value) = self.take(key) else { return };
-        let (at, title) = (value.span(), format!("[{key}]"));
+        let (at, title) = (value.span(), self.title_of(key));
         match value.into_inner() {
             DeValue::Table(table) => self.inner(title, at, table).read(read),
             _ => self.fault(at, format!("`{key}` must be one section: {title}, with its keys below")),
+        }
+    }
+
+    /// The head of the section `key` in this one.
+    fn title_of(&self, key: &str) -> String {
+        match &self.title {
+            Some(outer) => format!("[{}.{key}]", outer.trim_matches(['[', ']'])),
+            None => format!("[{key}]"),
         }
     }
 

@@ -36,6 +36,16 @@ mode = "0600"
 only_v6 = true
 reuse_port = true
 access = ["allow 10.1.2.3/8", "deny all"]
+[listener.tls]
+certificates = ["/one.pem", "/two.pem"]
+keys = ["/one.key", "/two.key"]
+min_version = "1.3"
+client_certificates = "required"
+client_ca = "/ca.pem"
+client_crls = ["/crl.pem"]
+identity = "cn"
+handshake_timeout = "2s"
+max_handshakes = 7
 [[listener]]
 name = "wan-2"
 bind = "7000"
@@ -93,6 +103,17 @@ fn other() -> Config {
         only_v6: true,
         reuse_port: true,
         access: Rules::parse(&["allow 10.0.0.0/8", "deny all"]).unwrap(),
+        tls: Tls {
+            certificates: vec!["/one.pem".into(), "/two.pem".into()],
+            keys: vec!["/one.key".into(), "/two.key".into()],
+            min_version: TlsVersion::Tls13,
+            client_certificates: ClientCertificates::Required,
+            client_ca: Some("/ca.pem".into()),
+            client_crls: vec!["/crl.pem".into()],
+            identity: IdentityFrom::Cn,
+            handshake_timeout: Duration::from_secs(2),
+            max_handshakes: 7,
+        },
     };
     let wan = Listener { name: "wan-2".into(), bind: "0.0.0.0:7000".parse().unwrap(), ..Listener::default() };
     let size = ClientPattern::Exact(ClientId::try_from("größe 7").unwrap());
@@ -218,6 +239,16 @@ listener lan_6
   receive_buffer      8.0 KiB
   send_buffer         64.0 KiB
   access              allow 10.0.0.0/8, deny all
+listener.tls lan_6
+  certificates        /one.pem, /two.pem
+  keys                /one.key, /two.key
+  min_version         1.3
+  client_certificates required
+  client_ca           /ca.pem
+  client_crls         /crl.pem
+  identity            cn
+  handshake_timeout   2s
+  max_handshakes      7
 listener wan-2
   bind                0.0.0.0:7000
   acceptors           8

@@ -334,6 +334,52 @@ impl Codec for Folder {
     }
 }
 
+/// A file, of which the empty text means something else.
+pub(super) struct FileOr(pub(super) &'static str);
+
+impl Codec for FileOr {
+    type Value = Option<PathBuf>;
+
+    fn read(&self, value: &DeValue<'_>) -> Result<Option<PathBuf>, Wrong> {
+        let path = value.as_str().filter(|path| !path.contains('\0'));
+        let path = path.ok_or_else(|| format!("the path of a file, in quotes, or \"\" ({})", self.0))?;
+        Ok(Some(path).filter(|path| !path.is_empty()).map(PathBuf::from))
+    }
+
+    fn show(&self, value: &Option<PathBuf>) -> String {
+        value.as_ref().map_or(self.0.into(), |path| path.display().to_string())
+    }
+
+    fn range(&self) -> String {
+        format!("a path; `\"\"` is {}", self.0)
+    }
+}
+
+/// A list of files, of which none means something else.
+pub(super) struct Files(pub(super) &'static str);
+
+impl Codec for Files {
+    type Value = Vec<PathBuf>;
+
+    fn read(&self, value: &DeValue<'_>) -> Result<Vec<PathBuf>, Wrong> {
+        strings(value, |paths| {
+            let wrong = paths.iter().enumerate().filter(|(_, path)| path.is_empty() || path.contains('\0'));
+            let wrong: Vec<_> =
+                wrong.map(|(index, _)| (index, "each element must be the path of a file".into())).collect();
+            if wrong.is_empty() { Ok(paths.iter().map(PathBuf::from).collect()) } else { Err(wrong) }
+        })
+    }
+
+    fn show(&self, value: &Vec<PathBuf>) -> String {
+        let paths: Vec<_> = value.iter().map(|path| path.display().to_string()).collect();
+        if paths.is_empty() { self.0.into() } else { paths.join(", ") }
+    }
+
+    fn range(&self) -> String {
+        format!("a list of paths; `[]` is {}", self.0)
+    }
+}
+
 /// A PostgreSQL database. Its password does not belong into a file that is shown and copied.
 pub(super) struct PostgresUrl;
 

@@ -6,9 +6,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::admitted::Admitted;
 use super::exhaustion::Exhaustion;
 use super::gate::Gate;
+use super::handshake::Handshake;
 use super::journal::Journal;
 use super::options::Options;
 use super::stream::Stream;
+use super::tls::Loaded;
 use crate::access::{Permits, Place, Places, Rules};
 use crate::address::Peer;
 use crate::stats::{Refused, Stats};
@@ -25,6 +27,9 @@ pub(super) struct Door {
     places: Places,
     /// Seconds; 0 is off.
     keepalive: AtomicU32,
+    tls: RwLock<Option<Arc<Loaded>>>,
+    /// The handshakes in progress.
+    handshakes: Places,
     start_session: StartSession,
 }
 
@@ -38,6 +43,8 @@ impl Door {
             rules: RwLock::default(),
             places,
             keepalive: AtomicU32::new(0),
+            tls: RwLock::default(),
+            handshakes: Places::new(Permits::new(0), 0),
             start_session,
         };
         door.configure(options);
@@ -51,6 +58,7 @@ impl Door {
         self.places.set_max_strangers(options.max_unauthenticated);
         let idle = options.socket.keepalive.map_or(0, |keepalive| keepalive.idle.as_secs());
         self.keepalive.store(u32::try_from(idle).unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.renew(options.tls.clone());
     }
 
     pub(super) fn permits(&self) -> &Permits {
@@ -62,18 +70,45 @@ impl Door {
         self.keepalive.load(Ordering::Relaxed)
     }
 
+    /// New clients perform their handshake with this.
+    pub(super) fn renew(&self, tls: Option<Arc<Loaded>>) {
+        let most = tls.as_ref().map_or(0, |tls| tls.max_handshakes);
+        self.handshakes.permits().set_max(most);
+        self.handshakes.set_max_strangers(most);
+        *self.tls.write().unwrap_or_else(PoisonError::into_inner) = tls;
+    }
+
     /// Admits a client, or closes its socket.
-    pub(super) fn open(&self, stream: Stream, peer: Peer, stats: &Arc<Stats>) {
+    pub(super) fn open(self: &Arc<Self>, stream: Stream, peer: Peer, stats: &Arc<Stats>) {
         match self.admit(peer) {
-            Ok(place) => {
-                let admitted = Admitted::new(peer, place, Arc::clone(stats), self.journal.clone());
-                (self.start_session)(stream, admitted);
-            }
-            Err(reason) => {
-                stats.refuse(reason);
-                self.journal.refused(reason, peer);
-            }
+            Ok(place) => self.enter(stream, peer, place, stats),
+            Err(reason) => self.refuse(reason, "", peer, stats),
         }
+    }
+
+    fn enter(self: &Arc<Self>, stream: Stream, peer: Peer, place: Place, stats: &Arc<Stats>) {
+        let stats = Arc::clone(stats);
+        let loaded = self.tls.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let (socket, loaded) = match (stream, loaded) {
+            (Stream::Tcp(socket), Some(loaded)) => (socket, loaded),
+            (stream, _) => {
+                return self.start_session(stream, Admitted::new(peer, place, stats, self.journal.clone()));
+            }
+        };
+        let Some(in_progress) = self.handshakes.enter() else {
+            return self.refuse(Refused::CrowdedOut, "", peer, &stats);
+        };
+        let handshake = Handshake { door: Arc::clone(self), loaded, stats, peer, place, in_progress };
+        actix_rt::spawn(handshake.run(socket));
+    }
+
+    pub(super) fn start_session(&self, stream: Stream, admitted: Admitted) {
+        (self.start_session)(stream, admitted);
+    }
+
+    pub(super) fn refuse(&self, reason: Refused, detail: &str, peer: Peer, stats: &Stats) {
+        stats.refuse(reason);
+        self.journal.refused(reason, detail, peer);
     }
 
     /// The rules are for IP addresses; the permissions of its file are the rules of a Unix socket.

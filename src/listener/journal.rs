@@ -58,9 +58,10 @@ impl Journal {
     }
 
     /// A client was rejected.
-    pub(super) fn refused(&self, reason: Refused, peer: Peer) {
+    pub(super) fn refused(&self, reason: Refused, detail: &str, peer: Peer) {
         if self.0.refused.is_first(reason.name(), Level::Warn, source(peer), Instant::now()) {
-            warn!("refused listener={} peer={peer} reason={reason}", self.listener());
+            let detail = if detail.is_empty() { String::new() } else { format!(" detail={detail:?}") };
+            warn!("refused listener={} peer={peer} reason={reason}{detail}", self.listener());
         }
     }
 

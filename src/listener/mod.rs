@@ -10,6 +10,7 @@
 //! | `listening` `socket` `unix` `failure` | its sockets |
 //! | `door` `gate` | who is let in, and when |
 //! | `admitted` `stream` | what a session gets |
+//! | `handshake` [`tls`] | what comes before it, with TLS |
 //! | `spread` `trouble` `exhaustion` `journal` | keepalive out of step, errors of accept(2), a shortage, the log |
 
 mod acceptor;
@@ -19,6 +20,7 @@ mod door;
 mod exhaustion;
 mod failure;
 mod gate;
+mod handshake;
 mod journal;
 mod listening;
 mod options;

@@ -1,7 +1,9 @@
 //! What a listener is to be: the form that a server of any protocol fills in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::tls::Loaded;
 use crate::access::Rules;
 use crate::address::Address;
 
@@ -28,6 +30,8 @@ pub struct Options {
     pub access: Rules,
     /// The options of its sockets.
     pub socket: SocketOptions,
+    /// TLS of its TCP connections.
+    pub tls: Option<Arc<Loaded>>,
 }
 
 impl Options {
@@ -44,6 +48,7 @@ impl Options {
             max_unauthenticated: 1000,
             access: Rules::default(),
             socket: SocketOptions::default(),
+            tls: None,
         }
     }
 }

@@ -68,8 +68,8 @@ async fn a_client_needs_a_certificate_of_the_authority_if_one_is_required() {
 async fn a_client_without_a_certificate_is_welcome_if_it_is_optional() {
     let authority = Authority::new("fleet");
     let server = authority.issue("server", &["localhost"], 1);
-    let (good, foreign) =
-        (authority.issue("device1", &[], 2), Authority::new("other").issue("device1", &[], 3));
+    let other = Authority::new("other");
+    let (good, foreign) = (authority.issue("device1", &[], 2), other.issue("device1", &[], 3));
     let mut echo = Echo::start(&options(&[&server], Clients::Optional(trust(&authority, &[])))).await;
     attempt(&echo, &authority, None, true).await.unwrap();
     assert_eq!(echo.open().await, None);

@@ -1,17 +1,14 @@
 //! A server that echoes over TLS, and notes how its connections go.
 
-use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use rustls::server::ServerConfig;
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
-use trap_server::listener::tls::{Clients, KeyPair, Options, Tls, Trust, Version};
+use trap_server::listener::tls::{Clients, KeyPair, Loaded, Options, Tls, Trust};
 
 use crate::PATIENCE;
 use crate::certificates::{Authority, Issued};
@@ -32,7 +29,7 @@ pub enum Went {
 pub struct Echo {
     pub address: SocketAddr,
     pub went: UnboundedReceiver<Went>,
-    config: Arc<Mutex<Arc<ServerConfig>>>,
+    loaded: Arc<Mutex<Arc<Loaded>>>,
 }
 
 impl Echo {
@@ -40,21 +37,21 @@ impl Echo {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (note, went) = unbounded_channel();
-        let config = Arc::new(Mutex::new(load(options)));
-        let shared = Arc::clone(&config);
+        let loaded = Arc::new(Mutex::new(load(options)));
+        let shared = Arc::clone(&loaded);
         tokio::spawn(async move {
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
-                let config = Arc::clone(&shared.lock().unwrap());
-                tokio::spawn(serve(socket, config, note.clone()));
+                let loaded = Arc::clone(&shared.lock().unwrap());
+                tokio::spawn(serve(socket, loaded, note.clone()));
             }
         });
-        Self { address, went, config }
+        Self { address, went, loaded }
     }
 
     /// What a reload does.
     pub fn reload(&self, options: &Options) {
-        *self.config.lock().unwrap() = load(options);
+        *self.loaded.lock().unwrap() = load(options);
     }
 
     pub async fn next(&mut self) -> Went {
@@ -74,19 +71,15 @@ impl Echo {
     }
 }
 
-fn load(options: &Options) -> Arc<ServerConfig> {
-    options.load(SystemTime::now()).unwrap().config
+fn load(options: &Options) -> Arc<Loaded> {
+    Arc::new(options.load(SystemTime::now()).unwrap())
 }
 
-async fn serve(socket: TcpStream, config: Arc<ServerConfig>, note: UnboundedSender<Went>) {
+async fn serve(socket: TcpStream, loaded: Arc<Loaded>, note: UnboundedSender<Went>) {
     socket.set_nodelay(true).unwrap();
-    let mut tls = Box::new(Tls::new(socket, config));
-    loop {
-        match poll_fn(|cx| tls.poll_handshake(cx)).await {
-            Ok(false) => {}
-            Ok(true) => break,
-            Err(err) => return note.send(Went::Refused(err.to_string())).unwrap_or_default(),
-        }
+    let mut tls = Box::new(Tls::new(socket, &loaded));
+    if let Err(err) = tls.handshake().await {
+        return note.send(Went::Refused(err.to_string())).unwrap_or_default();
     }
     let certificate = tls.client_certificate().map(|certificate| certificate.to_vec());
     note.send(Went::Open(certificate)).unwrap();
@@ -100,7 +93,7 @@ async fn echo(tls: &mut Tls) -> Went {
             Ok(0) => {
                 // Also after the client has closed its side, it gets its answers.
                 let _ = tls.write_all(b"bye").await;
-                if poll_fn(|cx| AsyncWrite::poll_shutdown(Pin::new(&mut *tls), cx)).await.is_ok() {
+                if tls.shutdown().await.is_ok() {
                     assert_eq!(tls.held(), 0);
                 }
                 return Went::Ended(total);
@@ -119,7 +112,7 @@ async fn echo(tls: &mut Tls) -> Went {
 pub fn options(certificates: &[&Issued], clients: Clients) -> Options {
     let pair =
         |issued: &&Issued| KeyPair { certificate: issued.certificate.clone(), key: issued.key.clone() };
-    Options { certificates: certificates.iter().map(pair).collect(), min_version: Version::Tls12, clients }
+    Options { clients, ..Options::new(certificates.iter().map(pair).collect()) }
 }
 
 pub fn trust(authority: &Authority, crls: &[&std::path::Path]) -> Trust {

@@ -92,6 +92,11 @@ async fn an_end_within_a_record_or_the_handshake_is_an_error() {
 
     drop(TcpStream::connect(echo.address).await.unwrap());
     let why = echo.refused().await;
+    assert!(why.contains("before the TLS handshake"), "{why}");
+    let mut hello = TcpStream::connect(echo.address).await.unwrap();
+    hello.write_all(&[22, 3, 1]).await.unwrap();
+    drop(hello);
+    let why = echo.refused().await;
     assert!(why.contains("in the TLS handshake"), "{why}");
 }
 

@@ -144,7 +144,7 @@ fn the_messages_name_the_correction() {
             1,
             "unknown key in [[listener]]: `port`, expected one of name, bind, mode, only_v6, \
              acceptors, reuse_port, max_connections, max_unauthenticated, backlog, nodelay, keepalive, \
-             keepalive_interval, keepalive_count, user_timeout, receive_buffer, send_buffer, access",
+             keepalive_interval, keepalive_count, user_timeout, receive_buffer, send_buffer, access, tls",
         ),
         (
             "[session]\nmax-frame = 1",

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::danger::ClientCertVerifier;
@@ -12,7 +12,7 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, SupportedProtocolVersion};
 
 use super::files::{self, FileError};
-use super::names::{self, Summary};
+use super::names::{self, Identity, Summary};
 use super::resolver::Resolver;
 
 /// TLS as it is to be.
@@ -24,6 +24,12 @@ pub struct Options {
     pub min_version: Version,
     /// Whether clients have certificates.
     pub clients: Clients,
+    /// The part of a client's certificate that must be its id.
+    pub identity: Option<Identity>,
+    /// Time from the connection to the end of its handshake.
+    pub handshake_timeout: Duration,
+    /// Maximum handshakes in progress.
+    pub max_handshakes: usize,
 }
 
 /// A certificate and its key.
@@ -65,17 +71,45 @@ pub struct Trust {
 }
 
 /// TLS that is ready for connections.
+///
+/// Two of them are equal only if they are the same one: what they were loaded from may have changed in between.
 #[derive(Debug)]
 pub struct Loaded {
     /// For new connections.
     pub config: Arc<ServerConfig>,
+    /// See [`Options::identity`].
+    pub identity: Option<Identity>,
+    /// See [`Options::handshake_timeout`].
+    pub handshake_timeout: Duration,
+    /// See [`Options::max_handshakes`].
+    pub max_handshakes: usize,
     /// The certificates of the server, in their order, with their files.
     pub certificates: Vec<(PathBuf, Summary)>,
     /// What works, but not as it should or not for long.
     pub warnings: Vec<String>,
 }
 
+impl PartialEq for Loaded {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl Eq for Loaded {}
+
 impl Options {
+    /// TLS with these certificates, for clients without certificates.
+    pub const fn new(certificates: Vec<KeyPair>) -> Self {
+        Self {
+            certificates,
+            min_version: Version::Tls12,
+            clients: Clients::Anonymous,
+            identity: None,
+            handshake_timeout: Duration::from_secs(5),
+            max_handshakes: 1000,
+        }
+    }
+
     /// Reads all files. Sessions of an earlier config are not resumed, because their certificates may have been revoked.
     pub fn load(&self, now: SystemTime) -> Result<Loaded, FileError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
@@ -98,7 +132,9 @@ impl Options {
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(unusable)?;
         config.send_tls13_tickets = 1;
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        Ok(Loaded { config: Arc::new(config), certificates, warnings })
+        let Self { identity, handshake_timeout, max_handshakes, .. } = *self;
+        let config = Arc::new(config);
+        Ok(Loaded { config, identity, handshake_timeout, max_handshakes, certificates, warnings })
     }
 
     fn first(&self) -> &Path {

@@ -8,10 +8,12 @@
 //! | `names` | what certificates say: subject, names, times; the id of a client |
 //! | `engine` | TLS between slices of bytes |
 //! | `stream` | the engine over a socket, with the buffers of its thread |
+//! | `handshake` | the handshake, computed in turns |
 
 mod config;
 mod engine;
 mod files;
+mod handshake;
 mod names;
 mod resolver;
 mod stream;

@@ -11,7 +11,9 @@ use rustls::server::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::config::Loaded;
 use super::engine::{Engine, RECORD};
+use super::names::Identity;
 
 /// The most bytes of a read.
 const READ: usize = 32 * 1024;
@@ -51,6 +53,7 @@ impl Buffers {
 pub struct Tls {
     socket: TcpStream,
     state: State,
+    identity: Option<Identity>,
     /// Plaintext of which the record is partly in `unsent`.
     begun: usize,
     is_closed: bool,
@@ -65,9 +68,10 @@ enum State {
 }
 
 impl Tls {
-    /// A connection on which the peer begins its handshake with this config.
-    pub const fn new(socket: TcpStream, config: Arc<ServerConfig>) -> Self {
-        Self { socket, state: State::Silent(config), begun: 0, is_closed: false }
+    /// A connection on which the peer begins its handshake. Reads and writes need a complete one.
+    pub fn new(socket: TcpStream, loaded: &Loaded) -> Self {
+        let (state, identity) = (State::Silent(Arc::clone(&loaded.config)), loaded.identity);
+        Self { socket, state, identity, begun: 0, is_closed: false }
     }
 
     /// The socket.
@@ -89,15 +93,36 @@ impl Tls {
         }
     }
 
-    /// Performs a part of the handshake: at most one read is processed. Ready with `true` when the handshake is complete,
-    /// and with `false` when there is more to do. Reads and writes need a complete handshake.
-    pub fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    /// Whether the certificate of the client is one of this id, if it must be.
+    pub fn allows(&self, id: &str) -> bool {
+        let is_of = |identity: Identity| {
+            self.client_certificate().is_some_and(|certificate| identity.allows(certificate, id))
+        };
+        self.identity.is_none_or(is_of)
+    }
+
+    /// Whether the peer has not sent anything.
+    pub const fn is_silent(&self) -> bool {
+        matches!(self.state, State::Silent(_))
+    }
+
+    pub(crate) const fn socket_mut(&mut self) -> &mut TcpStream {
+        &mut self.socket
+    }
+
+    /// Ready with `true` when the handshake is complete, and with `false` when the socket has something for
+    /// [`poll_step`](Self::poll_step).
+    pub(super) fn poll_shaken(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         ready!(self.poll_unsent(cx))?;
         if matches!(&self.state, State::Open(engine) if engine.is_established()) {
             return Poll::Ready(Ok(true));
         }
-        ready!(self.poll_receive(cx, &mut ReadBuf::new(&mut [])))?;
-        Poll::Ready(Ok(false))
+        self.socket.poll_read_ready(cx).map_ok(|()| false)
+    }
+
+    /// Performs a part of the handshake: one read.
+    pub(super) fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_receive(cx, &mut ReadBuf::new(&mut []))
     }
 
     fn engine(&mut self) -> io::Result<&mut Engine> {
@@ -126,16 +151,13 @@ impl Tls {
 
     /// Receives once, and processes what has come.
     fn poll_receive(&mut self, cx: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // The state of TLS is made when there is something to read.
-        if matches!(self.state, State::Silent(_)) {
-            ready!(self.socket.poll_read_ready(cx))?;
-        }
-        BUFFERS.with_borrow_mut(|buffers| {
-            let input = &mut buffers.input;
-            let engine = self.engine()?;
-            let held = engine.load(input);
+        BUFFERS.with_borrow_mut(|Buffers { input, .. }| {
+            let (held, has_records) = match &self.state {
+                State::Open(engine) => (engine.load(input), engine.has_records()),
+                State::Silent(_) | State::Failed => (0, false),
+            };
             let mut len = held;
-            if !engine.has_records() {
+            if !has_records {
                 let most = held + to.remaining().clamp(LEAST, READ);
                 let mut read = ReadBuf::new(input.get_mut(held..most).unwrap_or_default());
                 ready!(Pin::new(&mut self.socket).poll_read(cx, &mut read))?;
@@ -144,19 +166,23 @@ impl Tls {
                     return Poll::Ready(self.end());
                 }
             }
+            // Here is the first byte, for which the state of TLS is made.
             let received = self.engine()?.receive(input.get_mut(..len).unwrap_or_default(), to);
             Poll::Ready(received.map_err(|err| self.fail(cx, err)))
         })
     }
 
     fn end(&mut self) -> io::Result<()> {
-        let engine = self.engine()?;
-        if engine.end() {
+        if let State::Open(engine) = &mut self.state
+            && engine.end()
+        {
             return Ok(());
         }
-        let place =
-            if engine.is_established() { "in the middle of a TLS record" } else { "in the TLS handshake" };
-        self.state = State::Failed;
+        let place = match &self.state {
+            State::Open(engine) if engine.is_established() => "in the middle of a TLS record",
+            State::Silent(_) => "before the TLS handshake",
+            State::Open(_) | State::Failed => "in the TLS handshake",
+        };
         Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("the peer closed the connection {place}")))
     }
 
