@@ -36,6 +36,7 @@ mode = "0600"
 only_v6 = true
 reuse_port = true
 access = ["allow 10.1.2.3/8", "deny all"]
+on_change = "close"
 [[listener]]
 name = "wan-2"
 bind = "7000"
@@ -93,6 +94,7 @@ fn other() -> Config {
         only_v6: true,
         reuse_port: true,
         access: Rules::parse(&["allow 10.0.0.0/8", "deny all"]).unwrap(),
+        on_change: OnChange::Close,
     };
     let wan = Listener { name: "wan-2".into(), bind: "0.0.0.0:7000".parse().unwrap(), ..Listener::default() };
     let size = ClientPattern::Exact(ClientId::try_from("größe 7").unwrap());
@@ -218,6 +220,7 @@ listener lan_6
   receive_buffer      8.0 KiB
   send_buffer         64.0 KiB
   access              allow 10.0.0.0/8, deny all
+  on_change           close
 listener wan-2
   bind                0.0.0.0:7000
   acceptors           8
@@ -233,6 +236,7 @@ listener wan-2
   receive_buffer      the kernel's choice
   send_buffer         the kernel's choice
   access              allow all
+  on_change           keep
 session
   auth_timeout        1s
   frame_timeout       2s

@@ -6,12 +6,13 @@
 //! | `tree` | the threads and the children |
 //! | `listeners` `options` | the listeners of a running server, and what they are to be by the config |
 //! | `reporter` `stall` | the line with all counters, and those about workers that stand still |
-//! | `reload` | a new config for a running server |
+//! | `reload` `plan` | a new config for a running server, and its listeners |
 //! | `stop` | the graceful shutdown |
 
 mod listeners;
 mod open;
 mod options;
+mod plan;
 mod reload;
 mod reporter;
 mod stall;
@@ -39,7 +40,7 @@ use crate::supervisor::{GaveUp, Link, Name, Supervisor};
 
 pub use listeners::{ListenerError, Listeners};
 pub use open::{OpenError, Server};
-pub use reload::ReloadError;
+pub use reload::{ReloadError, Reloaded};
 pub use stop::Stopped;
 
 /// A server with its tree.

@@ -45,6 +45,7 @@ fn values_have_a_type_and_a_range() {
         ("[[listener]]", "receive_buffer", "\"0B\" \"4KiB\" \"1GiB\"", "\"1KiB\" \"2GiB\" 4096"),
         ("[[listener]]", "send_buffer", "\"0B\" \"4KiB\" \"1GiB\"", "\"1KiB\" \"2GiB\" 4096"),
         ("[[listener]]", "access", "[\"deny\\u0020all\"]", "\"all\" [1] true"),
+        ("[[listener]]", "on_change", "\"keep\" \"close\"", "\"drop\" true"),
         ("[session]", "auth_timeout", "\"1ms\" \"1d\"", "\"0s\" \"2days\" 3"),
         ("[session]", "frame_timeout", "\"1ms\" \"1d\"", "\"0s\" \"2days\" 5"),
         ("[session]", "write_timeout", "\"1ms\" \"1d\"", "\"0s\" \"2days\" 10"),
@@ -144,7 +145,7 @@ fn the_messages_name_the_correction() {
             1,
             "unknown key in [[listener]]: `port`, expected one of name, bind, mode, only_v6, \
              acceptors, reuse_port, max_connections, max_unauthenticated, backlog, nodelay, keepalive, \
-             keepalive_interval, keepalive_count, user_timeout, receive_buffer, send_buffer, access",
+             keepalive_interval, keepalive_count, user_timeout, receive_buffer, send_buffer, access, on_change",
         ),
         (
             "[session]\nmax-frame = 1",
@@ -235,7 +236,7 @@ fn duplicate_names_and_addresses_are_rejected() {
     assert!(parse(&two("bind = \"[::]:1\"\nonly_v6 = true", "name = \"b\"\nbind = \"1\"")).is_ok());
     assert_mistakes(
         &two("bind = \"unix:a\"", "name = \"b\"\nbind = \"unix:a\""),
-        &[(5, 8, "a listener above has the address unix:a too")],
+        &[(5, 8, "duplicate address unix:a")],
     );
     for (first, second) in [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "127.0.0.1:1"), ("[::1]:1", "[::]:1")] {
         let twins = two(&format!("bind = \"{first}\""), &format!("name = \"b\"\nbind = \"{second}\""));
