@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::keys::{self, Effect, Key};
-use super::{Config, Listener, Setting};
+use super::{Config, Setting};
 
 /// A difference between two configs. Displayed, it is a line for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Change {
     /// When it takes effect.
     pub fn effect(&self) -> Effect {
         match self {
-            Self::Added(_) | Self::Removed(_) => Effect::Restart,
+            Self::Added(_) | Self::Removed(_) => Effect::Reload,
             Self::Changed { to, .. } => to.effect,
         }
     }
@@ -34,8 +34,8 @@ impl Change {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Added(listener) => write!(f, "listener {listener}: added (needs a restart)"),
-            Self::Removed(listener) => write!(f, "listener {listener}: removed (needs a restart)"),
+            Self::Added(listener) => write!(f, "listener {listener}: added"),
+            Self::Removed(listener) => write!(f, "listener {listener}: removed"),
             Self::Changed { from, to: Setting { section, key, value, effect, .. } } => {
                 let from = from.as_deref().unwrap_or("unused");
                 write!(f, "{section}: {key} {from} -> {value}")?;
@@ -85,20 +85,16 @@ impl Config {
         let mut config = new.clone();
         keep(keys::server(), &self.server, &mut config.server);
         keep(keys::supervisor(), &self.supervisor, &mut config.supervisor);
-        config.listeners = self.listeners.iter().map(|listener| listener.reloaded(new)).collect();
+        for listener in &mut config.listeners {
+            if let Some(old) = self.listeners.iter().find(|old| old.name == listener.name) {
+                keep(keys::listener(), old, listener);
+            }
+        }
         keep(keys::session(), &self.session, &mut config.session);
         keep(keys::credentials(), &self.credentials, &mut config.credentials);
         keep(keys::store(), &self.store, &mut config.store);
         keep(keys::log(), &self.log, &mut config.log);
         config
-    }
-}
-
-impl Listener {
-    /// The listener after a reload of `new`: it keeps all but its TLS.
-    fn reloaded(&self, new: &Config) -> Self {
-        let new = new.listeners.iter().find(|listener| listener.name == self.name).unwrap_or(self);
-        Self { tls: new.tls.clone(), ..self.clone() }
     }
 }
 
@@ -134,21 +130,21 @@ mod tests {
             (
                 "",
                 "[[listener]]\nbind = \"7\"",
-                &["listener trap: bind 0.0.0.0:5000 -> 0.0.0.0:7 (needs a restart)"],
+                &["listener trap: bind 0.0.0.0:5000 -> 0.0.0.0:7 (the socket is opened again)"],
             ),
-            ("", "[[listener]]\nnodelay = false", &["listener trap: nodelay on -> off (needs a restart)"]),
             (
                 "",
-                "[[listener]]\nname = \"lan\"",
-                &["listener trap: removed (needs a restart)", "listener lan: added (needs a restart)"],
+                "[[listener]]\nnodelay = false",
+                &["listener trap: nodelay on -> off (for new connections)"],
             ),
+            ("", "[[listener]]\nname = \"lan\"", &["listener trap: removed", "listener lan: added"]),
             (two, swapped, &[]),
-            (two, &three, &["listener c: added (needs a restart)"]),
-            (&three, two, &["listener c: removed (needs a restart)"]),
+            (two, &three, &["listener c: added"]),
+            (&three, two, &["listener c: removed"]),
             (
                 "",
                 "[[listener]]\naccess = [\"deny 10.1.2.3/8\", \"allow all\"]",
-                &["listener trap: access allow all -> deny 10.0.0.0/8, allow all (needs a restart)"],
+                &["listener trap: access allow all -> deny 10.0.0.0/8, allow all"],
             ),
             // Its size has no meaning for the log.
             (

@@ -16,8 +16,8 @@ use super::value::{
     TimeOr, Word, Wrong, strings,
 };
 use super::{
-    ClientCertificates, ClientPattern, Credentials, Duplicate, IdentityFrom, Listener, Log, Server, Session,
-    Source, Store, StoreKind, Supervisor, Synchronous, Tls, TlsVersion, one_per_core,
+    ClientCertificates, ClientPattern, Credentials, Duplicate, IdentityFrom, Listener, Log, OnChange, Server,
+    Session, Source, Store, StoreKind, Supervisor, Synchronous, Tls, TlsVersion, one_per_core,
 };
 use crate::access::Rules;
 use crate::address::Address;
@@ -106,6 +106,8 @@ const LEVELS: &[(&str, LevelFilter)] = &[
     ("debug", LevelFilter::Debug),
     ("trace", LevelFilter::Trace),
 ];
+
+const ON_CHANGE: &[(&str, OnChange)] = &[("keep", OnChange::Keep), ("close", OnChange::Close)];
 
 /// When a change of a key takes effect in a running server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,9 +241,9 @@ pub(super) fn listener() -> Vec<Key<Listener>> {
         name: Name, Reload;
         bind: Bind, Rebind;
         mode: Mode, Reload, if is_unix;
-        only_v6: Flag, Restart, if is_v6;
+        only_v6: Flag, Rebind, if is_v6;
         acceptors: Count(ACCEPTORS), Reload;
-        reuse_port: Flag, Restart, if is_ip;
+        reuse_port: Flag, Rebind, if is_ip;
         max_connections: Count(CONNECTIONS), Reload;
         max_unauthenticated: Count(CONNECTIONS), Reload;
         backlog: Count(BACKLOG), Reload;
@@ -250,9 +252,10 @@ pub(super) fn listener() -> Vec<Key<Listener>> {
         keepalive_interval: Seconds(KEEPALIVE, "a quarter of `keepalive`"), NewConnections, if probes;
         keepalive_count: Count(PROBES), NewConnections, if probes;
         user_timeout: TimeOr(TIME, "twice `keepalive`"), NewConnections, if is_ip;
-        receive_buffer: SizeOr(BUFFER, KERNEL), Restart;
-        send_buffer: SizeOr(BUFFER, KERNEL), Restart;
+        receive_buffer: SizeOr(BUFFER, KERNEL), Rebind;
+        send_buffer: SizeOr(BUFFER, KERNEL), Rebind;
         access: Access, Reload, if is_ip;
+        on_change: Word(ON_CHANGE), Reload, if is_ip;
     })
 }
 

@@ -198,8 +198,10 @@ pub struct Listener {
     pub receive_buffer: Option<usize>,
     /// Bytes of the send buffer; `None` leaves them to the kernel.
     pub send_buffer: Option<usize>,
-    /// Who may connect.
+    /// The addresses that may connect.
     pub access: Rules,
+    /// What happens to open connections that a changed rule denies.
+    pub on_change: OnChange,
     /// `[listener.tls]`
     pub tls: Tls,
 }
@@ -224,6 +226,7 @@ impl Default for Listener {
             receive_buffer: None,
             send_buffer: None,
             access: Rules::default(),
+            on_change: OnChange::Keep,
             tls: Tls::default(),
         }
     }
@@ -276,6 +279,15 @@ impl Session {
             bytes: self.bytes_per_second.and_then(NonZero::new),
         }
     }
+}
+
+/// What a reload does to open connections that the changed rules of their listener deny.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnChange {
+    /// They stay.
+    Keep,
+    /// They are closed.
+    Close,
 }
 
 /// The session that stays, of two with one id.

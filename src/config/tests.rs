@@ -36,6 +36,7 @@ mode = "0600"
 only_v6 = true
 reuse_port = true
 access = ["allow 10.1.2.3/8", "deny all"]
+on_change = "close"
 [listener.tls]
 certificates = ["/one.pem", "/two.pem"]
 keys = ["/one.key", "/two.key"]
@@ -103,6 +104,7 @@ fn other() -> Config {
         only_v6: true,
         reuse_port: true,
         access: Rules::parse(&["allow 10.0.0.0/8", "deny all"]).unwrap(),
+        on_change: OnChange::Close,
         tls: Tls {
             certificates: vec!["/one.pem".into(), "/two.pem".into()],
             keys: vec!["/one.key".into(), "/two.key".into()],
@@ -239,6 +241,7 @@ listener lan_6
   receive_buffer      8.0 KiB
   send_buffer         64.0 KiB
   access              allow 10.0.0.0/8, deny all
+  on_change           close
 listener.tls lan_6
   certificates        /one.pem, /two.pem
   keys                /one.key, /two.key
@@ -264,6 +267,7 @@ listener wan-2
   receive_buffer      the kernel's choice
   send_buffer         the kernel's choice
   access              allow all
+  on_change           keep
 session
   auth_timeout        1s
   frame_timeout       2s

@@ -13,6 +13,7 @@ use super::journal::Journal;
 use super::listening::Listening;
 use super::options::Options;
 use super::socket::Socket;
+use super::tls::Loaded;
 use crate::access::Permits;
 use crate::address::Address;
 use crate::faults::Faults;
@@ -78,6 +79,11 @@ impl Base {
     /// The permits behind its places.
     pub fn permits(&self) -> &Permits {
         self.door.permits()
+    }
+
+    /// TLS of its new connections.
+    pub fn tls(&self) -> Option<Arc<Loaded>> {
+        self.door.tls()
     }
 
     /// Its gate: held closed, nothing is accepted.

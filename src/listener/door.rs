@@ -88,8 +88,7 @@ impl Door {
 
     fn enter(self: &Arc<Self>, stream: Stream, peer: Peer, place: Place, stats: &Arc<Stats>) {
         let stats = Arc::clone(stats);
-        let loaded = self.tls.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let (socket, loaded) = match (stream, loaded) {
+        let (socket, loaded) = match (stream, self.tls()) {
             (Stream::Tcp(socket), Some(loaded)) => (socket, loaded),
             (stream, _) => {
                 return self.start_session(stream, Admitted::new(peer, place, stats, self.journal.clone()));
@@ -100,6 +99,10 @@ impl Door {
         };
         let handshake = Handshake { door: Arc::clone(self), loaded, stats, peer, place, in_progress };
         actix_rt::spawn(handshake.run(socket));
+    }
+
+    pub(super) fn tls(&self) -> Option<Arc<Loaded>> {
+        self.tls.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn start_session(&self, stream: Stream, admitted: Admitted) {

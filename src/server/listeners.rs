@@ -7,9 +7,11 @@ use actix::prelude::*;
 use actix_rt::ArbiterHandle;
 use log::{info, warn};
 
+use super::plan::Late;
 use crate::access::Permits;
 use crate::config;
 use crate::faults::Faults;
+use crate::listener::tls::Loaded;
 use crate::listener::{Address, Base, BindError, Hold, Listener, Listening, Options};
 use crate::session::{self, CloseSessions, Sessions, Which};
 use crate::stats::Board;
@@ -75,6 +77,17 @@ pub struct Listeners {
     changing: tokio::sync::Mutex<()>,
 }
 
+impl ListenerError {
+    /// The name of the listener.
+    pub fn listener(&self) -> &str {
+        match self {
+            Self::Unknown(name) | Self::Present(name) => name,
+            Self::Bind(err) => err.listener(),
+            Self::Supervisor { listener, .. } => listener,
+        }
+    }
+}
+
 /// Why a change of the listeners failed. It has changed nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenerError {
@@ -117,6 +130,11 @@ impl Listeners {
         self.base(name).ok()?.address()
     }
 
+    /// TLS of a listener, if it has it.
+    pub fn tls(&self, name: &str) -> Option<Arc<Loaded>> {
+        self.base(name).ok()?.tls()
+    }
+
     /// The permits of each listener, in the order of [`names`](Self::names).
     pub fn permits(&self) -> Vec<Permits> {
         self.bases().iter().map(|base| base.permits().clone()).collect()
@@ -124,11 +142,19 @@ impl Listeners {
 
     /// Opens a listener.
     pub async fn add(&self, options: &Options) -> Result<(), ListenerError> {
+        if self.base(&options.name).is_ok() {
+            return Err(ListenerError::Present(options.name.clone()));
+        }
+        self.add_open(options, Listening::open(options)?).await
+    }
+
+    /// Adds a listener that accepts from `listening`, which was opened with these options.
+    pub async fn add_open(&self, options: &Options, listening: Listening) -> Result<(), ListenerError> {
         let _changing = self.changing.lock().await;
         if self.base(&options.name).is_ok() {
             return Err(ListenerError::Present(options.name.clone()));
         }
-        let base = self.site.base(options, Listening::open(options)?);
+        let base = self.site.base(options, listening);
         let started = self.supervisor.send(StartChild(self.site.child(&base))).await;
         answered(&options.name, started)?;
         say_listening(&base);
@@ -190,6 +216,45 @@ impl Listeners {
         drop(old);
         say_listening(&base);
         restarted
+    }
+
+    /// Closes the sockets of all of these listeners before it opens the new ones, for addresses that exclude each other.
+    /// Sessions go on; clients that wait are refused. Returns what failed: those listeners are as before.
+    pub(super) async fn reopen(&self, late: Vec<Late>) -> Vec<ListenerError> {
+        let mut failed = Vec::new();
+        for Late { new, .. } in late.iter().filter(|late| late.old.is_some()) {
+            failed.extend(self.shut(&new.name).await.err());
+        }
+        for Late { old, new } in late {
+            let Some(old) = old else {
+                failed.extend(self.add(&new).await.err());
+                continue;
+            };
+            if let Err(err) = self.open_again(&new).await {
+                failed.push(err);
+                failed.extend(self.open_again(&old).await.err());
+            }
+        }
+        failed
+    }
+
+    /// Stops a listener and closes its sockets. It stays known.
+    async fn shut(&self, name: &str) -> Result<(), ListenerError> {
+        let _changing = self.changing.lock().await;
+        let base = self.base(name)?;
+        let ended = self.supervisor.send(TerminateChild { id: id(name), within: STOP }).await;
+        base.close();
+        answered(name, ended)
+    }
+
+    /// Opens the sockets of a listener that was shut, and starts it.
+    async fn open_again(&self, options: &Options) -> Result<(), ListenerError> {
+        let _changing = self.changing.lock().await;
+        let base = self.base(&options.name)?;
+        drop(base.rebind(Listening::open(options)?, options));
+        say_listening(&base);
+        let name = &options.name;
+        answered(name, self.supervisor.send(RestartChild(id(name))).await)
     }
 
     /// Changes everything but the address. Sessions go on, and clients that wait in the backlog are served.

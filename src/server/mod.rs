@@ -4,18 +4,22 @@
 //! |---|---|
 //! | `open` | sockets, credentials and the store of a config |
 //! | `tree` | the threads and the children |
+//! | `tls` `expiry` | the certificates of the listeners, and warnings before they expire |
 //! | `listeners` `options` | the listeners of a running server, and what they are to be by the config |
 //! | `reporter` `stall` | the line with all counters, and those about workers that stand still |
-//! | `reload` | a new config for a running server |
+//! | `reload` `plan` | a new config for a running server, and its listeners |
 //! | `stop` | the graceful shutdown |
 
+mod expiry;
 mod listeners;
 mod open;
 mod options;
+mod plan;
 mod reload;
 mod reporter;
 mod stall;
 mod stop;
+mod tls;
 mod tree;
 
 use std::sync::Arc;
@@ -39,8 +43,9 @@ use crate::supervisor::{GaveUp, Link, Name, Supervisor};
 
 pub use listeners::{ListenerError, Listeners};
 pub use open::{OpenError, Server};
-pub use reload::ReloadError;
+pub use reload::{ReloadError, Reloaded};
 pub use stop::Stopped;
+pub use tls::{TlsError, certificates};
 
 /// A server with its tree.
 pub struct Running {

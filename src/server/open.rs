@@ -3,18 +3,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::options::options;
+use super::options::with_tls;
+use super::tls::TlsError;
 use crate::config::{self, Config};
 use crate::credentials::{self, Authenticator, Credentials};
 use crate::database::{self, Lock, State};
 use crate::faults::Faults;
-use crate::listener::{BindError, Listening, Socket};
+use crate::listener::{BindError, Listening, Options, Socket};
 use crate::store::{self, Store, segments};
 
 /// A server whose sockets are open and whose tree is not there yet.
 pub struct Server {
     pub(super) config: Config,
-    pub(super) sockets: Vec<Listening>,
+    pub(super) listeners: Vec<(Options, Listening)>,
     pub(super) lock: Option<Arc<Lock>>,
     pub(super) state: Option<State>,
     pub(super) authenticator: Authenticator,
@@ -28,6 +29,9 @@ pub enum OpenError {
     /// A listening socket could not be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A file of a listener's TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The store could not be opened.
     #[error(transparent)]
     Database(#[from] database::Error),
@@ -50,12 +54,12 @@ impl Server {
     /// The same, but the listeners with these names take over sockets that are bound already, such as those of another
     /// process, instead of opening their own.
     pub fn with_sockets(config: Config, inherited: Vec<(String, Socket)>) -> Result<Self, OpenError> {
-        let sockets = listen(&config, inherited)?;
+        let listeners = listen(&config, inherited)?;
         let (lock, state) = open_folder(&config)?.unzip();
         let authenticator = credentials::open(&config, state.as_ref())?;
         let faults = Faults::from_env();
         let store = store::open(&config.store, lock.as_ref(), &faults)?;
-        Ok(Self { config, sockets, lock, state, authenticator, store, faults })
+        Ok(Self { config, listeners, lock, state, authenticator, store, faults })
     }
 
     /// Asks `credentials` instead of what the config names.
@@ -73,15 +77,19 @@ impl Server {
     }
 }
 
-/// The sockets of each listener.
-fn listen(config: &Config, inherited: Vec<(String, Socket)>) -> Result<Vec<Listening>, OpenError> {
+/// Each listener with its sockets.
+fn listen(config: &Config, inherited: Vec<(String, Socket)>) -> Result<Vec<(Options, Listening)>, OpenError> {
     let mut inherited: HashMap<_, _> = inherited.into_iter().collect();
-    let open = |listener: &config::Listener| match inherited.remove(&listener.name) {
-        Some(socket) => Listening::inherit(socket, &options(listener)),
-        None => Listening::open(&options(listener)),
+    let open = |listener: &config::Listener| -> Result<_, OpenError> {
+        let options = with_tls(listener)?;
+        let listening = match inherited.remove(&listener.name) {
+            Some(socket) => Listening::inherit(socket, &options)?,
+            None => Listening::open(&options)?,
+        };
+        Ok((options, listening))
     };
-    let sockets = config.listeners.iter().map(open).collect::<Result<_, BindError>>()?;
-    inherited.into_keys().next().map_or(Ok(sockets), |name| Err(OpenError::Socket(name)))
+    let listeners = config.listeners.iter().map(open).collect::<Result<_, _>>()?;
+    inherited.into_keys().next().map_or(Ok(listeners), |name| Err(OpenError::Socket(name)))
 }
 
 /// Opens the folder of the data and the state in it, if the config needs them.

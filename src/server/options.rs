@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::tls::{self, TlsError};
 use crate::config;
 use crate::listener::{Keepalive, Options, SocketOptions};
 
-/// The options of a listener that the config describes.
+/// The options of a listener that the config describes, without TLS.
 pub(super) fn options(config: &config::Listener) -> Options {
     Options {
         mode: config.mode,
@@ -30,6 +31,11 @@ pub(super) fn options(config: &config::Listener) -> Options {
         },
         ..Options::new(config.name.clone(), config.bind.clone())
     }
+}
+
+/// The same with its TLS, loaded from its files.
+pub(super) fn with_tls(config: &config::Listener) -> Result<Options, TlsError> {
+    Ok(Options { tls: tls::load(config)?, ..options(config) })
 }
 
 /// The kernel counts whole seconds.

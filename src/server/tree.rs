@@ -8,7 +8,6 @@ use actix_rt::{Arbiter, ArbiterHandle};
 use tokio::sync::watch;
 
 use super::listeners::{Listeners, Site};
-use super::options::options;
 use super::reporter::Reporter;
 use super::{REJECTED, Running, Server};
 use crate::access::Budget;
@@ -45,7 +44,7 @@ impl Server {
             (self.authenticator, watch::Sender::new(self.config.log.stats_every));
         let credentials = Current::new(authenticator);
         let setup = setup(&self.config, &credentials, self.store, self.faults);
-        let Self { config, sockets, lock, state, .. } = self;
+        let Self { config, listeners, lock, state, .. } = self;
         let holders: Vec<_> = (0..config.server.workers).map(|_| Arc::default()).collect();
         let (arbiters, workers) = start_workers(&holders, &setup)?;
         let (board, sessions) = (Board::default(), Name::new());
@@ -60,13 +59,16 @@ impl Server {
         let (mut supervisor, gave_up) = Supervisor::new(intensity, config.supervisor.max_backoff);
         let reporter = reporter(stats_every.subscribe(), &setup, &board, &workers, holders);
         supervisor = with_data(supervisor, &config, &setup, state.clone(), &credentials);
+        let reported = Arc::clone(&reporter.listeners);
         supervisor = with_services(supervisor, &config, &setup, reporter, workers, &sessions);
-        let listeners = config.listeners.iter().map(options).zip(sockets);
-        let bases: Vec<_> = listeners.map(|(options, socket)| site.base(&options, socket)).collect();
+        let bases = listeners.into_iter().map(|(options, listening)| site.base(&options, listening));
+        let bases: Vec<_> = bases.collect();
         supervisor = bases.iter().fold(supervisor, |supervisor, base| supervisor.with(site.child(base)));
         let (supervisor, link) = spawn(supervisor);
+        let listeners = Arc::new(Listeners::new(site, supervisor.clone(), bases));
+        reported.get_or_init(|| Arc::downgrade(&listeners));
         Ok(Running {
-            listeners: Arc::new(Listeners::new(site, supervisor.clone(), bases)),
+            listeners,
             supervisor,
             link,
             gave_up,
@@ -129,6 +131,7 @@ fn reporter(
         stats_every,
         workers: workers.iter().cloned().zip(holders).collect(),
         table: setup.authority.table.clone(),
+        listeners: Arc::default(),
         faults: setup.faults.clone(),
     }
 }

@@ -102,6 +102,7 @@ impl Session {
     pub(super) fn look_up(&mut self, client: ClientId, mode: Mode) {
         let authenticator = self.host().setup.authority.current.now();
         let checking = authenticator.credentials.check(&client);
+        let is_allowed = self.stream.allows(client.as_str());
         self.phase = Phase::LookingUp;
         self.guard.looks_up();
         let deadline = self.after(authenticator.timeout + REGISTRY);
@@ -109,6 +110,9 @@ impl Session {
         work.look_up = Some(LookUp { client, mode, asking: Asking::Credentials(checking) });
         work.clock.clear(Timer::Auth);
         work.clock.set(Timer::LookUp, deadline);
+        if !is_allowed {
+            self.refuse_id("the certificate of the client is for another id");
+        }
     }
 
     /// Polls the look-up. Returns whether it has ended.

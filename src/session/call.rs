@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::work::Paused;
 use super::{Closing, Phase, Session};
+use crate::access::Rules;
 use crate::address::Peer;
 use crate::protocol::ClientId;
 use crate::stats::Ended;
@@ -24,6 +25,8 @@ pub enum Which {
     Client(ClientId),
     /// All sessions of the listener with this name.
     Listener(Arc<str>),
+    /// The sessions of this listener whose addresses these rules deny.
+    Denied(Arc<str>, Arc<Rules>),
 }
 
 /// A session, as it describes itself.
@@ -140,6 +143,10 @@ impl Session {
             Which::All => true,
             Which::Client(client) => self.guard.client() == Some(client),
             Which::Listener(listener) => self.guard.listener() == listener,
+            Which::Denied(listener, rules) => {
+                let is_denied = matches!(self.guard.peer(), Peer::Ip(peer) if !rules.admits(peer.ip()));
+                is_denied && self.guard.listener() == listener
+            }
         }
     }
 

@@ -78,6 +78,9 @@ impl Session {
         if most == 0 {
             return Read::Nothing;
         }
+        if !self.may_go_on() {
+            return Read::Nothing;
+        }
         let host = Rc::clone(&self.guard.host);
         let mut buffer = host.buffer();
         let mut buffer = ReadBuf::new(buffer.get_mut(..most).unwrap_or_default());
@@ -88,6 +91,12 @@ impl Session {
             Poll::Ready(Err(err)) => self.socket_failed(&err),
         }
         if buffer.remaining() == 0 { Read::Full } else { Read::Some }
+    }
+
+    /// Whether there is room for what the connection itself keeps; otherwise the session is paused.
+    fn may_go_on(&mut self) -> bool {
+        let held = self.stream.held();
+        held <= SIP || self.has_room(held)
     }
 
     fn received(&mut self, bytes: &[u8], ctx: &mut SessionContext) {

@@ -235,6 +235,9 @@ impl Session {
 
     /// Returns the timer that is due, if any; otherwise sets the wake-up for the next one.
     fn due(&mut self) -> Option<Timer> {
+        if matches!(self.stream, Stream::Tls(_)) {
+            self.watch_record();
+        }
         let read = self.may_read() > 0;
         let is_idle = read && self.work.as_ref().is_none_or(|work| work.is_stored());
         let idle = (if is_idle { self.idle_at } else { Moment::NEVER }, Timer::Idle);
@@ -252,10 +255,25 @@ impl Session {
 
     /// The end of a turn: the kept data takes its part of the budget, and a session without data returns its [`Work`].
     fn settle(&mut self) {
+        let held = self.stream.held();
         let host = &self.guard.host;
-        match self.work.take_if(|work| work.is_done()) {
+        match self.work.take_if(|work| held == 0 && work.is_done()) {
             Some(work) => host.take_back(work),
-            None => self.work.iter_mut().for_each(|work| work.hold(host.budget(self.phase))),
+            None => self.work.iter_mut().for_each(|work| work.hold(host.budget(self.phase), held)),
+        }
+    }
+
+    /// A TLS record that has begun has the timeout of a frame.
+    fn watch_record(&mut self) {
+        let held = self.stream.held();
+        let frame_timeout = self.after(self.host().settings().frame_timeout);
+        let is_authenticated = self.phase == Phase::Authenticated;
+        match self.work.as_mut() {
+            Some(work) if held == 0 && !work.has_begun() => work.clock.clear(Timer::Frame),
+            _ if held == 0 => {}
+            Some(work) if !work.all_answered() => {}
+            _ if is_authenticated => self.work().clock.start(Timer::Frame, frame_timeout),
+            _ => {}
         }
     }
 

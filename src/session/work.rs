@@ -84,6 +84,11 @@ impl Work {
         self.answers.is_empty() && self.is_stored()
     }
 
+    /// Whether a frame has begun whose end is missing.
+    pub(super) fn has_begun(&self) -> bool {
+        !self.input.is_empty() || self.begun > 0 || self.skipping.is_some()
+    }
+
     pub(super) fn is_done(&self) -> bool {
         self.all_answered()
             && self.look_up.is_none()
@@ -104,14 +109,15 @@ impl Work {
         (self.skipping, self.look_up) = (None, None);
     }
 
-    /// Holds its cost from the budget while it waits for something, and releases memory that it does not need.
-    pub(super) fn hold(&mut self, budget: &Budget) {
+    /// Holds its cost from the budget while it waits for something, and releases memory that it does not need. `beside` are
+    /// bytes of the connection itself.
+    pub(super) fn hold(&mut self, budget: &Budget, beside: usize) {
         if self.capacity() > SMALL || matches!(self.paused, Some(Paused::Budget(..))) {
             self.input.shrink_to(self.input.len().max(self.begun));
             self.answers.shrink();
             self.batch.shrink();
         }
-        let input = self.input.capacity().max(self.begun).saturating_sub(SIP);
+        let input = (self.input.capacity().max(self.begun) + beside).saturating_sub(SIP);
         let bytes = input + self.answers.capacity() + self.batch.capacity();
         match self.held.as_mut().filter(|held| held.is_of(budget)) {
             Some(held) => held.set(bytes),

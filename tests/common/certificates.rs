@@ -1,4 +1,5 @@
 //! Certificates for tests of TLS, in files of their own folder.
+#![allow(dead_code, reason = "each test file is a crate of its own, and uses a part")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -10,4 +10,8 @@ mod million;
 mod reload;
 mod segments;
 mod store;
+mod tls;
 mod usage;
+
+#[path = "../common/certificates.rs"]
+mod certificates;

@@ -98,3 +98,83 @@ fn check_against_prints_what_a_reload_would_change() {
     let output = run_in(folder.path(), &["--against", "new.toml"]);
     assert_eq!(output.status.code(), Some(64));
 }
+
+/// A config with these listeners, each a name and a bind.
+fn with_listeners(listeners: &[(&str, String)]) -> String {
+    let sections =
+        listeners.iter().map(|(name, bind)| format!("[[listener]]\nname = \"{name}\"\nbind = \"{bind}\"\n"));
+    CONFIG.replace("[[listener]]\nname = \"test\"\nbind = \"127.0.0.1:0\"\n", &sections.collect::<String>())
+}
+
+/// A port that is free now.
+fn free() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+fn address(text: &str) -> std::net::SocketAddr {
+    text.parse().unwrap()
+}
+
+#[tokio::test]
+async fn listeners_come_go_and_move_and_only_the_sessions_of_removed_ones_end() {
+    let (one, two, three, four) = (free(), free(), free(), free());
+    let mut server = Server::start(&with_listeners(&[("a", one.clone()), ("b", two.clone())]));
+    server.await_line("listening listener=b");
+    let mut on_a = device(address(&one), "a").await;
+    let mut on_b = device(address(&two), "b").await;
+    server.reload(&with_listeners(&[("a", three.clone()), ("c", four.clone())]));
+    server.await_line("changed listener b: removed");
+    server.await_line("changed listener c: added");
+    server.await_line(&format!("changed listener a: bind {one} -> {three} (the socket is opened again)"));
+    on_a.ping().await.unwrap();
+    on_b.closed().await.unwrap();
+    server.await_line("ended reason=closed listener=b");
+    device(address(&three), "moved").await;
+    device(address(&four), "added").await;
+    for gone in [&one, &two] {
+        assert!(std::net::TcpStream::connect(gone).is_err(), "{gone}");
+    }
+    // Each has the address that the other one had.
+    server.reload(&with_listeners(&[("a", four.clone()), ("c", three.clone())]));
+    server.await_line(&format!("changed listener c: bind {four} -> {three}"));
+    device(address(&four), "swapped").await;
+    device(address(&three), "swapped too").await;
+    on_a.ping().await.unwrap();
+    server.signal("TERM");
+    assert_eq!(server.ended().code(), Some(0));
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_changes_nothing() {
+    let (one, free) = (free(), free());
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
+    let server = Server::start(&with_listeners(&[("a", one.clone())]));
+    server.reload(
+        &(with_listeners(&[("a", one.clone()), ("b", free.clone()), ("c", taken)])
+            + "[session]\nmax_frame = 3\n"),
+    );
+    server.await_line("not reloaded, the running config stays in effect: listener \"c\" cannot listen on");
+    let mut device = device(address(&one), "device").await;
+    device.send(b"four").await.unwrap();
+    assert!(std::net::TcpStream::connect(&free).is_err());
+}
+
+#[tokio::test]
+async fn changed_rules_close_the_sessions_that_they_deny_if_they_are_to() {
+    let server = Server::start(CONFIG);
+    let at = server.address();
+    let mut device = device(at, "device").await;
+    let denied = "bind = \"127.0.0.1:0\"\naccess = [\"deny 127.0.0.0/8\", \"allow all\"]";
+    let keeps = CONFIG.replace("bind = \"127.0.0.1:0\"", denied);
+    server.reload(&keeps);
+    server.await_line("changed listener test: access allow all -> deny 127.0.0.0/8, allow all");
+    device.ping().await.unwrap();
+    let mut newcomer = trap_server::client::Device::connect(at).await.unwrap();
+    newcomer.ping().await.unwrap_err();
+    server.reload(CONFIG);
+    server.await_line("access deny 127.0.0.0/8, allow all -> allow all");
+    server.reload(&keeps.replace("access =", "on_change = \"close\"\naccess ="));
+    device.closed().await.unwrap();
+    server.await_line("listener test closed denied sessions=1");
+}

@@ -4,12 +4,12 @@ mod clients;
 mod echo;
 mod files;
 mod openssl;
+mod server;
 mod stream;
 
 #[path = "../common/certificates.rs"]
 mod certificates;
+#[path = "../common/mod.rs"]
+mod common;
 
-use std::time::Duration;
-
-/// Much longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+use common::PATIENCE;

@@ -1,10 +1,13 @@
-//! The stores, as `--check` prints them; it only reads them.
+//! The stores and the certificates, as `--check` prints them; it only reads them.
 
 use std::io::ErrorKind;
 use std::path::Path;
 
+use jiff::Timestamp;
 use trap_server::config::{Config, Effect, StoreKind, changes};
 use trap_server::database::look;
+use trap_server::listener::tls::Loaded;
+use trap_server::server;
 use trap_server::store::segments::folder::Folder;
 use trap_server::store::segments::reader::Summary;
 
@@ -35,6 +38,23 @@ pub(crate) fn stores(config: &Config) -> Result<String, Failure> {
     };
     let credentials = clients::describe(config)?;
     Ok(format!("stores\n  {:<20}{store}\n  {:<20}{credentials}\n", "store", "credentials"))
+}
+
+/// A section about the certificates of each listener with TLS, a line for each. Fails if one of them is unusable.
+pub(crate) fn certificates(config: &Config) -> Result<String, Failure> {
+    let mut text = String::new();
+    for (listener, Loaded { certificates, warnings, .. }) in
+        server::certificates(config).map_err(Failure::usage)?
+    {
+        text.push_str(&format!("certificates {listener}\n"));
+        for (file, summary) in certificates {
+            let (subject, until) = (summary.subject, summary.until);
+            let until = Timestamp::try_from(until).map_or_else(|_| "?".into(), |until| until.to_string());
+            text.push_str(&format!("  {}: {subject}, expires {until}\n", file.display()));
+        }
+        warnings.iter().for_each(|warning| text.push_str(&format!("  warning: {warning}\n")));
+    }
+    Ok(text)
 }
 
 /// A summary of the segments.

@@ -109,21 +109,21 @@ fn load(named: Option<&Path>) -> Result<(Config, String), String> {
     Ok((config, path.display().to_string()))
 }
 
-/// Prints the effective settings of a config and a summary of its stores, or the changes that a reload would make.
+/// Prints the effective settings of a config and a summary of its stores and certificates, or the changes that a reload would make.
 fn check(mut config: Config, from: &str, against: Option<&Path>) -> Result<(), Failure> {
     if let Some(running) = against {
         return check::against(running, config, from);
     }
     let text = config.to_string();
     let warnings = lower(&mut config).join("\n");
-    let stores = check::stores(&config);
-    let shown = stores.as_deref().unwrap_or_default();
-    let parts = [&text, shown, &warnings].map(str::trim_end);
+    let (stores, certificates) = (check::stores(&config), check::certificates(&config));
+    let is_valid = stores.is_ok() && certificates.is_ok();
+    let [stored, certified] = [&stores, &certificates].map(|shown| shown.as_deref().unwrap_or_default());
+    let parts = [&text, stored, certified, &warnings].map(str::trim_end);
     let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-    let verdict =
-        if stores.is_ok() { "is valid. Effective settings:" } else { "has these effective settings:" };
+    let verdict = if is_valid { "is valid. Effective settings:" } else { "has these effective settings:" };
     let printed = output::line(format_args!("{from} {verdict}\n\n{}", parts.join("\n\n")));
-    stores.and(printed)
+    stores.and(certificates).and(printed)
 }
 
 /// Prints the error of a command, and returns its exit code.

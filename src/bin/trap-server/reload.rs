@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use trap_server::config::{Change, Config, Effect};
 use trap_server::logging;
-use trap_server::server::Running;
+use trap_server::server::{Reloaded, Running};
 
 use crate::{load, lower};
 
@@ -30,7 +30,7 @@ pub async fn reload(running: &mut Running, named: Option<PathBuf>) {
 
 async fn apply(running: &mut Running, mut config: Config, from: &str) -> Result<(), String> {
     let warnings = lower(&mut config);
-    let changes = running.reload(&config).await.map_err(|err| err.to_string())?;
+    let Reloaded { changes, failed } = running.reload(&config).await.map_err(|err| err.to_string())?;
     if !changes.is_empty() {
         warnings.iter().for_each(|warning| warn!("{warning}"));
     }
@@ -40,6 +40,7 @@ async fn apply(running: &mut Running, mut config: Config, from: &str) -> Result<
     info!("reloaded {from} changes={} needs_restart={}", now.len(), restart.len());
     now.iter().for_each(|change| info!("changed {change}"));
     restart.iter().for_each(|change| warn!("not changed {change}"));
+    failed.iter().for_each(|err| error!("not changed: {err}"));
     if !has_level && changes.iter().any(is_level) {
         warn!("log.level has no effect: RUST_LOG replaces it");
     }

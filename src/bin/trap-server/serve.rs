@@ -95,7 +95,7 @@ fn cannot_open(err: &OpenError) -> u8 {
     fatal(&err.to_string());
     match err {
         OpenError::Bind(_) => UNAVAILABLE,
-        OpenError::Socket(_) => USAGE,
+        OpenError::Socket(_) | OpenError::Tls(_) => USAGE,
         OpenError::Credentials(err) if err.is_mistake() => USAGE,
         OpenError::Credentials(_) | OpenError::Database(_) => IO,
     }

@@ -45,6 +45,7 @@ fn values_have_a_type_and_a_range() {
         ("[[listener]]", "receive_buffer", "\"0B\" \"4KiB\" \"1GiB\"", "\"1KiB\" \"2GiB\" 4096"),
         ("[[listener]]", "send_buffer", "\"0B\" \"4KiB\" \"1GiB\"", "\"1KiB\" \"2GiB\" 4096"),
         ("[[listener]]", "access", "[\"deny\\u0020all\"]", "\"all\" [1] true"),
+        ("[[listener]]", "on_change", "\"keep\" \"close\"", "\"drop\" true"),
         ("[session]", "auth_timeout", "\"1ms\" \"1d\"", "\"0s\" \"2days\" 3"),
         ("[session]", "frame_timeout", "\"1ms\" \"1d\"", "\"0s\" \"2days\" 5"),
         ("[session]", "write_timeout", "\"1ms\" \"1d\"", "\"0s\" \"2days\" 10"),
@@ -144,7 +145,7 @@ fn the_messages_name_the_correction() {
             1,
             "unknown key in [[listener]]: `port`, expected one of name, bind, mode, only_v6, \
              acceptors, reuse_port, max_connections, max_unauthenticated, backlog, nodelay, keepalive, \
-             keepalive_interval, keepalive_count, user_timeout, receive_buffer, send_buffer, access, tls",
+             keepalive_interval, keepalive_count, user_timeout, receive_buffer, send_buffer, access, on_change, tls",
         ),
         (
             "[session]\nmax-frame = 1",
@@ -235,7 +236,7 @@ fn duplicate_names_and_addresses_are_rejected() {
     assert!(parse(&two("bind = \"[::]:1\"\nonly_v6 = true", "name = \"b\"\nbind = \"1\"")).is_ok());
     assert_mistakes(
         &two("bind = \"unix:a\"", "name = \"b\"\nbind = \"unix:a\""),
-        &[(5, 8, "a listener above has the address unix:a too")],
+        &[(5, 8, "duplicate address unix:a")],
     );
     for (first, second) in [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "127.0.0.1:1"), ("[::1]:1", "[::]:1")] {
         let twins = two(&format!("bind = \"{first}\""), &format!("name = \"b\"\nbind = \"{second}\""));
@@ -339,4 +340,36 @@ fn a_password_is_not_repeated() {
         "[credentials]\nurl = \"postgres://trap:secret@db/trap\"",
         &[(2, 7, "without a password, which is taken from the environment's PGPASSWORD, not …")],
     );
+}
+
+#[test]
+fn contradictions_of_tls_are_mistakes_at_their_key() {
+    for (text, line, expected) in [
+        (
+            "certificates = [\"a\", \"b\"]\nkeys = [\"c\"]",
+            4,
+            "each certificate needs its key at the same position: there are 2 and 1",
+        ),
+        ("keys = [\"c\"]", 3, "there are 0 and 1"),
+        ("client_certificates = \"required\"", 3, "certificates of clients need a `client_ca`"),
+        (
+            "client_ca = \"a\"\nclient_certificates = \"optional\"\nidentity = \"cn\"",
+            5,
+            "`identity` needs client_certificates",
+        ),
+        ("certificates = [\"\"]", 3, "each element must be the path of a file"),
+        (
+            "certificate = [\"a\"]",
+            3,
+            "unknown key in [listener.tls]: `certificate`, did you mean `certificates`?",
+        ),
+        ("min_version = \"1.1\"", 3, "`min_version` must be \"1.2\" or \"1.3\", not \"1.1\""),
+    ] {
+        let text = format!("[[listener]]\n[listener.tls]\n{text}\n");
+        let (at, _, message) = mistakes(&text).remove(0);
+        assert!(at == line && message.contains(expected), "{text}{at}: {message}");
+    }
+    let unix = "[[listener]]\nbind = \"unix:a\"\n[listener.tls]\ncertificates = [\"a\"]\nkeys = [\"b\"]\n";
+    let (_, _, message) = mistakes(unix).remove(0);
+    assert!(message.contains("a Unix socket needs no TLS"), "{message}");
 }
