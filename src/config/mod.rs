@@ -118,11 +118,7 @@ pub struct Server {
 
 impl Default for Server {
     fn default() -> Self {
-        Self {
-            workers: one_per_core(),
-            shutdown: Duration::from_secs(2),
-            max_unanswered: 64 * MIB,
-        }
+        Self { workers: one_per_core(), shutdown: Duration::from_secs(2), max_unanswered: 64 * MIB }
     }
 }
 

@@ -78,11 +78,7 @@ fn other() -> Config {
     let wan = Listener { name: "wan-2".into(), bind: "0.0.0.0:7000".parse().unwrap(), ..Listener::default() };
     let size = ClientPattern::Exact(ClientId::try_from("größe 7").unwrap());
     Config {
-        server: Server {
-            workers: 3,
-            shutdown: Duration::from_millis(1500),
-            max_unanswered: 1 << 30,
-        },
+        server: Server { workers: 3, shutdown: Duration::from_millis(1500), max_unanswered: 1 << 30 },
         supervisor: Supervisor {
             max_restarts: 0,
             within: Duration::from_secs(60),

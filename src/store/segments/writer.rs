@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use log::{error, info};
 
 use super::folder::{Folder, Segment};
+use super::newest::{Begin, begin, open_newest};
 use super::open::{Open, Writing};
 use super::rescue::Remains;
 use super::retention::Retention;
 use super::sealer::{Full, Sealer, Task, Unsealed};
-use super::{next, orphan, segment};
 use crate::config;
-use crate::database::{Error, Jobs, Lock, Target, Timestamp, Trouble, make_folder};
+use crate::database::{Error, Jobs, Lock, Target, Timestamp, Trouble};
 use crate::faults::{Faults, Point};
 use crate::logging::Outage;
 use crate::store::{Entrusted, NotStored, answer_all};
@@ -141,15 +141,9 @@ impl Writer {
         }
     }
 
-    /// Opens the newest segment, or begins one, and has the other ones sealed.
+    /// Opens the newest segment, or begins one, and has the next one prepared.
     fn find(&self) -> Result<Open, Error> {
-        if !self.lock.folder_is_in_place() {
-            return Err(Error::new(self.lock.folder(), Trouble::Moved));
-        }
-        let writing = writing(&self.settings);
-        let newest = prepare_folder(&self.folder, writing)?.pop();
-        let open =
-            continue_after(newest.as_ref(), &self.folder, self.next_id.load(Ordering::Relaxed), writing)?;
+        let open = open_newest(&self.lock, self.next_id.load(Ordering::Relaxed), writing(&self.settings))?;
         self.next_id.fetch_max(open.last.id + 1, Ordering::Relaxed);
         self.sealer.send(Task::Prepare);
         Ok(open)
@@ -342,55 +336,4 @@ pub(super) fn writing(settings: &config::Store) -> Writing {
 /// The size at which a segment is full, in bytes.
 fn segment_size(settings: &config::Store) -> u64 {
     settings.max_size.map_or(settings.segment_size, |most| settings.segment_size.min(most / PARTS))
-}
-
-/// Makes the folder, and whole what an interrupted run has left in it. Returns all segments.
-pub(super) fn prepare_folder(folder: &Folder, writing: Writing) -> Result<Vec<Segment>, Error> {
-    make_folder(folder.path()).map_err(|err| Error::folder(folder.path(), err))?;
-    orphan::adopt(folder, writing)?;
-    folder.list()
-}
-
-/// Opens the newest segment, or begins the next one if there is none that can be written.
-pub(super) fn continue_after(
-    newest: Option<&Segment>,
-    folder: &Folder,
-    next_id: i64,
-    writing: Writing,
-) -> Result<Open, Error> {
-    let Some(newest) = newest else { return begin(folder, next_id, writing).map_err(Begin::into_error) };
-    let last_id = if segment::is_sealed(&newest.path)? {
-        segment::last_id(&newest.path, newest.first_id)?
-    } else {
-        let open = Open::new(&newest.path, newest.first_id, writing)?;
-        if open.last.id + 1 >= next_id {
-            return Ok(open);
-        }
-        open.last.id
-    };
-    begin(folder, next_id.max(last_id + 1), writing).map_err(Begin::into_error)
-}
-
-/// Why no segment was begun.
-enum Begin {
-    /// Everything is as before.
-    Nothing(Error),
-    /// The file is there and cannot be used.
-    Half(Error),
-}
-
-impl Begin {
-    fn into_error(self) -> Error {
-        let (Self::Nothing(err) | Self::Half(err)) = self;
-        err
-    }
-}
-
-fn begin(folder: &Folder, first_id: i64, writing: Writing) -> Result<Open, Begin> {
-    let path = folder.segment(first_id);
-    next::place(folder, &path, writing).map_err(Begin::Nothing)?;
-    Open::new(&path, first_id, writing).map_err(|err| match fs::remove_file(&path) {
-        Ok(()) => Begin::Nothing(err),
-        Err(_) => Begin::Half(err),
-    })
 }
