@@ -172,7 +172,7 @@ impl Writer {
 fn lost(path: &Path, what: &str, err: Error) -> Error {
     if is_unreadable(err.trouble()) {
         let cause = format!("{what}, and the server does not have its content any more");
-        return Error::new(path, Trouble::Corrupt { cause });
+        return Error::new(path, Trouble::Corrupt { cause, is_sealed: false });
     }
     err
 }

@@ -1,4 +1,5 @@
-//! The thread behind the writer: it makes the next segment ready, seals full ones, and saves what is left of lost ones.
+//! The thread behind the writer: it makes the next segment ready, seals full ones, saves what is left of lost ones, and
+//! lists the folder.
 
 use std::collections::{HashSet, VecDeque};
 use std::convert::Infallible;
@@ -6,10 +7,10 @@ use std::fs::{self, Permissions};
 use std::num::NonZero;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::debug;
 use rusqlite::Connection;
@@ -18,7 +19,7 @@ use rustix::fs::{Advice, fadvise};
 use rustix::process::setpriority_process;
 use rustix::thread::gettid;
 
-use super::folder::Folder;
+use super::folder::{Folder, Segment};
 use super::open::{Writing, connect};
 use super::rescue::{self, Remains};
 use super::{next, segment};
@@ -31,6 +32,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Bytes of a segment that are written to the disk together, and the time between them.
 const PIECE: u64 = 2 << 20;
 const BETWEEN_PIECES: Duration = Duration::from_millis(10);
+
+/// How long another program may keep a full segment locked before it is an error: a short read is usual.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The lowest priority of a thread.
 const NICE: i32 = 19;
@@ -58,8 +62,13 @@ pub(super) struct Sealer {
     sender: Option<Sender<Task>>,
     /// Closed when the last rescue has ended.
     rescue: Option<Receiver<Infallible>>,
+    /// The list of the folder that was asked for.
+    list: Option<Receiver<Listed>>,
     unsealed: Unsealed,
 }
+
+/// All segments, oldest first.
+type Listed = Result<Vec<Segment>, Error>;
 
 pub(super) enum Task {
     /// Make the next segment ready.
@@ -68,6 +77,8 @@ pub(super) enum Task {
     Seal(PathBuf, Option<Connection>),
     /// Save the messages of a segment whose files are lost, and drop the sender.
     Rescue(Remains, Sender<Infallible>),
+    /// List the folder: with many segments that takes long.
+    List(Sender<Listed>),
 }
 
 impl Sealer {
@@ -84,13 +95,15 @@ impl Sealer {
         };
         // Without the thread, segments are neither prepared nor sealed, and nothing is lost.
         let thread = thread::Builder::new().name("sealer".into()).spawn(move || worker.run(&tasks));
-        Self { sender: thread.ok().map(|_| sender), rescue: None, unsealed }
+        Self { sender: thread.ok().map(|_| sender), rescue: None, list: None, unsealed }
     }
 
     /// Has the messages of a segment saved.
     pub(super) fn rescue(&mut self, remains: Remains) {
         let (done, rescue) = channel();
         self.rescue = Some(rescue);
+        // A list from before has the lost file.
+        self.list = None;
         self.send(Task::Rescue(remains, done));
     }
 
@@ -98,6 +111,26 @@ impl Sealer {
     pub(super) fn end_rescue(&mut self) {
         // Nothing is ever received: the other end is dropped, also by a panic.
         let _ = self.rescue.take().map(|rescue| rescue.recv());
+    }
+
+    /// Asks for a list of the folder, unless one is on its way.
+    pub(super) fn ask_for_list(&mut self) {
+        if self.list.is_none() {
+            let (answer, list) = channel();
+            self.list = Some(list);
+            self.send(Task::List(answer));
+        }
+    }
+
+    /// The list that was asked for, if it is there.
+    pub(super) fn take_list(&mut self) -> Option<Listed> {
+        match self.list.as_ref()?.try_recv() {
+            Err(TryRecvError::Empty) => None,
+            listed => {
+                self.list = None;
+                listed.ok()
+            }
+        }
     }
 
     pub(super) fn send(&self, task: Task) {
@@ -128,8 +161,10 @@ impl Worker {
             let is_idle = self.waiting.is_empty() && self.is_prepared;
             match tasks.recv_timeout(if is_idle { Duration::MAX } else { PAUSE }) {
                 Ok(Task::Prepare) => self.is_prepared = false,
-                Ok(Task::Seal(path, connection)) => self.waiting.push_back(Full { path, connection }),
+                Ok(Task::Seal(path, connection)) => self.waiting.push_back(Full::new(path, connection)),
                 Ok(Task::Rescue(remains, _done)) => rescue::rescue(remains, &self.folder),
+                // The writer may have no use for it any more.
+                Ok(Task::List(answer)) => drop(answer.send(self.folder.list())),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -161,12 +196,25 @@ impl Worker {
                     self.sealing.works();
                 }
                 Err(err) => {
-                    self.sealing.note(&err, "it is sealed later; its messages can be read meanwhile", 0);
+                    self.note(&err, full.delay(Instant::now()));
                     self.waiting.push_back(full);
                 }
             }
         }
     }
+
+    fn note(&self, err: &Error, delay: Duration) {
+        if is_usual(err, delay) {
+            debug!(target: super::TARGET, "{err}; it is sealed later");
+        } else {
+            self.sealing.note(err, "it is sealed later; its messages can be read meanwhile", 0);
+        }
+    }
+}
+
+/// Whether a segment that is not sealed for so long is nothing that a person has to know.
+fn is_usual(err: &Error, delay: Duration) -> bool {
+    *err.trouble() == Trouble::Locked && delay < PATIENCE
 }
 
 /// Sessions and the writer go first.
@@ -177,11 +225,22 @@ fn lower_priority() {
 
 /// A segment that is full, but not sealed yet.
 pub(super) struct Full {
-    pub(super) path: PathBuf,
-    pub(super) connection: Option<Connection>,
+    path: PathBuf,
+    connection: Option<Connection>,
+    /// The time of the first attempt that failed.
+    failed_at: Option<Instant>,
 }
 
 impl Full {
+    pub(super) const fn new(path: PathBuf, connection: Option<Connection>) -> Self {
+        Self { path, connection, failed_at: None }
+    }
+
+    /// The time since the first attempt that failed, which is `now` if there was none.
+    fn delay(&mut self, now: Instant) -> Duration {
+        now.saturating_duration_since(*self.failed_at.get_or_insert(now))
+    }
+
     /// Seals it, with this pause between the pieces.
     pub(super) fn seal(&mut self, writing: Writing, pause: Duration) -> Result<(), Error> {
         // Somebody has removed it; it is missed elsewhere.
@@ -280,4 +339,23 @@ pub(super) fn finish(path: &Path) -> Result<(), Error> {
         path.parent().map_or(Ok(()), sync_folder)
     };
     finish().map_err(|err| Error::unreadable(path, &err))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_of_another_program_is_an_error_only_if_it_lasts() {
+        let mut full = Full::new(PathBuf::new(), None);
+        let start = Instant::now();
+        let mut is_usual = |trouble, after: Duration| {
+            let delay = full.delay(start + after);
+            super::is_usual(&Error::new(Path::new(""), trouble), delay)
+        };
+        assert!(is_usual(Trouble::Locked, Duration::ZERO));
+        assert!(!is_usual(Trouble::Full, Duration::ZERO));
+        assert!(is_usual(Trouble::Locked, PATIENCE - PAUSE));
+        assert!(!is_usual(Trouble::Locked, PATIENCE));
+    }
 }

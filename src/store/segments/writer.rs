@@ -1,7 +1,5 @@
 //! The writer thread: transactions, full segments, failures and recovery.
 
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
@@ -14,6 +12,7 @@ use super::open::{Open, Writing};
 use super::rescue::Remains;
 use super::retention::Retention;
 use super::sealer::{Full, Sealer, Task, Unsealed};
+use super::segment;
 use crate::config;
 use crate::database::{Error, Jobs, Lock, Target, Timestamp, Trouble};
 use crate::faults::{Faults, Point};
@@ -154,7 +153,7 @@ impl Writer {
         let mut older = self.folder.list().unwrap_or_default();
         older.pop();
         for Segment { path, .. } in older {
-            if is_writable(&path) && !self.unsealed.contains(&path) {
+            if segment::is_writable(&path) && !self.unsealed.contains(&path) {
                 self.sealer.send(Task::Seal(path, None));
             }
         }
@@ -227,13 +226,19 @@ impl Writer {
     }
 
     fn remove_old(&mut self) {
+        let listed = self.sealer.take_list();
         let open_since = match &self.state {
             State::Open(open) => open.first_at,
             State::Shut(..) | State::Closed => return,
         };
-        match self.retention.step(Timestamp::now().0, open_since) {
-            Ok(()) => self.removing.works(),
-            Err(err) => self.removing.note(&err, "the segments grow", 0),
+        let step = |segments| self.retention.step(segments, Timestamp::now().0, open_since);
+        match listed.map(|listed| listed.and_then(step)) {
+            Some(Ok(())) => self.removing.works(),
+            Some(Err(err)) => self.removing.note(&err, "the segments grow", 0),
+            None => {}
+        }
+        if self.retention.is_due(Instant::now()) {
+            self.sealer.ask_for_list();
         }
     }
 
@@ -241,7 +246,7 @@ impl Writer {
     fn close(&self, open: Open) {
         if open.is_large(LARGE) {
             let (connection, path) = open.into_parts();
-            let mut full = Full { path, connection: Some(connection) };
+            let mut full = Full::new(path, Some(connection));
             if let Err(err) = full.seal(writing(&self.settings), Duration::ZERO) {
                 info!(target: super::TARGET, "the open segment is not sealed: {err}; the next start reads all of it");
             }
@@ -320,11 +325,6 @@ impl Target for Writer {
         }
         self.sealer.end_rescue();
     }
-}
-
-/// Whether a segment has the permissions of one that is not sealed.
-fn is_writable(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|found| !found.permissions().readonly())
 }
 
 /// How segments are written.

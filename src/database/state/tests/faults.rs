@@ -187,7 +187,7 @@ fn a_file_that_was_cut_short_waits_for_a_copy() {
     running.state = open(&running.folder).unwrap();
     running.run();
     truncate(&running.path(STATE_FILE), 4096);
-    let is_damaged = |trouble: Option<Trouble>| matches!(trouble, Some(Trouble::Corrupt { cause }) if cause.contains("the file was cut short"));
+    let is_damaged = |trouble: Option<Trouble>| matches!(trouble, Some(Trouble::Corrupt { cause, .. }) if cause.contains("the file was cut short"));
     eventually("it is refused", || is_damaged(running.trouble()));
     fs::rename(running.path("copy.db"), running.path(STATE_FILE)).unwrap();
     eventually("the copy is used", || running.has(&format!("{:0100}", 2999)));
