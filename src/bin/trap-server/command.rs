@@ -21,6 +21,13 @@ pub(crate) enum Command {
     Restore(backup::Args),
 }
 
+impl Command {
+    /// Whether it works on the data that a config names.
+    pub(crate) const fn needs_config(&self) -> bool {
+        !matches!(self, Self::Messages(messages) if messages.reads_elsewhere())
+    }
+}
+
 /// Why a command did not do what it was to do.
 pub(crate) enum Failure {
     /// Nobody reads what it prints any more, as with `| head`. That is no failure.

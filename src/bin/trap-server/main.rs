@@ -39,7 +39,7 @@ const IO: u8 = 74;
 #[derive(Parser)]
 #[command(version)]
 struct Args {
-    /// The config; without this ./config.toml, or the defaults if there is none
+    /// The config; without this ./config.toml. A server starts with the defaults if there is none; a command does not
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 
@@ -78,8 +78,10 @@ fn main() -> ExitCode {
     if args.command.is_none() && !args.check {
         return serve::serve(named);
     }
+    let needs_config = args.command.as_ref().is_some_and(Command::needs_config);
     let (config, from) = match load(named) {
-        Ok(loaded) => loaded,
+        Ok((config, None)) if needs_config => return complain(USAGE, &no_config(&config)),
+        Ok((config, from)) => (config, from.unwrap_or_else(defaults)),
         Err(message) => return complain(USAGE, &message),
     };
     match args.command {
@@ -94,14 +96,29 @@ fn complain(code: u8, why: &str) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// The config, and where it comes from.
-fn load(named: Option<&Path>) -> Result<(Config, String), String> {
+/// The config, and where it comes from; the default one comes from nowhere.
+fn load(named: Option<&Path>) -> Result<(Config, Option<String>), String> {
     let path = named.unwrap_or(Path::new(CONFIG));
     if named.is_none() && path.symlink_metadata().is_err_and(|err| err.kind() == io::ErrorKind::NotFound) {
-        return Ok((Config::default(), format!("the default config (there is no ./{CONFIG})")));
+        return Ok((Config::default(), None));
     }
     let config = Config::load(path).map_err(|err| err.to_string())?;
-    Ok((config, path.display().to_string()))
+    Ok((config, Some(path.display().to_string())))
+}
+
+fn defaults() -> String {
+    format!("the default config (there is no ./{CONFIG})")
+}
+
+/// Why a command does nothing with the default config: in another working directory, its folder is another one.
+fn no_config(config: &Config) -> String {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.into());
+    format!(
+        "trap-server: there is no config: `--config` is not given, and there is no {}; the default folder of the data \
+         would be {}; name the server's config with `--config FILE`",
+        absolute(Path::new(CONFIG)).display(),
+        absolute(&config.store.path).display()
+    )
 }
 
 /// Prints what a config means and what its stores are like.

@@ -61,6 +61,11 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Whether other segments are read than those of the config.
+    pub(crate) const fn reads_elsewhere(&self) -> bool {
+        self.from.is_some()
+    }
+
     fn selection(&self) -> Selection {
         let client = self.client.as_ref().map(ToString::to_string);
         Selection { client, since: self.since, until: self.until, after: self.after, limit: self.limit }

@@ -14,7 +14,7 @@ use trap_server::logging;
 use trap_server::server::{OpenError, Running, Server};
 
 use crate::signals::Signals;
-use crate::{IO, SOFTWARE, UNAVAILABLE, USAGE, complain, load, lower};
+use crate::{IO, SOFTWARE, UNAVAILABLE, USAGE, complain, defaults, load, lower};
 
 /// How long what is still to be logged may delay the exit.
 const FLUSH: Duration = Duration::from_millis(500);
@@ -25,7 +25,7 @@ pub fn serve(named: Option<&Path>) -> ExitCode {
     // Before all else: a signal that comes earlier ends the process, or is lost if that is the first of a container.
     let signals = system.block_on(async { Signals::handle() });
     let (config, from) = match load(named) {
-        Ok(loaded) => loaded,
+        Ok((config, from)) => (config, from.unwrap_or_else(defaults)),
         Err(message) => return complain(USAGE, &message),
     };
     let logging = match logging::start(config.log.level) {
