@@ -1,6 +1,7 @@
 //! `messages --follow`: what comes later, and how it ends.
 
 use std::fs;
+use std::io::BufRead;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -190,6 +191,32 @@ async fn what_was_removed_before_it_was_printed_is_named() {
     follower.lines = None;
     assert_eq!(follower.ended().code(), Some(0));
     assert_eq!(follower.said(), "trap-server: messages 2 to 5 are missing: their segment was removed\n");
+}
+
+#[tokio::test]
+async fn messages_that_come_back_are_named() {
+    let folder = folder(CONFIG);
+    let mut writer = Writer::new(folder.path());
+    writer.send_many(1);
+    let mut follower = Follower::start(folder.path(), &[]);
+    assert_eq!((follower.id().await, follower.id().await), ("id".into(), "1".into()));
+    follower.signal("STOP");
+    let _first = writer.roll();
+    writer.send_many(4);
+    writer.roll().seal();
+    let aside = folder.path().join("aside");
+    fs::rename(writer.path(2), &aside).unwrap();
+    writer.send_many(1);
+    follower.signal("CONT");
+    assert_eq!(follower.id().await, "6");
+    fs::rename(&aside, writer.path(2)).unwrap();
+    let mut said = std::io::BufReader::new(follower.child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(said.next().unwrap(), "trap-server: messages 2 to 5 are missing: their segment was removed");
+    let back = "trap-server: messages 2 to 5 were missing and are there now; they are not printed: read them with \
+                `--after 1`";
+    assert_eq!(said.next().unwrap(), back);
+    writer.send_many(1);
+    assert_eq!(follower.id().await, "7");
 }
 
 #[tokio::test]
