@@ -71,6 +71,8 @@ pub struct Count {
     pub clients: u64,
     /// Those among them that are disabled.
     pub disabled: u64,
+    /// Rejected ids that are recorded.
+    pub rejected: u64,
 }
 
 /// What a roster is opened for.
