@@ -86,6 +86,8 @@ pub enum Trouble {
     Emptied,
     /// The folder was moved away while the server uses it, or its file system was unmounted.
     Moved,
+    /// Another file was copied over it while the server has it open.
+    Overwritten,
     /// The file was moved or removed while it was open, and another file may have its path.
     Replaced,
     /// The file is missing, and its content is lost or saved elsewhere.
@@ -269,6 +271,10 @@ impl fmt::Display for Trouble {
             ),
             Self::Moved => f.write_str(
                 "the folder was moved, removed or unmounted; put it back, or restart the server to begin a new one",
+            ),
+            Self::Overwritten => f.write_str(
+                "another file was copied over it while the server has it open, and what it contained is gone; restart the \
+                 server to use what is there now, or move (`mv`) the right file there, which needs no restart",
             ),
             Self::Replaced => {
                 f.write_str("moved, removed or replaced during the change; see whether it is there, or repeat it")
