@@ -13,6 +13,9 @@ use crate::lifetime::device;
 /// A server, and devices with sessions on it, whose descriptors have no gaps: the limit is one of their numbers.
 async fn without_gaps(config: &str) -> (Server, Vec<Device>) {
     let server = Server::start(config);
+    // Files that are open for a moment would be among those of the limit.
+    let next = server.folder().join("data/messages/next.db");
+    eventually("the next segment is ready", || next.exists());
     let mut devices = Vec::new();
     let has_gaps = |open: Vec<u64>| open.iter().max().unwrap() >= &(open.len() as u64);
     while devices.len() < 10 || has_gaps(open_files(&server)) {

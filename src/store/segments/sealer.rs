@@ -90,6 +90,7 @@ impl Sealer {
             folder,
             writing,
             waiting: VecDeque::new(),
+            due: 0,
             unsealed: unsealed.clone(),
             is_prepared: true,
         };
@@ -148,6 +149,8 @@ struct Worker {
     folder: Folder,
     writing: Writing,
     waiting: VecDeque<Full>,
+    /// Segments that are tried before the next pause.
+    due: usize,
     unsealed: Unsealed,
     is_prepared: bool,
     sealing: Outage,
@@ -158,18 +161,40 @@ impl Worker {
     fn run(mut self, tasks: &Receiver<Task>) {
         lower_priority();
         loop {
-            let is_idle = self.waiting.is_empty() && self.is_prepared;
-            match tasks.recv_timeout(if is_idle { Duration::MAX } else { PAUSE }) {
-                Ok(Task::Prepare) => self.is_prepared = false,
-                Ok(Task::Seal(path, connection)) => self.waiting.push_back(Full::new(path, connection)),
-                Ok(Task::Rescue(remains, _done)) => rescue::rescue(remains, &self.folder),
-                // The writer may have no use for it any more.
-                Ok(Task::List(answer)) => drop(answer.send(self.folder.list())),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+            let mut next = tasks.recv_timeout(self.pause());
+            // All that wait are begun before a segment is sealed: a list comes in time also if many segments are full.
+            while let Ok(task) = next {
+                self.begin(task);
+                next = tasks.try_recv().map_err(|_| RecvTimeoutError::Timeout);
             }
             self.prepare();
-            self.seal();
+            match next {
+                Err(RecvTimeoutError::Disconnected) => return self.seal_all(),
+                _ if self.due > 0 => self.seal_next(),
+                _ => self.due = self.waiting.len(),
+            }
+        }
+    }
+
+    /// The time until there is something to do, if no task comes.
+    fn pause(&self) -> Duration {
+        match (self.due > 0, self.waiting.is_empty() && self.is_prepared) {
+            (true, _) => Duration::ZERO,
+            (false, true) => Duration::MAX,
+            (false, false) => PAUSE,
+        }
+    }
+
+    fn begin(&mut self, task: Task) {
+        match task {
+            Task::Prepare => self.is_prepared = false,
+            Task::Seal(path, connection) => {
+                self.waiting.push_back(Full::new(path, connection));
+                self.due = self.waiting.len();
+            }
+            Task::Rescue(remains, _done) => rescue::rescue(remains, &self.folder),
+            // The writer may have no use for it any more.
+            Task::List(answer) => drop(answer.send(self.folder.list())),
         }
     }
 
@@ -187,18 +212,22 @@ impl Worker {
     }
 
     /// Tries to seal each segment once.
-    fn seal(&mut self) {
-        for _ in 0..self.waiting.len() {
-            let Some(mut full) = self.waiting.pop_front() else { return };
-            match full.seal(self.writing, BETWEEN_PIECES) {
-                Ok(()) => {
-                    self.unsealed.paths().remove(&full.path);
-                    self.sealing.works();
-                }
-                Err(err) => {
-                    self.note(&err, full.delay(Instant::now()));
-                    self.waiting.push_back(full);
-                }
+    fn seal_all(&mut self) {
+        (0..self.waiting.len()).for_each(|_| self.seal_next());
+    }
+
+    /// Tries to seal the segment that was not tried for the longest time.
+    fn seal_next(&mut self) {
+        self.due = self.due.saturating_sub(1);
+        let Some(mut full) = self.waiting.pop_front() else { return };
+        match full.seal(self.writing, BETWEEN_PIECES) {
+            Ok(()) => {
+                self.unsealed.paths().remove(&full.path);
+                self.sealing.works();
+            }
+            Err(err) => {
+                self.note(&err, full.delay(Instant::now()));
+                self.waiting.push_back(full);
             }
         }
     }
