@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
 
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::unix::pipe::Receiver;
@@ -210,11 +211,14 @@ async fn messages_that_come_back_are_named() {
     follower.signal("CONT");
     assert_eq!(follower.id().await, "6");
     fs::rename(&aside, writer.path(2)).unwrap();
-    let mut said = std::io::BufReader::new(follower.child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert_eq!(said.next().unwrap(), "trap-server: messages 2 to 5 are missing: their segment was removed");
+    let (tell, told) = mpsc::channel();
+    let said = std::io::BufReader::new(follower.child.stderr.take().unwrap());
+    std::thread::spawn(move || said.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+    let missing = "trap-server: messages 2 to 5 are missing: their segment was removed";
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), missing);
     let back = "trap-server: messages 2 to 5 were missing and are there now; they are not printed: read them with \
                 `--after 1`";
-    assert_eq!(said.next().unwrap(), back);
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), back);
     writer.send_many(1);
     assert_eq!(follower.id().await, "7");
 }
