@@ -18,7 +18,7 @@ fn registering(c: &mut Criterion) {
         let peer = SocketAddr::from(([127, 0, 0, 1], 5000)).into();
         let (client, session) = (client.clone(), Waker::noop().clone());
         let new = Register { client, peer, session, duplicate: Duplicate::Takeover };
-        table.insert_new(new).ok().expect("nobody has this id")
+        table.insert_new(new).ok().expect("a free id")
     };
     let _rows: Vec<_> = (0..ROWS).map(|number| register(&id(number))).collect();
     let (newcomer, known) = (id(ROWS), id(ROWS / 2));

@@ -21,7 +21,7 @@ use trap_server::logging;
 use trap_server::stats::{Board, Ended};
 use trap_server::supervisor::{self, GaveUp, Intensity, Link, Started, Supervisor};
 
-/// The most bytes that are on their way back at once.
+/// Maximum bytes on their way back.
 const BUFFER: usize = 4096;
 
 #[actix::main]

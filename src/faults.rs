@@ -30,11 +30,15 @@ pub enum Point {
     Store,
     /// The thread that writes the store's file, at its next transaction.
     Writer,
+    /// The child behind the state.
+    State,
+    /// The child that records rejected ids.
+    Rejected,
 }
 
 impl Point {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Session,
         Self::Frame,
         Self::Acceptor,
@@ -46,6 +50,8 @@ impl Point {
         Self::Clock,
         Self::Store,
         Self::Writer,
+        Self::State,
+        Self::Rejected,
     ];
 }
 
@@ -100,6 +106,12 @@ mod switch {
             set.entry(point).or_default().push(fault);
             drop(set);
             self.news.send_replace(());
+        }
+
+        /// Whether a fault on this point is still to strike.
+        pub fn is_set(&self, point: Point) -> bool {
+            let set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
+            set.get(&point).is_some_and(|faults| !faults.is_empty())
         }
 
         /// Strikes now if a fault is set on `point`.

@@ -99,6 +99,8 @@ reasons! {
         Takeover = "takeover",
         /// An operator closed it.
         Closed = "closed",
+        /// The server drains, and the session was idle.
+        Drained = "drained",
         /// The server stops.
         Shutdown = "shutdown",
         /// The session panicked, or was aborted.

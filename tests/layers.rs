@@ -21,7 +21,7 @@ const NARROWER: [(&str, &[&str]); 3] = [
     ("listener", &["access", "address", "faults", "logging", "stats", "supervisor"]),
 ];
 
-/// Who may know actix; the binary runs the actix system.
+/// The modules that may use actix; the binary runs the actix system.
 const ACTORS: [&str; 6] = ["supervisor", "listener", "registry", "store", "session", "server"];
 
 #[test]
@@ -36,7 +36,7 @@ fn imports_point_upward_only() {
 }
 
 #[test]
-fn what_points_elsewhere_is_found() {
+fn forbidden_imports_are_found() {
     for (path, line) in [
         ("listener/door.rs", "use crate::session::Session;"),
         ("listener/door.rs", "fn f() { crate::session::stop_all() }"),
@@ -60,7 +60,7 @@ fn what_points_elsewhere_is_found() {
 }
 
 #[test]
-fn what_points_upward_is_not_found() {
+fn allowed_imports_are_not_reported() {
     for (path, line) in [
         ("listener/door.rs", "use crate::{access::Rules, stats::Stats, supervisor::{exit, Stop}};"),
         ("listener/door.rs", "// [`Session`](crate::session::Session)\nuse super::stream::Stream;"),

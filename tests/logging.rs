@@ -59,7 +59,7 @@ fn child() {
             assert!(std::panic::catch_unwind(|| claimed(None)).is_err());
             info!("{}", Crash::take().unwrap());
             assert!(Crash::take().is_none());
-            // Nobody takes this one.
+            // This one is not taken.
             assert!(std::panic::catch_unwind(|| claimed(Some("data"))).is_err());
             let _claim = Claim::lay();
             exit(i32::from(!logging.flush(AGES)));
@@ -175,7 +175,7 @@ fn a_panic_is_one_line() {
 }
 
 #[test]
-fn a_panic_that_is_claimed_is_logged_by_whoever_takes_it_or_at_the_next_claim() {
+fn a_claimed_panic_is_logged_by_its_taker_or_at_the_next_claim() {
     let stderr = stderr("claim", &[]);
     let [taken, left] = lines(&stderr)[..] else { panic!("{stderr}") };
     let place = taken.strip_prefix(r#"INFO  logging] panic="a\x0a\"literal\"" at=tests/logging.rs:"#);

@@ -17,13 +17,15 @@ use trap_server::stats::{Ended, Refused};
 const README: &str = include_str!("../README.md");
 const OPERATING: &str = include_str!("../docs/operating.md");
 const PROTOCOL: &str = include_str!("../src/protocol/PROTOCOL.md");
+const COMPARISON: &str = include_str!("../docs/comparison.md");
 const CONFIG: &str = include_str!("../config.toml");
 
 /// Tests run in the package's own folder.
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "docs/comparison.md",
     "docs/operating.md",
     "docs/figures.md",
     "docs/storage.md",
@@ -80,6 +82,22 @@ fn every_link_of_the_pages_resolves() {
             assert!(heading.is_empty() || anchors(&target).any(|anchor| anchor == heading), "{page}: {link}");
         }
     }
+}
+
+#[test]
+fn every_row_of_the_comparison_has_a_test_that_exists_or_a_reason() {
+    for row in COMPARISON.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| esockd ")) {
+        let [_, _, tests, reason, _] = row.split('|').collect::<Vec<_>>()[..] else { panic!("{row}") };
+        assert!(!(tests.trim().is_empty() && reason.trim().is_empty()), "{row}");
+    }
+    let tests = COMPARISON.split('`').filter_map(|code| code.split_once("::"));
+    let mut count = 0;
+    for (file, function) in tests {
+        let source = fs::read_to_string(file).unwrap_or_else(|err| panic!("{file}: {err}"));
+        assert!(source.contains(&format!("fn {function}(")), "{file} has no {function}");
+        count += 1;
+    }
+    assert!(count > 50, "{count}");
 }
 
 #[test]

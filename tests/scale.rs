@@ -1,4 +1,4 @@
-//! Many devices, more than are let in, the same one twice, and those who may not connect at all.
+//! Many devices: above the limits, with duplicate ids, and with denied addresses.
 
 mod common;
 
@@ -17,7 +17,7 @@ use trap_server::stats::{Ended, Refused};
 
 const MANY: usize = 1000;
 
-/// Devices that all came at once, each with an id of its own.
+/// Devices that all connected at the same time, each with an id of its own.
 async fn many(server: &TestServer) -> Vec<Device> {
     let mut coming = JoinSet::new();
     for number in 0..MANY {
@@ -32,7 +32,7 @@ async fn many(server: &TestServer) -> Vec<Device> {
 }
 
 #[tokio::test]
-async fn a_thousand_devices_come_at_once_and_go() {
+async fn a_thousand_devices_connect_at_the_same_time_and_leave() {
     let server = TestServer::start("thousand", |_| {});
     let mut devices = many(&server).await;
     assert_eq!(server.table.len(), MANY);
@@ -50,7 +50,7 @@ async fn a_thousand_devices_come_at_once_and_go() {
 }
 
 #[tokio::test]
-async fn a_stop_with_a_thousand_sessions_cuts_nobody_off() {
+async fn a_stop_with_a_thousand_sessions_cuts_none_off() {
     let server = TestServer::start("thousand-stop", |config| config.server.shutdown = PATIENCE);
     let devices = many(&server).await;
     let address = server.address;
@@ -72,7 +72,7 @@ async fn a_stop_with_a_thousand_sessions_cuts_nobody_off() {
 }
 
 #[tokio::test]
-async fn the_older_session_is_told_nothing_and_takes_nothing_along() {
+async fn the_older_session_ends_without_a_word_and_leaves_the_newer_one_alone() {
     let server = TestServer::start("takeover", |_| {});
     let mut older = server.authenticated("twin").await;
     let mut newer = server.authenticated("twin").await;
@@ -100,7 +100,7 @@ async fn of_many_that_want_one_id_one_has_it() {
         let address = server.address;
         coming.spawn(async move {
             let mut device = Device::connect_within(PATIENCE, address).await.unwrap();
-            // Whoever was taken over before its answer left is closed without one.
+            // A session that was taken over before its answer left is closed without one.
             let _ = device.auth("twin").await;
             device
         });
@@ -206,7 +206,7 @@ const NEIGHBOUR: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 const ONESELF: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 #[tokio::test]
-async fn whoever_is_denied_costs_no_session() {
+async fn a_denied_connection_costs_no_session() {
     let server = TestServer::start("denied", |config| {
         config.listeners[0].access = Rules::parse(&["deny 127.0.0.2", "allow all"]).unwrap();
         config.listeners[0].max_connections = 1;

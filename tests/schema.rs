@@ -70,7 +70,7 @@ fn a_file_of_version_1_gets_the_new_tables_and_keeps_its_messages() {
     assert_eq!(
         database::open_read_only(&SINGLE, &path).map(drop).unwrap_err().trouble(),
         &Trouble::Older { found: 1, required: SINGLE.version() },
-        "who only reads does not migrate"
+        "a reader does not migrate"
     );
     let connection = open(&path).unwrap();
     assert_eq!(number(&connection, "PRAGMA user_version"), SINGLE.version());
@@ -115,7 +115,7 @@ fn a_file_of_another_program_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
+fn a_file_that_is_not_a_database_is_rejected_and_not_changed() {
     let (path, _folder) = path();
     fs::write(&path, "Dear diary, ".repeat(100)).unwrap();
     assert_eq!(refused(&path), Trouble::NotADatabase);
@@ -123,7 +123,7 @@ fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn an_empty_file_is_filled_but_not_by_who_only_reads() {
+fn an_empty_file_is_filled_but_not_by_a_reader() {
     let (path, _folder) = path();
     fs::write(&path, "").unwrap();
     assert_eq!(

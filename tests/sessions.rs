@@ -52,7 +52,7 @@ async fn sessions_are_listed_as_they_are() {
     let [listed] = &list(&server, Which::Listener("list-2".into())).await[..] else { panic!() };
     assert_eq!((listed.client.as_ref(), listed.peer), (None, stranger.local_addr().unwrap().into()));
     assert_eq!((listed.phase, listed.frames), ("new", 1));
-    // Nobody was disturbed.
+    // No other session was affected.
     device.ping().await.unwrap();
     drop((device, stranger));
     server.assert_nothing_is_left().await;

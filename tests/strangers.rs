@@ -44,7 +44,7 @@ async fn a_health_check_is_counted_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn junk_of_a_stranger_is_one_line_and_a_sum_that_is_there_at_the_stop() {
+async fn junk_of_a_stranger_is_one_line_and_a_sum_before_the_stop() {
     const SENDERS: u64 = 200;
     let server = TestServer::start("junk", |_| {});
     for _ in 0..SENDERS {

@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_is_given_back_once() {
+    fn held_bytes_are_released_once() {
         let budget = Budget::new(100);
         let mut held = budget.hold(40);
         held.set(99);
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn room_is_granted_in_the_order_of_asking() {
+    fn room_is_granted_in_the_order_of_requests() {
         let budget = Budget::new(100);
         let all = budget.hold(100);
         let [mut first, mut second, mut late] = <[Asker; 3]>::default();
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_gives_a_place_up_stands_in_nobodys_way() {
+    fn a_cancelled_request_does_not_block_the_others() {
         let budget = Budget::new(100);
         let half = budget.hold(50);
         let full = budget.hold(50);
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_the_bound_is_granted_alone() {
+    fn a_request_above_the_limit_is_granted_alone() {
         let budget = Budget::new(100);
         let one = budget.hold(100);
         let mut asker = Asker::default();
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_wait_do_not_wait_for_each_other() {
+    fn waiting_parties_do_not_block_each_other() {
         let budget = Budget::new(100);
         let (one, two) = (budget.hold(60), budget.hold(60));
         let [mut first, mut second] = <[Asker; 2]>::default();
@@ -356,7 +356,7 @@ mod tests {
         /// In any order of steps, no bytes are lost, only the last immediate hold exceeds the limit, and every request
         /// is granted.
         #[test]
-        fn nothing_is_lost_and_nobody_is_forgotten(steps in prop::collection::vec(step(), 0..80)) {
+        fn no_byte_is_lost_and_no_request_is_forgotten(steps in prop::collection::vec(step(), 0..80)) {
             let budget = Budget::new(100);
             let mut askers: [Asker; 5] = Default::default();
             let mut held: [Option<Held>; 5] = Default::default();

@@ -16,7 +16,7 @@ struct Count {
 impl Permits {
     /// At most `max` permits in use; with 0, no permits are available.
     pub fn new(max: usize) -> Self {
-        Self(Arc::new(Count { max: AtomicUsize::new(max), in_use: AtomicUsize::new(0) }))
+        Self(Arc::new(Count { max: max.into(), in_use: AtomicUsize::new(0) }))
     }
 
     /// Acquires a permit, if one is free.
@@ -37,9 +37,14 @@ impl Permits {
         self.0.max.load(Ordering::Relaxed)
     }
 
-    /// Changes the maximum number. Permits beyond a lower one stay until they are released.
+    /// Replaces the maximum. Permits in use stay, even above it; none is available until enough of them are released.
     pub fn set_max(&self, max: usize) {
         self.0.max.store(max, Ordering::Relaxed);
+    }
+
+    /// Whether more permits are in use than the maximum, since it was lowered.
+    pub fn is_exceeded(&self) -> bool {
+        self.in_use() > self.max()
     }
 }
 
@@ -75,23 +80,41 @@ mod tests {
         assert!(clone.try_acquire().is_some());
     }
 
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Acquire,
+        Release(usize),
+        SetMax(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            3 => Just(Step::Acquire),
+            2 => any::<usize>().prop_map(Step::Release),
+            1 => (0..6usize).prop_map(Step::SetMax),
+        ]
+    }
+
     proptest! {
         /// The model is a vector of the permits in use.
         #[test]
-        fn permits_are_out_as_long_as_they_live(max in 0..6usize, steps in vec(any::<Option<usize>>(), 0..60)) {
-            let permits = Permits::new(max);
-            let mut out = Vec::new();
+        fn permits_are_out_as_long_as_they_live(max in 0..6usize, steps in vec(step(), 0..60)) {
+            let (permits, mut max, mut out) = (Permits::new(max), max, Vec::new());
             for step in steps {
                 match step {
-                    Some(which) if !out.is_empty() => drop(out.swap_remove(which % out.len())),
-                    Some(_) => {}
-                    None => {
+                    Step::Release(which) if !out.is_empty() => drop(out.swap_remove(which % out.len())),
+                    Step::Release(_) => {}
+                    Step::Acquire => {
                         let permit = permits.try_acquire();
                         prop_assert_eq!(permit.is_some(), out.len() < max);
                         out.extend(permit);
                     }
+                    Step::SetMax(new) => {
+                        permits.set_max(new);
+                        max = new;
+                    }
                 }
-                prop_assert_eq!(permits.in_use(), out.len());
+                prop_assert_eq!((permits.in_use(), permits.is_exceeded()), (out.len(), out.len() > max));
             }
             drop(out);
             prop_assert_eq!(permits.in_use(), 0);

@@ -155,10 +155,10 @@ pub struct BadRule {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// The list is empty.
-    #[error("a list of rules has at least one: `allow all` or `deny all`")]
+    #[error("no rules: expected at least `allow all` or `deny all`")]
     Empty,
     /// Not two words with a verdict first.
-    #[error("a rule is `allow` or `deny`, then `all`, an address or a network; {got:?} is not")]
+    #[error("invalid rule {got:?}, expected `allow` or `deny`, then `all`, an address or a network")]
     NoRule {
         /// The line.
         got: String,
@@ -173,7 +173,7 @@ pub enum Problem {
         got: String,
     },
     /// The network has more bits than its addresses.
-    #[error("a prefix of this kind of address has at most {most} bits, the one of {got:?} has more")]
+    #[error("invalid prefix length in {got:?}, the limit of this kind of address is {most} bits")]
     Prefix {
         /// The network.
         got: String,
@@ -181,10 +181,10 @@ pub enum Problem {
         most: u8,
     },
     /// `all` before the end.
-    #[error("`all` matches every address, the rules behind it none: it must be the last one")]
+    #[error("the rules after `all` are never used: `all` must be in the last rule")]
     Early,
-    /// Something else than `all` at the end.
-    #[error("the last rule must be `allow all` or `deny all`, so that every address is decided upon")]
+    /// A last rule without `all`.
+    #[error("the last rule must be `allow all` or `deny all`")]
     Open,
 }
 

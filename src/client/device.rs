@@ -18,8 +18,8 @@ use crate::protocol::{ClientId, Frame, Id, Mode, Reply};
 
 /// A device's side of a connection.
 ///
-/// A call such as [`ping`](Self::ping) sends its frame and takes the next word as its answer; whoever has pipelined
-/// frames with [`write`](Self::write) reads their answers before. Words and events that come while the other is awaited
+/// A call such as [`ping`](Self::ping) sends its frame and takes the next word as its answer. After pipelining
+/// with [`write`](Self::write), read those answers first. Words and events that come while the other is awaited
 /// are kept, up to [`MAX_KEPT`](Device::MAX_KEPT), and handed out later in their order.
 ///
 /// Every wait has a deadline and ends with [`Error::Deadline`] when it passes. All state is in the device: a future that
@@ -34,10 +34,10 @@ pub struct Device<S = Stream> {
 }
 
 impl Device {
-    /// How long a call waits unless told otherwise.
+    /// The default deadline of a call.
     pub const DEADLINE: Duration = Duration::from_secs(10);
 
-    /// How many events are kept while a word is awaited, and how many words while an event is. One more is
+    /// Maximum events kept while a call waits for a word, and words kept while it waits for an event. One more is
     /// [`Error::Unread`], and nothing is lost by it.
     pub const MAX_KEPT: usize = 1024;
 
@@ -71,14 +71,14 @@ impl Device {
         self.wire.stream.local_addr()
     }
 
-    /// The server's end of the connection, as long as it stands.
+    /// The server's end of the connection, while it is open.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.wire.stream.peer_addr()
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Device<S> {
-    /// A device on a connection that stands already: a TLS stream, or a pipe in memory. The stream passes on at once
+    /// A device on an open connection, such as a TLS stream or a pipe in memory. The stream must pass on immediately
     /// what is written to it.
     pub fn over(stream: S) -> Self {
         Self {
@@ -120,7 +120,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Device<S> {
         self.send_under(id.as_id(), data).await
     }
 
-    /// SEND under any id; the server takes none but the device's own. `send_failure` is [`Error::Refused`].
+    /// SEND under any id; the server accepts only the device's own. `send_failure` is [`Error::Refused`].
     pub async fn send_as(&mut self, id: &str, data: &[u8]) -> Result<(), Error> {
         self.send_under(id.try_into()?, data).await
     }
@@ -150,7 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Device<S> {
         within(self.deadline, "the server to read", self.wire.send(frame)).await
     }
 
-    /// Sends bytes as they are, for a caller who wants to be misunderstood.
+    /// Sends bytes as they are, for tests of invalid input.
     pub async fn write_raw(&mut self, bytes: &[u8]) -> Result<(), Error> {
         within(self.deadline, "the server to read", self.wire.send_raw(bytes)).await
     }
@@ -165,14 +165,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Device<S> {
         within(self.deadline, "an event", self.take_event()).await
     }
 
-    /// Whatever is next, or none once the server has closed.
+    /// The next word or event, or none once the server has closed.
     ///
     /// Cancel safe: dropped in a `tokio::select!`, it has lost nothing, neither a word nor a part of one.
     pub async fn next(&mut self) -> Result<Option<Incoming>, Error> {
         within(self.deadline, "a reply or an event", self.take()).await
     }
 
-    /// Says that nothing more will be sent. What the server still sends can be read.
+    /// Shuts down the sending side. What the server still sends can be read.
     pub async fn half_close(&mut self) -> Result<(), Error> {
         within(self.deadline, "the server to read", self.wire.half_close()).await
     }
@@ -194,7 +194,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Device<S> {
         let got = within(self.deadline, expected.word(), self.ask(frame, expected)).await?;
         match (expected, got) {
             _ if got == expected => Ok(()),
-            // These two may answer anything: the auth timeout has passed, or an earlier frame was none.
+            // These two may answer any frame: the auth timeout has passed, or an earlier frame was invalid.
             (_, Reply::AuthFailure | Reply::ProtocolError)
             | (Reply::ConnectOk, Reply::ConnectFailure)
             | (Reply::SendOk, Reply::SendFailure)
@@ -206,7 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Device<S> {
     async fn ask(&mut self, frame: &Frame<'_>, expected: Reply) -> Result<Reply, Error> {
         match self.wire.send(frame).await {
             Ok(()) => self.take_reply(expected.word()).await,
-            // A server that has refused and closed has said why: that is worth more than a broken pipe.
+            // The last word of a server that has closed is worth more than a broken pipe.
             Err(broken @ Error::Io(_)) => self.take_reply(expected.word()).await.map_err(|_| broken),
             Err(err) => Err(err),
         }

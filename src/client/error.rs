@@ -1,4 +1,4 @@
-//! Why a call failed, and whose fault it is.
+//! Why a call failed, and which side is at fault.
 
 use std::io;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use crate::protocol::{BadClientId, Reply};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The connection failed. What the server said before can still be read.
+    /// The connection failed. Words that arrived before can still be read.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// The server closed between two words or frames.
-    #[error("the server closed the connection, {awaited} was awaited")]
+    #[error("the server closed the connection before {awaited}")]
     Closed {
         /// What the call waited for.
         awaited: &'static str,
@@ -23,26 +23,26 @@ pub enum Error {
     /// The server closed in the middle of a word or frame.
     #[error("the server closed the connection {got} bytes into a word or frame")]
     Truncated {
-        /// How many bytes of it came.
+        /// The number of received bytes of it.
         got: usize,
     },
-    /// The server took too long. The connection is as it was, and the answer may still come.
-    #[error("waited {after:?} for {awaited}, in vain")]
+    /// The call timed out. The connection is unchanged, and the answer may still arrive.
+    #[error("timed out after {after:?} waiting for {awaited}")]
     Deadline {
         /// What the call waited for.
         awaited: &'static str,
         /// The deadline of the device.
         after: Duration,
     },
-    /// The server said no.
+    /// The server answered with a failure.
     #[error("the server refused: {0}")]
     Refused(Reply),
-    /// The server sent something that does not belong here.
+    /// The server sent an unexpected word or frame.
     #[error("expected {expected}, the server sent {got}")]
     Unexpected {
-        /// What would have been right.
+        /// The expected answer.
         expected: &'static str,
-        /// What came.
+        /// The received one.
         got: Incoming,
     },
     /// The server does not speak the trap protocol. Nothing more can be read.
@@ -54,13 +54,13 @@ pub enum Error {
     /// The caller gave more data than a frame can carry. Nothing was sent.
     #[error(transparent)]
     DataTooLong(#[from] DataTooLong),
-    /// The caller sends under the id of its AUTH, and there was none.
-    #[error("no id to send under: expected a successful auth before, or an id with the data")]
+    /// The caller sends under the id of its AUTH, but has not authenticated.
+    #[error("not authenticated: expected a successful auth before, or an id with the data")]
     NotAuthenticated,
-    /// The caller waits for one kind of thing and leaves the other unread.
-    #[error("kept {kept} words or events that came while {awaited} was awaited, expected them to be read")]
+    /// The caller waits for words and leaves events unread, or the reverse.
+    #[error("too many unread words or events: {kept} are kept while waiting for {awaited}, read them first")]
     Unread {
-        /// How many are kept: [`Device::MAX_KEPT`](super::Device::MAX_KEPT).
+        /// The number of kept ones: [`Device::MAX_KEPT`](super::Device::MAX_KEPT).
         kept: usize,
         /// What the call waited for.
         awaited: &'static str,

@@ -12,7 +12,7 @@ use crate::protocol::{Answer, ClientId, Frame, Reply};
 pub enum Incoming {
     /// The answer to a frame.
     Reply(Reply),
-    /// What the server started by itself.
+    /// A frame that the server started.
     Event(Event),
 }
 
@@ -21,16 +21,16 @@ pub enum Incoming {
 pub enum Event {
     /// Another device published to this one.
     Publish {
-        /// Who.
+        /// The sender's id.
         from: ClientId,
-        /// What, at most 65 535 bytes.
+        /// The data, at most 65 535 bytes.
         data: Bytes,
     },
-    /// The server wants something done and waits for `command_ok` or `command_failure` with this id.
+    /// A command, to be answered by `command_ok` or `command_failure` with this id.
     Command {
         /// Names the command in its answer; 1 to 255 bytes.
         id: String,
-        /// What is to be done, at most 65 535 bytes.
+        /// The content of the command, at most 65 535 bytes.
         data: Bytes,
     },
 }

@@ -1,4 +1,4 @@
-//! The bytes in both directions. All state is here and none in a future, so whoever drops a future loses nothing.
+//! The bytes in both directions. All state is here and none in a future, so dropping a future loses nothing.
 
 use std::future::poll_fn;
 use std::io;
@@ -16,7 +16,7 @@ use crate::protocol::{Frame, MAX_DATA, MAX_ID};
 /// Bytes asked for in one read.
 const READ: usize = 8 * 1024;
 
-/// Bytes of the server that are read ahead while a write waits, in bytes: room for the longest frame and then some.
+/// Maximum bytes read ahead while a write waits: room for the longest frame and more.
 const MAX_AHEAD: usize = 2 * (4 + MAX_ID + MAX_DATA);
 
 pub(super) struct Wire<S> {
@@ -48,7 +48,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// Sends `frame` behind whatever an abandoned call has left, so that at most one frame is ever kept.
+    /// Sends `frame` after the rest of a dropped call, so that at most one frame is ever kept.
     pub(super) async fn send(&mut self, frame: &Frame<'_>) -> Result<(), Error> {
         self.flush().await?;
         encode(frame, &mut self.outgoing)?;
@@ -66,7 +66,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Ok(self.stream.shutdown().await?)
     }
 
-    /// Reads ahead while the server takes its time: it may be waiting for this side to read.
+    /// Reads ahead while the server does not read: it may wait for this side to read.
     async fn flush(&mut self) -> io::Result<()> {
         poll_fn(|cx| {
             let sent = self.poll_send(cx);
@@ -78,7 +78,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         .await
     }
 
-    /// Whether more came. What an abandoned write has left goes out meanwhile.
+    /// Whether more bytes arrived. The rest of a dropped write is sent at the same time.
     async fn fill(&mut self) -> io::Result<bool> {
         poll_fn(|cx| {
             let received = self.poll_receive(cx);

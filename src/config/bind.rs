@@ -1,4 +1,4 @@
-//! Where to listen, from TOML. It fails with what would be right, as it goes on after "must be".
+//! Listening addresses, from TOML. An error is the text that follows "must be".
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::net::UnixDatagram;
@@ -11,10 +11,9 @@ use crate::address::Address;
 const ADDRESS: &str = "a port or an IP address with a port, in quotes, such as \"5000\", \"192.168.0.7:5000\" or \"[::1]:5000\" \
      (host names are not looked up), or a path behind \"unix:\"";
 const PATH: &str = "a path behind \"unix:\", such as \"unix:run/trap.sock\"";
-const ZONE: &str = "an address with its zone, the interface that it belongs to, since it is link-local: such as \
-     \"[fe80::1%eth0]:5000\"";
+const ZONE: &str = "a link-local address with its interface, such as \"[fe80::1%eth0]:5000\"";
 const INTERFACE: &str = "an address whose zone is an interface of this machine (`ip link` lists them)";
-const ONE_MACHINE: &str = "an address of this machine, which a multicast or broadcast address is not";
+const ONE_MACHINE: &str = "an address of this machine, not a multicast or broadcast address";
 
 /// An address to listen on.
 pub(super) fn bind(value: &DeValue<'_>) -> Result<Address, String> {
@@ -48,7 +47,7 @@ fn with_zone(text: &str) -> Result<SocketAddr, &'static str> {
     let (ip, rest) = text.split_once('%').ok_or(ADDRESS)?;
     let (zone, port) = rest.split_once(']').ok_or(ADDRESS)?;
     let numbered = |index: u32| format!("{ip}%{index}]{port}").parse();
-    // Whatever the index, the rest must be right.
+    // The rest must be right for any index.
     let _: SocketAddr = numbered(1).map_err(|_| ADDRESS)?;
     let index = interface(zone).ok_or(INTERFACE)?;
     numbered(index).map_err(|_| ADDRESS)
@@ -92,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_listens_on_an_address_of_many() {
+    fn a_multicast_or_broadcast_address_is_rejected() {
         for text in ["224.0.0.1:1", "239.1.2.3:1", "255.255.255.255:1", "[ff02::1]:1", "[::ffff:224.0.0.1]:1"]
         {
             assert_eq!(address(text), Err(ONE_MACHINE), "{text:?}");

@@ -50,7 +50,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// What differs between two configs, in the order of the new one. Settings without a meaning in the new config are left
+/// The differences between two configs, in the order of the new one. Settings without a meaning in the new config are left
 /// out. Listeners are compared by name.
 pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     let has = |config: &Config, name: &str| config.listeners.iter().any(|listener| listener.name == name);
@@ -58,10 +58,14 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     let come = new.listeners.iter().filter(|listener| !has(old, &listener.name));
     let mut changes: Vec<_> = gone.map(|listener| Change::Removed(listener.name.clone())).collect();
     changes.extend(come.map(|listener| Change::Added(listener.name.clone())));
-    let before = old.settings();
-    for to in new.settings() {
+    let (before, after) = (old.settings(), old.reloaded(new).settings());
+    for mut to in new.settings() {
         let is_new = to.listener().is_some_and(|name| !has(old, name));
-        let was = before.iter().find(|was| was.section == to.section && was.key == to.key);
+        let was = find(&before, &to);
+        if find(&after, &to).is_none() {
+            // Another setting, which needs a restart, brings it into use.
+            to.effect = Effect::Restart;
+        }
         if !is_new && was.is_none_or(|was| was.value != to.value) {
             changes.push(Change::Changed { from: was.map(|was| was.value.clone()), to });
         }
@@ -69,8 +73,13 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     changes
 }
 
+/// The same setting in another list.
+fn find<'a>(settings: &'a [Setting], like: &Setting) -> Option<&'a Setting> {
+    settings.iter().find(|one| one.section == like.section && one.key == like.key)
+}
+
 impl Config {
-    /// What is in effect after a reload of `new`: where a change needs a restart, the old value.
+    /// The effective config after a reload of `new`: a setting whose change needs a restart keeps its old value.
     #[must_use]
     pub fn reloaded(&self, new: &Self) -> Self {
         let mut config = new.clone();
@@ -102,7 +111,7 @@ mod tests {
         Config::parse(text, "config.toml").unwrap()
     }
 
-    fn told(old: &str, new: &str) -> Vec<String> {
+    fn shown(old: &str, new: &str) -> Vec<String> {
         changes(&parse(old), &parse(new)).iter().map(Change::to_string).collect()
     }
 
@@ -156,12 +165,12 @@ mod tests {
                 ],
             ),
         ] {
-            assert_eq!(told(old, new), expected, "{old}\n->\n{new}");
+            assert_eq!(shown(old, new), expected, "{old}\n->\n{new}");
         }
     }
 
     #[test]
-    fn what_needs_a_restart_stays_and_the_rest_is_new() {
+    fn settings_that_need_a_restart_keep_their_old_values() {
         let old = parse("[server]\nworkers = 1\nshutdown = \"1s\"\n[store]\npath = \"a\"\nmax_age = \"1h\"");
         let new = parse("[server]\nworkers = 2\nshutdown = \"9s\"\n[store]\npath = \"b\"\nmax_age = \"2h\"");
         let now = old.reloaded(&new);
@@ -170,5 +179,12 @@ mod tests {
         assert_eq!(now, expected);
         let left = changes(&now, &new);
         assert!(!left.is_empty() && left.iter().all(|change| change.effect() == Effect::Restart), "{left:?}");
+    }
+
+    #[test]
+    fn a_setting_that_a_restart_brings_into_use_needs_it_too() {
+        let told = shown("[store]\nkind = \"log\"", "[store]\nmax_age = \"1h\"");
+        assert!(told.contains(&"store: max_age unused -> 1h (needs a restart)".into()), "{told:?}");
+        assert!(told.iter().all(|change| change.ends_with(" (needs a restart)")), "{told:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! A config as a list of its settings, and as `--check` prints it: what it means on this machine, one setting per line.
+//! A config as a list of its settings, and as `--check` prints it: the effective values on this machine, one per line.
 
 use std::fmt::{self, Display};
 
@@ -8,7 +8,7 @@ use super::{ClientPattern, Config, Source};
 /// A setting of a config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// Its section; that of a listener has the listener's name behind it.
+    /// Its section; for a listener, followed by the listener's name.
     pub section: String,
     /// Its key.
     pub key: &'static str,
@@ -33,7 +33,7 @@ impl Config {
         self.list(false)
     }
 
-    /// All settings, also those that others leave without a meaning.
+    /// All settings, including those that other settings make unused.
     pub fn all_settings(&self) -> Vec<Setting> {
         self.list(true)
     }
@@ -88,7 +88,7 @@ impl Display for Config {
     }
 }
 
-/// As the file writes it.
+/// The notation of the file.
 impl Display for ClientPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -98,7 +98,7 @@ impl Display for ClientPattern {
     }
 }
 
-/// As the file writes it.
+/// The notation of the file.
 impl Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -18,8 +18,8 @@ const UPLINK: &str = "[uplink] is now [store]: `store` is its `kind`, `path` is 
 const NO_RULES: &str =
     "`access` is for IP addresses; `mode` says which users may connect to a Unix socket: remove `access`";
 
-/// The config that `table`, the content of `text`, describes, and what is wrong with it. A text that is not `whole` may
-/// have lost keys, so that what seems to be there twice may be a default.
+/// The config of `table`, the content of `text`, and its mistakes. A text that is not `whole` may
+/// have lost keys, so that an apparent duplicate may be a default.
 pub(super) fn read(text: &str, table: DeTable<'_>, whole: bool) -> (Config, Vec<Fault>) {
     let mut config = Config::default();
     let mut faults = Vec::new();
@@ -51,7 +51,7 @@ fn listeners(file: &mut Section<'_>, listeners: &mut Vec<Listener>, whole: bool)
     }
 }
 
-/// A listener, and where its name and its address come from, unless they are wrong.
+/// A listener, and the positions of its name and its address, unless they are wrong.
 struct Placed {
     listener: Listener,
     name_at: Option<Range<usize>>,
@@ -84,7 +84,7 @@ fn forbid_twins(file: &mut Section<'_>, placed: &[Placed]) {
             && above.clone().any(|other| other.name == listener.name)
         {
             let name = &listener.name;
-            let message = format!("a listener above is called {name:?} too, give each a `name` of its own");
+            let message = format!("duplicate name {name:?}: each listener needs a `name` of its own");
             file.fault(at.clone(), message);
         }
         if let Some(at) = bind_at
@@ -92,10 +92,10 @@ fn forbid_twins(file: &mut Section<'_>, placed: &[Placed]) {
         {
             let (bind, other) = (&listener.bind, &other.bind);
             let message = if bind == other {
-                format!("a listener above has the address {bind} too, give each a `bind` of its own")
+                format!("duplicate address {bind}: each listener needs a `bind` of its own")
             } else {
                 format!(
-                    "a listener above has {other}, which leaves no room for {bind}: give each a `bind` of its own"
+                    "{bind} conflicts with {other} of a listener above: each listener needs a `bind` of its own"
                 )
             };
             file.fault(at.clone(), message);

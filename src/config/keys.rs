@@ -12,11 +12,12 @@ use super::bind::bind;
 use super::mode::Mode;
 use super::section::Section;
 use super::value::{
-    Codec, Count, Flag, Folder, Name, PostgresUrl, Seconds, Size, SizeOr, Time, TimeOr, Word, Wrong, strings,
+    Codec, Count, CountOr, Flag, Folder, Name, PostgresUrl, Seconds, Size, SizeOr, Time, TimeOr, Word, Wrong,
+    strings,
 };
 use super::{
-    ClientPattern, Credentials, Duplicate, Listener, Log, Server, Session, Source, Store, StoreKind,
-    Supervisor, Synchronous, one_per_core,
+    ClientPattern, Credentials, Duplicate, Listener, Log, OnChange, Server, Session, Source, Store,
+    StoreKind, Supervisor, Synchronous, one_per_core,
 };
 use crate::access::Rules;
 use crate::address::Address;
@@ -53,6 +54,10 @@ const BACKLOG: RangeInclusive<u32> = 1..=65_535;
 const FRAME: RangeInclusive<usize> = 1..=MAX_DATA;
 /// Bytes that may be unanswered: a handful of small frames, and no more than a process has.
 const UNANSWERED: RangeInclusive<usize> = 1 << 10..=1 << 40;
+/// More than a session can send.
+const MESSAGES_PER_SECOND: RangeInclusive<u32> = 1..=100_000_000;
+/// A few small frames, and more than a session can send.
+const BYTES_PER_SECOND: RangeInclusive<u32> = 1 << 10..=1 << 30;
 /// Records of a transaction; more of them gain nothing, and take time during which nobody is answered.
 const BATCH: RangeInclusive<usize> = 1..=1_000_000;
 const BATCH_BYTES: RangeInclusive<usize> = 1 << 10..=1 << 30;
@@ -89,6 +94,8 @@ const LEVELS: &[(&str, LevelFilter)] = &[
     ("debug", LevelFilter::Debug),
     ("trace", LevelFilter::Trace),
 ];
+
+const ON_CHANGE: &[(&str, OnChange)] = &[("keep", OnChange::Keep), ("close", OnChange::Close)];
 
 /// When a change of a key takes effect in a running server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,6 +209,7 @@ pub(super) fn server() -> Vec<Key<Server>> {
     keys!(Server {
         workers: Workers, Restart;
         shutdown: Time(TIME), Reload;
+        drain: TimeOr(TIME, OFF), Reload;
         max_unanswered: Size(UNANSWERED), Restart;
     })
 }
@@ -218,12 +226,12 @@ pub(super) fn supervisor() -> Vec<Key<Supervisor>> {
 /// `[[listener]]`
 pub(super) fn listener() -> Vec<Key<Listener>> {
     keys!(Listener {
-        name: Name, Restart;
+        name: Name, Reload;
         bind: Bind, Rebind;
         mode: Mode, Reload, if is_unix;
-        only_v6: Flag, Restart, if is_v6;
+        only_v6: Flag, Rebind, if is_v6;
         acceptors: Count(ACCEPTORS), Reload;
-        reuse_port: Flag, Restart, if is_ip;
+        reuse_port: Flag, Rebind, if is_ip;
         max_connections: Count(CONNECTIONS), Reload;
         max_unauthenticated: Count(CONNECTIONS), Reload;
         backlog: Count(BACKLOG), Reload;
@@ -232,9 +240,10 @@ pub(super) fn listener() -> Vec<Key<Listener>> {
         keepalive_interval: Seconds(KEEPALIVE, "a quarter of `keepalive`"), NewConnections, if probes;
         keepalive_count: Count(PROBES), NewConnections, if probes;
         user_timeout: TimeOr(TIME, PROBED), NewConnections, if is_ip;
-        receive_buffer: SizeOr(BUFFER, KERNEL), Restart;
-        send_buffer: SizeOr(BUFFER, KERNEL), Restart;
+        receive_buffer: SizeOr(BUFFER, KERNEL), Rebind;
+        send_buffer: SizeOr(BUFFER, KERNEL), Rebind;
         access: Access, Reload, if is_ip;
+        on_change: Word(ON_CHANGE), Reload, if is_ip;
     })
 }
 
@@ -247,6 +256,8 @@ pub(super) fn session() -> Vec<Key<Session>> {
         idle_timeout: TimeOr(TIME, OFF), Reload;
         max_frame: Count(FRAME), Reload;
         max_unanswered: Size(UNANSWERED), Reload;
+        messages_per_second: CountOr(MESSAGES_PER_SECOND, OFF), Reload;
+        bytes_per_second: SizeOr(BYTES_PER_SECOND, OFF), Reload;
         duplicate: Word(DUPLICATES), Reload;
     })
 }

@@ -1,4 +1,4 @@
-//! What this machine can do may be less than what a config asks for. The config is then lowered, and the operator told.
+//! The limits of this machine. A config that exceeds them is lowered, and a warning is logged.
 
 use std::fmt;
 
@@ -10,27 +10,27 @@ const PROCESS: u128 = 64;
 /// Descriptors of each worker: the poll and the wake-up of its event loop, and one to spare.
 const PER_WORKER: u128 = 3;
 
-/// A setting that was lowered. Displayed, it names what was asked for and what is possible.
+/// A setting that was lowered. Displayed, it names the limit, its cause, and the configured value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warning {
     /// A listener had more accept loops than there are threads to run them.
     Acceptors {
         /// The listener's name.
         listener: String,
-        /// Its accept loops by the file.
+        /// Its accept loops in the file.
         asked: usize,
         /// The workers, one accept loop each.
         workers: usize,
     },
     /// The listeners together had more connections than the process can open files.
     Connections {
-        /// Connections by the file.
+        /// Connections in the file.
         asked: u128,
         /// Connections that are possible, but at least one for each listener.
         possible: u128,
         /// The limit on open files.
         open_files: u64,
-        /// The listeners that have less now, and how much.
+        /// The lowered listeners, and their new limits.
         lowered: Vec<(String, usize)>,
     },
 }
@@ -40,16 +40,14 @@ impl fmt::Display for Warning {
         match self {
             Self::Acceptors { listener, asked, workers } => write!(
                 f,
-                "listener {listener}: acceptors = {asked} lowered to {workers}, since each of the {workers} workers runs \
-                 at most one"
+                "listener {listener}: acceptors limited to {workers}, one per worker (configured: {asked})"
             ),
             Self::Connections { asked, possible, open_files, lowered } => {
                 let lowered: Vec<_> = lowered.iter().map(|(name, now)| format!("{name} {now}")).collect();
                 write!(
                     f,
-                    "max_connections = {asked} (of all listeners) lowered to the {possible} that are possible ({}), \
-                     since the process may open {open_files} files and needs some itself; raise that limit \
-                     (`ulimit -n`, `LimitNOFILE=`) or ask for less",
+                    "max_connections limited to {possible} ({}): the open-file limit is {open_files} (configured, all listeners: \
+                     {asked}); raise that limit (`ulimit -n`, `LimitNOFILE=`) or lower max_connections",
                     lowered.join(", ")
                 )
             }
@@ -75,7 +73,7 @@ fn lower_acceptors(config: &mut Config) -> Vec<Warning> {
     lowered.collect()
 }
 
-/// Who asks for little gets it; the others share the rest evenly. Each listener keeps at least one connection.
+/// A listener with few connections keeps them; the others share the rest evenly. Each keeps at least one connection.
 fn lower_connections(config: &mut Config, open_files: u64) -> Option<Warning> {
     let possible = u128::from(open_files).saturating_sub(reserve(config));
     let asked: u128 = config.listeners.iter().map(|listener| listener.max_connections as u128).sum();
@@ -117,7 +115,7 @@ mod tests {
 
     use super::*;
 
-    /// Listeners of so many acceptors and connections.
+    /// Listeners with these numbers of acceptors and connections.
     fn config(workers: usize, listeners: &[(usize, usize)]) -> Config {
         let mut config = Config::default();
         config.server.workers = workers;
@@ -137,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_stays_as_it_is() {
+    fn a_config_within_the_limits_is_not_changed() {
         let mut lowered = config(2, &[(2, 100), (1, 50)]);
         let fits = 64 + (1 + 2) + (1 + 1) + 3 * 2 + 150;
         assert_eq!(lower(&mut lowered, fits), []);
@@ -147,16 +145,15 @@ mod tests {
     }
 
     #[test]
-    fn the_warnings_name_what_was_asked_and_what_is_possible() {
+    fn the_warnings_name_the_limit_and_the_configured_value() {
         let mut lowered = config(2, &[(8, 100_000)]);
         let warnings: Vec<String> = lower(&mut lowered, 1024).iter().map(Warning::to_string).collect();
         assert_eq!(
             warnings,
             [
-                "listener trap: acceptors = 8 lowered to 2, since each of the 2 workers runs at most one",
-                "max_connections = 100000 (of all listeners) lowered to the 951 that are possible (trap 951), since \
-                 the process may open 1024 files and needs some itself; raise that limit (`ulimit -n`, \
-                 `LimitNOFILE=`) or ask for less",
+                "listener trap: acceptors limited to 2, one per worker (configured: 8)",
+                "max_connections limited to 951 (trap 951): the open-file limit is 1024 (configured, all listeners: 100000); \
+                 raise that limit (`ulimit -n`, `LimitNOFILE=`) or lower max_connections",
             ]
         );
         assert_eq!(lowered, config(2, &[(2, 951)]));
@@ -164,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_for_little_gets_it_and_everybody_at_least_one() {
+    fn small_listeners_keep_their_connections_and_each_has_at_least_one() {
         let mut lowered = config(1, &[(1, 30_001), (1, 10_001), (1, 1)]);
         let _ = lower(&mut lowered, 64 + 3 * 2 + 3 + 4003);
         assert_eq!(connections(&lowered), [2001, 2001, 1]);

@@ -1,4 +1,4 @@
-//! What is wrong with a config file, and where: each mistake with its line, its column, and what would be right.
+//! The mistakes of a config file: each has its line, its column, and a correction.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,28 +7,28 @@ use std::io::{self, Read as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// The most bytes of a config file. A hundred listeners with long lists of rules fit many times.
+/// Maximum bytes of a config file. A hundred listeners with long lists of rules fit many times.
 pub const MAX_FILE: u64 = 1 << 20;
 
-/// The most mistakes that are told of one file: with more, it is no config file.
+/// Maximum mistakes in one report: a file with more is not a config file.
 const TOLD: usize = 100;
 
-/// The most characters of a source line that is shown.
+/// Maximum characters of a source line that is shown.
 const SHOWN: usize = 200;
 
-/// Why there is no config. Displayed, it is what an operator reads.
+/// Why a config cannot be loaded. Displayed, it is a text for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The file is not there, or may not be read.
+    /// The file does not exist, or cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The file is no config file.
-    #[error("{} is larger than a config file may be, which is {MAX_FILE} bytes", path.display())]
+    /// The file is too large for a config file.
+    #[error("{} is larger than {MAX_FILE} bytes, the limit of a config file", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -49,38 +49,38 @@ pub(super) fn read(path: &Path) -> Result<String, LoadError> {
     String::from_utf8(bytes).map_err(|err| {
         let at = err.utf8_error().valid_up_to();
         let at = at..at + char::REPLACEMENT_CHARACTER.len_utf8();
-        let fault = Fault { at, message: "a config file is UTF-8 text, this byte is not".into() };
+        let fault = Fault { at, message: "invalid UTF-8: a config file must be UTF-8 text".into() };
         let text = String::from_utf8_lossy(err.as_bytes());
         Mistakes::new(&text, &path.display().to_string(), Vec::new(), vec![fault]).into()
     })
 }
 
-/// The mistakes of one file, in its order; at least one.
+/// The mistakes of one file, in the order of its lines; at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistakes {
     /// The first hundred of them.
     pub told: Vec<Mistake>,
-    /// How many more there are.
+    /// The number of the others.
     pub untold: usize,
 }
 
 /// A mistake in a config file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
-    /// The file, as it was given.
+    /// The path of the file, as given.
     pub file: String,
     /// Its line, counted from 1.
     pub line: usize,
     /// The character in the line, counted from 1.
     pub column: usize,
-    /// What is wrong, and what would be right.
+    /// The mistake, and a correction.
     pub message: String,
     /// The line with the mistake marked, on lines of their own; nothing if the line is very long.
     excerpt: String,
 }
 
 impl Mistakes {
-    /// Of each line with syntax errors, the first one is told; what follows from it is not.
+    /// A line with syntax errors has only its first one in the report; the others may follow from it.
     pub(super) fn new(text: &str, file: &str, mut syntax: Vec<Fault>, faults: Vec<Fault>) -> Self {
         let lines = Lines::new(text);
         syntax.sort_by_key(|fault| fault.at.start);
@@ -120,7 +120,7 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// A mistake as it is found: a place in the text, in bytes.
+/// A mistake before its position is known in lines: a range of bytes.
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) at: Range<usize>,
@@ -128,12 +128,12 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    /// What the TOML parser says, in the words of this file.
+    /// An error of the TOML parser, in the words of this file.
     pub(super) fn syntax(text: &str, err: &toml::de::Error) -> Self {
         let at = err.span().unwrap_or(text.len()..text.len());
         let message = match err.message().trim_end_matches(", expected nothing") {
             "duplicate key" => {
-                format!("`{}` is there a second time, leave one", text.get(at.clone()).unwrap_or_default())
+                format!("duplicate key `{}`", text.get(at.clone()).unwrap_or_default())
             }
             quotes if quotes.starts_with("invalid ") => format!("{quotes}; text must be in quotes"),
             other => other.into(),
@@ -142,7 +142,7 @@ impl Fault {
     }
 }
 
-/// Where the lines of a text begin, in bytes.
+/// The first byte of each line of a text.
 struct Lines<'t> {
     text: &'t str,
     starts: Vec<usize>,
@@ -160,7 +160,7 @@ impl<'t> Lines<'t> {
         self.starts.partition_point(|start| *start <= at).max(1)
     }
 
-    /// Where this line begins, and what it says.
+    /// The first byte of this line, and its text.
     fn line(&self, number: usize) -> (usize, &'t str) {
         let start = self.starts.get(number - 1).copied().unwrap_or_default();
         let line = self.text.get(start..).and_then(|rest| rest.lines().next());
@@ -191,22 +191,27 @@ impl<'t> Lines<'t> {
             file: file.into(),
             line,
             column: before.chars().count() + 1,
-            message: fault.message.clone(),
+            // It may quote a key.
+            message: fault.message.chars().map(printable).collect(),
             excerpt: excerpt(line, source, before, marked.max(1)),
         }
     }
 }
 
-/// Whether a piece of the file is better not repeated where others may read it.
+/// Whether a piece of the file may contain a password, and must not be shown.
 pub(super) fn may_hold_password(source: &str) -> bool {
     source.contains("://")
+}
+
+/// A mistake may quote any piece of the file, and does nothing to a terminal.
+fn printable(c: char) -> char {
+    if c.is_control() && c != '\t' { ' ' } else { c }
 }
 
 fn excerpt(line: usize, source: &str, before: &str, marked: usize) -> String {
     if source.chars().count() > SHOWN || may_hold_password(source) {
         return String::new();
     }
-    let printable = |c: char| if c.is_control() && c != '\t' { ' ' } else { c };
     let source: String = source.chars().map(printable).collect();
     let blank: String = before.chars().map(|c| if c == '\t' { c } else { ' ' }).collect();
     let marks = "^".repeat(marked);

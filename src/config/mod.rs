@@ -1,11 +1,11 @@
-//! What an operator sets in `config.toml`, typed and valid: whoever holds a [`Config`] checks nothing any more.
+//! The settings of `config.toml`, typed and valid: a [`Config`] needs no more checks.
 //!
 //! | file | subject |
 //! |---|---|
 //! | `keys` | each key: its field, the form and range of its values, when a change takes effect |
 //! | `value` `bind` `mode` | single values: how they are read and shown |
 //! | `file` `section` | the reading of a file, in which no mistake loses its position |
-//! | [`mistake`] | what is wrong with a file, and where |
+//! | [`mistake`] | the mistakes of a file, and their positions |
 //! | `describe` | a config as a list of settings, as `--check` prints it |
 //! | `change` | the differences between two configs, and what a reload makes of them |
 //! | [`limits`] | a config lowered to what this machine can do |
@@ -35,7 +35,7 @@ pub use self::describe::Setting;
 pub use self::keys::Effect;
 use self::mistake::Fault;
 pub use self::mistake::{LoadError, Mistake, Mistakes};
-use crate::access::Rules;
+use crate::access::{PaceLimits, Rules};
 use crate::address::Address;
 use crate::protocol::{BadClientId, ClientId, MAX_DATA};
 
@@ -43,14 +43,14 @@ use crate::protocol::{BadClientId, ClientId, MAX_DATA};
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
-/// Everything that can be set. The default is what the shipped `config.toml` says.
+/// All settings. The default is the shipped `config.toml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// `[server]`
     pub server: Server,
     /// `[supervisor]`
     pub supervisor: Supervisor,
-    /// Each `[[listener]]`, in the order of the file; never empty, no two of one name or one address.
+    /// Each `[[listener]]`, in the order of the file; never empty, and without duplicate names or addresses.
     pub listeners: Vec<Listener>,
     /// `[session]`
     pub session: Session,
@@ -63,8 +63,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the text of a config file, which messages call `file`. Fails with all mistakes in it at once, except that
-    /// some syntax errors hide what is behind them.
+    /// Reads the text of a config file, named `file` in messages. Fails with all mistakes in it, except that
+    /// some syntax errors hide later mistakes.
     pub fn parse(text: &str, file: &str) -> Result<Self, Mistakes> {
         let (table, errors) = DeTable::parse_recoverable(text);
         let syntax: Vec<Fault> = errors.iter().map(|err| Fault::syntax(text, err)).collect();
@@ -79,7 +79,7 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, LoadError> {
         let text = mistake::read(path)?;
         let mut config = Self::parse(&text, &path.display().to_string())?;
-        // Absolute, so that it stays the same whatever the working directory is.
+        // Absolute, so that it does not depend on the working directory.
         let file = std::path::absolute(path).unwrap_or_else(|_| path.into());
         let folder = file.parent().unwrap_or(Path::new("/"));
         config.store.path = folder.join(&config.store.path);
@@ -93,7 +93,7 @@ impl Config {
 }
 
 impl Config {
-    /// Whether the folder of the data is in use.
+    /// Whether the data folder is in use.
     pub fn has_folder(&self) -> bool {
         self.credentials.source == Source::Sqlite || self.store.kind == StoreKind::Sqlite
     }
@@ -118,24 +118,31 @@ impl Default for Config {
 pub struct Server {
     /// Threads that serve devices, at least 1. The file's 0 is already resolved to one per core.
     pub workers: usize,
-    /// How long stopping may take, all phases together.
+    /// Time limit of a shutdown, all phases together.
     pub shutdown: Duration,
-    /// Bytes that all sessions together may have unanswered; past it none is read that has some.
+    /// Time before a shutdown in which idle sessions are closed one after the other; `None` is off.
+    pub drain: Option<Duration>,
+    /// Maximum unanswered bytes of all sessions; above this, sessions that await an answer are not read.
     pub max_unanswered: usize,
 }
 
 impl Default for Server {
     fn default() -> Self {
-        Self { workers: one_per_core(), shutdown: Duration::from_secs(2), max_unanswered: 64 * MIB }
+        Self {
+            workers: one_per_core(),
+            shutdown: Duration::from_secs(2),
+            drain: None,
+            max_unanswered: 64 * MIB,
+        }
     }
 }
 
-/// How many workers `workers = 0` means on this machine.
+/// The number of workers for `workers = 0` on this machine.
 fn one_per_core() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-/// How often the supervisor restarts its children before it gives up.
+/// The restart limit of the supervisor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Supervisor {
     /// Restarts within the window, of all children together; one more ends the server.
@@ -152,10 +159,10 @@ impl Default for Supervisor {
     }
 }
 
-/// One listening socket, and what holds for the connections it accepts.
+/// One listening socket, and the limits of its connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// What logs call it: 1 to 32 of `A-Z a-z 0-9 _ -`.
+    /// Its name in logs: 1 to 32 of `A-Z a-z 0-9 _ -`.
     pub name: String,
     /// Where it listens. Port 0 lets the system choose one.
     pub bind: Address,
@@ -167,13 +174,13 @@ pub struct Listener {
     pub reuse_port: bool,
     /// Accept loops, at least 1.
     pub acceptors: usize,
-    /// Connections open at once, at least 1.
+    /// Maximum open connections, at least 1.
     pub max_connections: usize,
-    /// Connections that may be open without having authenticated. With more, the oldest one that has said nothing is closed.
+    /// Maximum open connections that have not authenticated; above this, the oldest one that has not sent its id is closed.
     pub max_unauthenticated: usize,
-    /// Connections that the kernel keeps until they are accepted; fits an `i32`.
+    /// Connections that the kernel queues until they are accepted; fits an `i32`.
     pub backlog: u32,
-    /// Whether small answers leave at once (`TCP_NODELAY`).
+    /// Whether small answers leave immediately (`TCP_NODELAY`).
     pub nodelay: bool,
     /// Whole seconds of silence before the kernel probes a peer; `None` is off.
     pub keepalive: Option<Duration>,
@@ -188,8 +195,10 @@ pub struct Listener {
     pub receive_buffer: Option<usize>,
     /// Bytes of the send buffer; `None` leaves them to the kernel.
     pub send_buffer: Option<usize>,
-    /// Who may connect.
+    /// The addresses that may connect.
     pub access: Rules,
+    /// What happens to open connections that a changed rule denies.
+    pub on_change: OnChange,
 }
 
 impl Default for Listener {
@@ -212,26 +221,31 @@ impl Default for Listener {
             receive_buffer: None,
             send_buffer: None,
             access: Rules::default(),
+            on_change: OnChange::Keep,
         }
     }
 }
 
-/// What holds for a connection once it speaks the trap protocol.
+/// The limits of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// From the connection to its complete AUTH or one-shot.
+    /// Time from the connection to its complete AUTH or one-shot.
     pub auth_timeout: Duration,
-    /// From the first byte of a frame to its last.
+    /// Time from the first byte of a frame to its last.
     pub frame_timeout: Duration,
     /// How long an answer may wait for a peer that does not read.
     pub write_timeout: Duration,
     /// Silence after which an authenticated session is closed; `None` is never.
     pub idle_timeout: Option<Duration>,
-    /// Bytes of data in one frame, 1 to [`MAX_DATA`].
+    /// Maximum bytes of data in one frame, 1 to [`MAX_DATA`].
     pub max_frame: usize,
-    /// Bytes that one session may have unanswered; past it the session is not read.
+    /// Maximum unanswered bytes of one session; above this, it is not read.
     pub max_unanswered: usize,
-    /// What happens when an id that has a session authenticates again.
+    /// Frames per second that one session may send; beyond it the session is read later. `None` is no limit.
+    pub messages_per_second: Option<u32>,
+    /// The same for bytes of frames.
+    pub bytes_per_second: Option<u32>,
+    /// The policy when an id that has a session authenticates again.
     pub duplicate: Duplicate,
 }
 
@@ -244,12 +258,33 @@ impl Default for Session {
             idle_timeout: None,
             max_frame: MAX_DATA,
             max_unanswered: 256 * KIB,
+            messages_per_second: None,
+            bytes_per_second: None,
             duplicate: Duplicate::Takeover,
         }
     }
 }
 
-/// Which of two sessions of one id stays.
+impl Session {
+    /// The limits on the rates of one session.
+    pub fn pace(&self) -> PaceLimits {
+        PaceLimits {
+            messages: self.messages_per_second.and_then(NonZero::new),
+            bytes: self.bytes_per_second.and_then(NonZero::new),
+        }
+    }
+}
+
+/// What a reload does to open connections that the changed rules of their listener deny.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnChange {
+    /// They stay.
+    Keep,
+    /// They are closed.
+    Close,
+}
+
+/// The session that stays, of two with one id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Duplicate {
     /// The newer; the older is closed.
@@ -258,16 +293,16 @@ pub enum Duplicate {
     Reject,
 }
 
-/// Whom the server knows.
+/// The ids that may authenticate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
-    /// Who is asked.
+    /// Where ids are looked up.
     pub source: Source,
     /// For [`Source::List`]: a client is known if one of these matches its id.
     pub clients: Vec<ClientPattern>,
     /// For [`Source::Postgres`]: the database, without a password.
     pub url: String,
-    /// How long a database may take for one id.
+    /// The timeout of a look-up.
     pub timeout: Duration,
     /// How long a look-up result is cached; `None` is not at all.
     pub cache_time: Option<Duration>,
@@ -275,7 +310,7 @@ pub struct Credentials {
     pub outage_grace: Option<Duration>,
     /// The maximum number of cached ids, at least 1.
     pub cache_size: usize,
-    /// How many ids that tried and may not are kept for the operator to see; 0 is none.
+    /// Maximum number of recorded rejected ids; 0 is none.
     pub max_unknown: usize,
 }
 
@@ -295,23 +330,23 @@ impl Default for Credentials {
     }
 }
 
-/// Where known ids stand.
+/// Where ids are looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// In the config itself.
     List,
-    /// In the file `state.db` of the folder of [`Store`].
+    /// In the file `state.db` in the folder of [`Store`].
     Sqlite,
     /// In a PostgreSQL database.
     Postgres,
 }
 
-/// One id, or all that begin alike.
+/// One id, or all ids with a prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientPattern {
     /// `client0012`
     Exact(ClientId),
-    /// `client*`: what stands before the `*`; empty for `*`, which is everybody.
+    /// `client*`: the text before the `*`; empty for `*`, which matches every id.
     Prefix(String),
 }
 
@@ -334,42 +369,42 @@ impl TryFrom<&str> for ClientPattern {
     }
 }
 
-/// Why a text is no [`ClientPattern`].
+/// Why a text is not a [`ClientPattern`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPattern {
-    /// A `*` that is not the end.
-    #[error("`*` may stand only at the end, as in \"dev-*\", not as in {got:?}")]
+    /// A `*` before the end.
+    #[error("`*` is allowed only at the end, as in \"dev-*\", not as in {got:?}")]
     Star {
         /// The pattern.
         got: String,
     },
-    /// What is not the `*` could not be (the beginning of) an id.
+    /// The text before the `*` cannot be (the beginning of) an id.
     #[error(transparent)]
     Id(#[from] BadClientId),
 }
 
-/// Where the data of devices goes.
+/// The store of the data of devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store {
-    /// What keeps it.
+    /// Its kind.
     pub kind: StoreKind,
-    /// The folder of the data: of [`StoreKind::Sqlite`], and of [`Source::Sqlite`].
+    /// The data folder of [`StoreKind::Sqlite`] and of [`Source::Sqlite`].
     pub path: PathBuf,
     /// The size at which a segment is sealed and the next one begins, in bytes.
     pub segment_size: u64,
-    /// What has happened to a record when its SEND is answered.
+    /// What `send_ok` promises.
     pub synchronous: Synchronous,
-    /// The most records of one transaction, at least 1.
+    /// Maximum records per transaction, at least 1.
     pub batch_records: usize,
-    /// The most bytes of data of one transaction; a single read of a session may exceed it.
+    /// Maximum bytes of data per transaction; a single read of a session may exceed it.
     pub batch_bytes: usize,
-    /// How long one transaction may collect records.
+    /// Maximum time to collect one transaction.
     pub batch_time: Duration,
     /// How long another program may keep the file locked before SENDs are answered `send_failure`.
     pub lock_timeout: Duration,
-    /// Segments are removed when all of their messages are older; `None` keeps them for ever.
+    /// Segments are removed when all of their messages are older; `None` keeps them forever.
     pub max_age: Option<Duration>,
-    /// The oldest segments are removed when all together are larger, in bytes; `None` lets them grow.
+    /// Maximum bytes of all segments; above this, the oldest ones are removed. `None` is unlimited.
     pub max_size: Option<u64>,
 }
 
@@ -390,7 +425,7 @@ impl Default for Store {
     }
 }
 
-/// What can keep the data of devices.
+/// The kinds of stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreKind {
     /// Lines in the log.
@@ -399,7 +434,7 @@ pub enum StoreKind {
     Sqlite,
 }
 
-/// What `send_ok` promises, by SQLite's own words.
+/// What `send_ok` promises, in SQLite's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Synchronous {
     /// The record is on the disk: neither a crash of the server nor a power failure loses it.
@@ -408,12 +443,12 @@ pub enum Synchronous {
     Normal,
 }
 
-/// What the server writes about itself.
+/// The server's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
-    /// The least important messages that are written.
+    /// The least severe level that is logged.
     pub level: LevelFilter,
-    /// How often a line with the counters is written; `None` is never.
+    /// The interval of the line with the counters; `None` is never.
     pub stats_every: Option<Duration>,
 }
 

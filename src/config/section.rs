@@ -1,4 +1,4 @@
-//! A table of the file while it is read: each key is taken once, and what is left at the end is unknown. What is wrong is
+//! A table of the file while it is read: each key is taken once, and keys that are left at the end are unknown. A mistake is
 //! noted with its place, and reading goes on with the default.
 
 use std::ops::Range;
@@ -10,12 +10,12 @@ use toml::de::{DeTable, DeValue};
 use super::mistake::{Fault, may_hold_password};
 use super::value::Wrong;
 
-/// The most characters of the source that a message repeats.
+/// Maximum characters of the source that a message repeats.
 const SHOWN: usize = 40;
 
 /// A table that is being read.
 pub(super) struct Section<'a> {
-    /// As the file writes it, `[server]`; nothing for the file itself.
+    /// The head of the section, such as `[server]`; `None` for the file itself.
     title: Option<String>,
     at: Range<usize>,
     table: DeTable<'a>,
@@ -41,7 +41,7 @@ impl<'a> Section<'a> {
         let (at, title) = (value.span(), format!("[{key}]"));
         match value.into_inner() {
             DeValue::Table(table) => self.inner(title, at, table).read(read),
-            _ => self.fault(at, format!("`{key}` is a section, written once: {title}, and its keys below")),
+            _ => self.fault(at, format!("`{key}` must be one section: {title}, with its keys below")),
         }
     }
 
@@ -49,7 +49,7 @@ impl<'a> Section<'a> {
     pub(super) fn sections(&mut self, key: &'static str, mut read: impl FnMut(&mut Section<'_>)) {
         let Some(value) = self.take(key) else { return };
         let (at, title) = (value.span(), format!("[[{key}]]"));
-        let right = format!("each `{key}` is a section of its own: {title}, and its keys below");
+        let right = format!("each `{key}` must be a section of its own: {title}, with its keys below");
         let tables = match value.into_inner() {
             DeValue::Array(tables) if !tables.is_empty() => tables,
             _ => return self.fault(at, right),
@@ -63,7 +63,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Sets `target` to the value of `key`, if it has one. Returns where the value comes from (the head of the section, if
+    /// Sets `target` to the value of `key`, if it has one. Returns the position of the value (the head of the section, if
     /// it is the default), or nothing if it is wrong.
     pub(super) fn set<T>(
         &mut self,
@@ -93,7 +93,7 @@ impl<'a> Section<'a> {
         Some(at)
     }
 
-    /// Notes that a section of this name has become another one.
+    /// Notes that a section was renamed.
     pub(super) fn renamed(&mut self, key: &str, message: &str) {
         if let Some(value) = self.table.remove(key) {
             self.fault(value.span(), message.into());
@@ -123,12 +123,12 @@ impl<'a> Section<'a> {
         read(&mut self);
         for key in self.table.keys() {
             let what = match &self.title {
-                Some(title) => format!("{title} has no key `{}`", shown(self.text, &key.span())),
-                None => format!("there is no section `{}`", shown(self.text, &key.span())),
+                Some(title) => format!("unknown key in {title}: `{}`", shown(self.text, &key.span())),
+                None => format!("unknown section `{}`", shown(self.text, &key.span())),
             };
             let message = match near(key.get_ref(), &self.known) {
                 Some(known) => format!("{what}, did you mean `{known}`?"),
-                None => format!("{what}, only {}", self.known.join(", ")),
+                None => format!("{what}, expected one of {}", self.known.join(", ")),
             };
             self.faults.push(Fault { at: key.span(), message });
         }
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_is_near_and_another_word_is_not() {
+    fn a_misspelled_key_is_near_and_another_word_is_not() {
         let known = ["workers", "shutdown", "log"];
         assert_eq!(near("worker", &known), Some("workers"));
         assert_eq!(near("Shut-down", &known), Some("shutdown"));

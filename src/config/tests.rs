@@ -12,6 +12,7 @@ const OTHER: &str = r#"
 [server]
 workers = 3
 shutdown = "1500ms"
+drain = "30s"
 max_unanswered = "1GiB"
 [supervisor]
 max_restarts = 0
@@ -35,6 +36,7 @@ mode = "0600"
 only_v6 = true
 reuse_port = true
 access = ["allow 10.1.2.3/8", "deny all"]
+on_change = "close"
 [[listener]]
 name = "wan-2"
 bind = "7000"
@@ -45,6 +47,8 @@ write_timeout = "3s"
 idle_timeout = "1h 30m"
 max_frame = 0x10
 max_unanswered = "1MiB"
+messages_per_second = 50
+bytes_per_second = "64KiB"
 duplicate = "reject"
 [credentials]
 source = "postgres"
@@ -90,11 +94,17 @@ fn other() -> Config {
         only_v6: true,
         reuse_port: true,
         access: Rules::parse(&["allow 10.0.0.0/8", "deny all"]).unwrap(),
+        on_change: OnChange::Close,
     };
     let wan = Listener { name: "wan-2".into(), bind: "0.0.0.0:7000".parse().unwrap(), ..Listener::default() };
     let size = ClientPattern::Exact(ClientId::try_from("größe 7").unwrap());
     Config {
-        server: Server { workers: 3, shutdown: Duration::from_millis(1500), max_unanswered: 1 << 30 },
+        server: Server {
+            workers: 3,
+            shutdown: Duration::from_millis(1500),
+            drain: Some(Duration::from_secs(30)),
+            max_unanswered: 1 << 30,
+        },
         supervisor: Supervisor {
             max_restarts: 0,
             within: Duration::from_secs(60),
@@ -108,6 +118,8 @@ fn other() -> Config {
             idle_timeout: Some(Duration::from_secs(5400)),
             max_frame: 16,
             max_unanswered: 1 << 20,
+            messages_per_second: Some(50),
+            bytes_per_second: Some(64 << 10),
             duplicate: Duplicate::Reject,
         },
         credentials: Credentials {
@@ -159,7 +171,7 @@ fn the_shipped_file_is_the_default_and_so_is_an_empty_one() {
 fn the_shipped_file_mentions_every_key() {
     let known = |text: &str| -> Vec<String> {
         let (_, _, message) = mistakes(text).remove(0);
-        let (_, keys) = message.split_once(", only ").unwrap();
+        let (_, keys) = message.split_once(", expected one of ").unwrap();
         keys.split(", ").map(str::to_owned).collect()
     };
     let shipped = DeTable::parse(SHIPPED).unwrap().into_inner();
@@ -183,11 +195,12 @@ fn every_key_has_an_effect() {
 }
 
 #[test]
-fn a_config_tells_what_it_means() {
+fn a_config_is_displayed_as_its_effective_settings() {
     let expected = "\
 server
   workers             3
   shutdown            1s 500ms
+  drain               30s
   max_unanswered      1.0 GiB
 supervisor
   max_restarts        0
@@ -207,6 +220,7 @@ listener lan_6
   receive_buffer      8.0 KiB
   send_buffer         64.0 KiB
   access              allow 10.0.0.0/8, deny all
+  on_change           close
 listener wan-2
   bind                0.0.0.0:7000
   acceptors           8
@@ -222,6 +236,7 @@ listener wan-2
   receive_buffer      the kernel's choice
   send_buffer         the kernel's choice
   access              allow all
+  on_change           keep
 session
   auth_timeout        1s
   frame_timeout       2s
@@ -229,6 +244,8 @@ session
   idle_timeout        1h 30m
   max_frame           16
   max_unanswered      1.0 MiB
+  messages_per_second 50
+  bytes_per_second    64.0 KiB
   duplicate           reject
 credentials
   source              postgres
@@ -268,7 +285,7 @@ store
 }
 
 #[test]
-fn a_file_is_loaded_or_it_is_said_why_not() {
+fn a_file_is_loaded_or_rejected_with_the_reason() {
     let load = |content: &[u8]| {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(content).unwrap();
@@ -279,7 +296,7 @@ fn a_file_is_loaded_or_it_is_said_why_not() {
     assert_eq!(load(b"[log]\nlevel = 3"), Err(mistakes_of("[log]\nlevel = 3")));
     assert_eq!(
         load(b"[log]\nlevel = \"inf\xff\xfeo\""),
-        Err("FILE:2:13: a config file is UTF-8 text, this byte is not\n  |\n2 | level = \"inf\u{fffd}\u{fffd}o\"\n  |             ^\n".into())
+        Err("FILE:2:13: invalid UTF-8: a config file must be UTF-8 text\n  |\n2 | level = \"inf\u{fffd}\u{fffd}o\"\n  |             ^\n".into())
     );
     let most = usize::try_from(mistake::MAX_FILE).unwrap();
     let mut default = Config::default();
@@ -287,7 +304,7 @@ fn a_file_is_loaded_or_it_is_said_why_not() {
     assert_eq!(load(&vec![b'\n'; most]), Ok(default));
     assert_eq!(
         load(&vec![b'\n'; most + 1]),
-        Err("FILE is larger than a config file may be, which is 1048576 bytes".into())
+        Err("FILE is larger than 1048576 bytes, the limit of a config file".into())
     );
     let missing = tempfile::tempdir().unwrap().path().join("none.toml");
     let message = Config::load(&missing).unwrap_err().to_string();

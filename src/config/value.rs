@@ -62,6 +62,32 @@ impl<T: TryFrom<u64> + PartialOrd + Display + Copy> Codec for Count<T> {
     }
 }
 
+/// A whole number, of which 0 means something else.
+pub(super) struct CountOr<T>(pub(super) RangeInclusive<T>, pub(super) &'static str);
+
+impl<T: TryFrom<u64> + PartialOrd + Display + Copy> Codec for CountOr<T> {
+    type Value = Option<T>;
+
+    fn read(&self, value: &DeValue<'_>) -> Result<Option<T>, Wrong> {
+        let Self(range, otherwise) = self;
+        if integer(value) == Some(0_u64) {
+            return Ok(None);
+        }
+        let number = integer(value).filter(|number| range.contains(number));
+        let right =
+            || format!("a whole number from {} to {}, or 0 ({otherwise})", range.start(), range.end());
+        number.map(Some).ok_or_else(|| right().into())
+    }
+
+    fn show(&self, value: &Option<T>) -> String {
+        value.map_or_else(|| self.1.into(), |number| number.to_string())
+    }
+
+    fn range(&self) -> String {
+        format!("{}; `0` is {}", Count(self.0.clone()).range(), self.1)
+    }
+}
+
 fn integer<T: TryFrom<u64>>(value: &DeValue<'_>) -> Option<T> {
     let integer = value.as_integer()?;
     u64::from_str_radix(integer.as_str(), integer.radix()).ok()?.try_into().ok()

@@ -1,4 +1,4 @@
-//! What a database said of ids: cached for a while, and used for longer while the database is down.
+//! Look-up results, cached for a while, and used for longer while the database is down.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use crate::config;
 use crate::logging::Outage;
 use crate::protocol::ClientId;
 
-/// A database of ids, and what it said. Ids that it does not know are not cached: a flood of them would push out the
+/// A database of ids, and its cached results. Ids that it does not know are not cached: a flood of them would push out the
 /// others.
 pub(super) struct Cached<D>(Arc<Inner<D>>);
 
@@ -27,7 +27,7 @@ struct Inner<D> {
     grace: Duration,
     entries: Mutex<LruCache<ClientId, Entry>>,
     asking: Outage,
-    /// Whether the last look-up that came to an end failed.
+    /// Whether the last completed look-up failed.
     is_down: AtomicBool,
     overload: Overload,
 }
@@ -35,7 +35,7 @@ struct Inner<D> {
 #[derive(Clone, Copy)]
 struct Entry {
     standing: Standing,
-    /// When the database was asked: what changed later may have been missed.
+    /// The time of the query: a later change may be missing.
     asked: Instant,
 }
 
@@ -70,7 +70,7 @@ impl<D: Directory> Inner<D> {
     async fn ask(&self, client: &ClientId) -> Result<(), Denied> {
         let standing = match self.look_up(client).await {
             Ok(standing) => standing,
-            // Whatever became of the question, an id that the database cannot hold says nothing of the others.
+            // An id that the database cannot hold is no sign of an outage.
             Err(err) if err.concerns_the_id() => return Err(Denied::Unavailable(err.to_string())),
             Err(Failed::Overloaded) if !self.is_down.load(Ordering::Relaxed) => {
                 self.overload.note();
@@ -104,7 +104,7 @@ impl<D: Directory> Inner<D> {
         self.remember(client, standing, asked);
     }
 
-    /// What is cached while the database is down, unless it is too old.
+    /// The cached result while the database is down, unless it is too old.
     fn remembered(&self, client: &ClientId, err: &Failed) -> Result<Standing, Denied> {
         let usable = |entry: &Entry| entry.asked.elapsed() < self.lifetime.saturating_add(self.grace);
         let standing = self.entry(client).filter(usable).map(|entry| entry.standing);
@@ -122,7 +122,7 @@ impl<D: Directory> Inner<D> {
         (entry.asked.elapsed() < self.lifetime).then_some(entry.standing)
     }
 
-    /// Unless somebody asked later and was answered sooner.
+    /// Caches a result, unless a later query was answered sooner.
     fn remember(&self, client: &ClientId, standing: Option<Standing>, asked: Instant) {
         let mut entries = self.entries();
         if entries.get(client).is_some_and(|entry| entry.asked > asked) {

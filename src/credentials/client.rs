@@ -1,29 +1,29 @@
-//! What stands in a database of an id.
+//! A row of a database of ids.
 
 use std::time::SystemTime;
 
 use super::Denied;
 use crate::database::Timestamp;
 
-/// An id with all that stands of it.
+/// An id with all columns of its row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
-    /// The id; whoever changes a database by hand may have written something that is none.
+    /// The id. It may be invalid: a database can be changed by hand.
     pub id: String,
     /// Whether and until when it may authenticate.
     pub standing: Standing,
-    /// The operator's.
+    /// The operator's note.
     pub note: String,
-    /// Since when it stands there.
+    /// When the row was created.
     pub created_at: SystemTime,
 }
 
 /// Whether and until when an id may authenticate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// Whether it may at all.
+    /// Whether it may authenticate before it expires.
     pub enabled: bool,
-    /// From when on it may not any more.
+    /// The time from which on it is rejected.
     pub expires_at: Option<SystemTime>,
 }
 
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_may_while_it_is_enabled_and_until_it_expires() {
+    fn an_id_is_accepted_while_it_is_enabled_and_not_expired() {
         let (at, second) = (SystemTime::from(Timestamp(1_798_675_200_000_000)), Duration::from_secs(1));
         let check = |enabled, now| Standing { enabled, expires_at: Some(at) }.check(now);
         assert_eq!(check(true, at - second), Ok(()));

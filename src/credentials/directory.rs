@@ -1,4 +1,4 @@
-//! What the databases that know ids have in common, and how they fail.
+//! The traits of databases of ids, and their failures.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,26 +11,26 @@ use crate::database;
 use crate::protocol::ClientId;
 use crate::when;
 
-/// A database that is asked who may authenticate.
+/// A database of the ids that may authenticate.
 pub(super) trait Directory: Send + Sync + 'static {
-    /// Look-ups at once. More of them would only wait for each other.
+    /// Concurrent look-ups. More of them would only wait for each other.
     const AT_ONCE: usize;
 
-    /// What stands there of `client`, if anything does. It has its answer, or fails, within the time that was set. The `turn`
-    /// is over when the question is, even if nobody waits for the answer any more.
+    /// The row of `client`, if there is one. The look-up succeeds or fails within the timeout of the database. The `turn`
+    /// ends with the query, even if the caller no longer waits.
     fn look_up(&self, client: &ClientId, turn: Turn) -> Asking<Option<Standing>>;
 }
 
-/// A database that keeps who tried and may not.
+/// A database that records rejected ids.
 pub(super) trait Keeper: Send + Sync + 'static {
-    /// Adds `attempts` to its table, in which the newest `most` rows stay.
+    /// Adds `attempts` to its table, and keeps the newest `most` rows.
     fn keep(&self, attempts: Vec<Attempt>, most: usize) -> Asking<()>;
 }
 
-/// A question under way.
+/// A query in progress.
 pub(super) type Asking<T> = Pin<Box<dyn Future<Output = Result<T, Failed>> + Send>>;
 
-/// A database failed. Displayed, it is what an operator reads.
+/// The failure of a database. Displayed, it is a text for the operator.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Failed {
     /// The SQLite file.
@@ -44,7 +44,7 @@ pub enum Failed {
         /// What is wrong, and what to do.
         trouble: String,
     },
-    /// PostgreSQL keeps no UTF-8.
+    /// The encoding of the PostgreSQL database is not UTF-8.
     #[error(
         "{database}: its encoding is {encoding}, and ids are UTF-8; make a database with `createdb --template=template0 \
          --encoding=UTF8`, and apply packaging/postgres.sql to it"
@@ -52,35 +52,35 @@ pub enum Failed {
     Encoding {
         /// Which database.
         database: String,
-        /// What it keeps, as PostgreSQL calls it.
+        /// Its encoding, in PostgreSQL's words.
         encoding: String,
     },
-    /// There was no answer in time.
+    /// The query timed out.
     #[error("{database}: no answer within {}", when::show(*.within))]
     TooLate {
         /// Which database.
         database: String,
-        /// How long it had.
+        /// The timeout.
         within: Duration,
     },
-    /// The database cannot hold this id, and is otherwise in order.
+    /// The database cannot hold this id. It works otherwise.
     #[error("{database}: {trouble}")]
     Id {
         /// Which database.
         database: String,
-        /// Why it cannot.
+        /// The reason.
         trouble: String,
     },
-    /// There was no turn in time, for there are too many look-ups.
+    /// There was no turn in time, because there are too many look-ups.
     #[error("too many look-ups")]
     Overloaded,
     /// A fault of the server itself.
-    #[error("the question could not be asked: {0}")]
+    #[error("the query could not be started: {0}")]
     Unasked(String),
 }
 
 impl Failed {
-    /// Whether the question was at fault, and not the database.
+    /// Whether the id is at fault, and not the database.
     pub(super) const fn concerns_the_id(&self) -> bool {
         matches!(self, Self::Id { .. })
     }

@@ -1,4 +1,4 @@
-//! The ids that stand in the config: exact ones and prefixes.
+//! The ids of the config: exact ids and prefixes.
 
 use std::collections::HashSet;
 use std::future::ready;
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn the_empty_prefix_is_everybody_and_the_empty_list_nobody() {
+    fn the_empty_prefix_matches_every_id_and_the_empty_list_none() {
         assert!(List::new(&[ClientPattern::Prefix(String::new())]).knows(&id("x")));
         assert!(!List::new(&[]).knows(&id("x")));
     }

@@ -1,19 +1,21 @@
-//! Who may authenticate.
+//! The ids that may authenticate.
 //!
 //! | file | subject |
 //! |---|---|
 //! | `list` | the ids of the config |
-//! | `cached` | what a database said of ids, cached; and what happens while it is down |
-//! | `queue` `overload` | look-ups that wait for their turn, and those that have none in time |
-//! | `directory` | what the databases have in common, and how they fail |
+//! | `cached` | look-up results, cached, and used for longer while the database is down |
+//! | `queue` `overload` | look-ups that wait for their turn, and those that get none in time |
+//! | `directory` | the traits of databases of ids, and their failures |
 //! | `sqlite` `postgres` | look-ups in each of them |
-//! | [`client`] | what stands there of an id |
-//! | [`unknown`] | who tried and may not |
+//! | [`client`] | a row of a database of ids |
+//! | [`unknown`] | rejected ids |
 //! | [`roster`] | the ids as an operator sees and changes them |
 //! | `source` | the credentials that a config asks for |
+//! | `current` | the credentials in effect, which a reload replaces |
 
 mod cached;
 pub mod client;
+mod current;
 mod directory;
 mod list;
 mod overload;
@@ -30,6 +32,7 @@ use std::pin::Pin;
 
 use crate::protocol::ClientId;
 
+pub use current::{Authenticator, Current};
 pub use directory::Failed;
 pub use list::List;
 pub use source::{Unusable, open};
@@ -47,22 +50,22 @@ pub type Checking = Pin<Box<dyn Future<Output = Result<(), Denied>> + Send>>;
 /// Why an id may not authenticate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// Nobody knows it.
+    /// No source has it.
     #[error("the id is unknown")]
     Unknown,
-    /// It is known, and switched off.
+    /// It is known, and disabled.
     #[error("the id is disabled")]
     Disabled,
-    /// It was known until a moment that is over.
-    #[error("the id has expired at {at}")]
+    /// It is known, and has expired.
+    #[error("the id expired at {at}")]
     Expired {
-        /// The moment.
+        /// The time of expiry.
         at: String,
     },
-    /// There are more look-ups than the store answers in time.
+    /// There are more look-ups than the database can answer in time.
     #[error("the id could not be looked up: too many look-ups")]
     Overloaded,
-    /// It could not be looked up; the store is at fault, not the device.
+    /// The look-up failed. The database is at fault, not the device.
     #[error("the id could not be looked up: {0}")]
     Unavailable(String),
 }

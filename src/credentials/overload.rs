@@ -1,11 +1,11 @@
-//! Look-ups that got no turn, in the log: the first at once, the rest summed, however many they are.
+//! Look-ups without a turn, in the log: the first is logged immediately, the others are summed.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use log::warn;
 
-/// How long they are summed.
+/// The period of a sum.
 const WINDOW: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
@@ -13,18 +13,18 @@ pub(super) struct Overload(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// When it was last said.
+    /// The time of the last line.
     said: Option<Instant>,
     rejected: u64,
 }
 
 impl Overload {
-    /// One more was turned away.
+    /// One more was rejected.
     pub(super) fn note(&self) {
         self.say(|state, now| state.note(now));
     }
 
-    /// Says what is still to be said; called with each look-up that is answered.
+    /// Logs a sum that is due. Called with each answered look-up.
     pub(super) fn look(&self) {
         self.say(State::due);
     }
@@ -33,8 +33,8 @@ impl Overload {
         let rejected = rejected(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
         if let Some(rejected) = rejected {
             warn!(
-                "the look-up of ids is overloaded rejected={rejected}: the database answers, but not as fast as ids ask \
-                 to authenticate; those that are not cached wait, and are rejected without a turn in time"
+                "the look-up of ids is overloaded rejected={rejected}: there are more look-ups than the database can \
+                 answer; ids that are not cached wait for a turn, and are rejected when `timeout` is over"
             );
         }
     }
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_is_said_at_once_and_the_rest_summed() {
+    fn the_first_is_logged_immediately_and_the_others_are_summed() {
         let (mut state, start) = (State::default(), Instant::now());
         assert_eq!(state.due(start), None);
         assert_eq!(state.note(start), Some(1));

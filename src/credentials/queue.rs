@@ -1,4 +1,4 @@
-//! The queue in front of a database: so many look-ups at once, the others wait for their turn, in order and not for ever.
+//! The queue in front of a database: it limits concurrent look-ups; the others wait for a turn, in order, up to a timeout.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,30 +9,30 @@ use tokio::time::timeout;
 
 use super::directory::Failed;
 
-/// Look-ups that may wait. The deadline turns away more than that, except where the database is very fast.
+/// Look-ups that may wait. The timeout rejects more than that, unless the database is very fast.
 const MAX_WAITING: usize = 50_000;
 
-/// One part of so many is kept from strangers.
+/// One turn of this many is reserved for ids that were found before.
 const RESERVE: usize = 4;
 
 /// The look-ups of one database.
 pub(super) struct Queue {
     turns: Arc<Semaphore>,
-    /// The turns that ids may have which the server has not seen in the database yet: a flood of them leaves room for the
+    /// The turns of ids that the server has not found in the database yet: a flood of them leaves room for the
     /// others.
     strangers: Arc<Semaphore>,
     waiting: AtomicUsize,
     within: Duration,
 }
 
-/// A place among the look-ups under way. It goes with the question, which may take longer than anybody waits for it.
+/// A place among the look-ups in progress. It belongs to the query, which may outlive its caller.
 pub(super) struct Turn {
     _turn: OwnedSemaphorePermit,
     _stranger: Option<OwnedSemaphorePermit>,
 }
 
 impl Queue {
-    /// A database that answers `at_once` look-ups at a time. The others have their turn `within` this time, or none.
+    /// The queue of a database that answers `at_once` look-ups at a time. The others get a turn `within` this time, or none.
     pub(super) fn new(at_once: usize, within: Duration) -> Self {
         let strangers = at_once - at_once.div_ceil(RESERVE).min(at_once - 1);
         let [turns, strangers] = [at_once, strangers].map(|permits| Arc::new(Semaphore::new(permits)));
@@ -46,7 +46,7 @@ impl Queue {
         turn.ok().flatten().ok_or(Failed::Overloaded)
     }
 
-    /// Nobody closes the semaphores.
+    /// The semaphores are never closed.
     async fn next(&self, is_stranger: bool) -> Option<Turn> {
         let stranger = match is_stranger {
             true => Some(Arc::clone(&self.strangers).acquire_owned().await.ok()?),
@@ -57,13 +57,13 @@ impl Queue {
     }
 }
 
-/// One of those that wait.
+/// The place of a waiting look-up.
 struct Place<'a>(&'a AtomicUsize);
 
 impl<'a> Place<'a> {
     fn take(waiting: &'a AtomicUsize) -> Option<Self> {
         let place = Self(waiting);
-        // Dropped where there is no room, it is given back.
+        // Without room, dropping it gives it back.
         (waiting.fetch_add(1, Ordering::Relaxed) < MAX_WAITING).then_some(place)
     }
 }
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_flood_of_strangers_leaves_turns_to_the_others() {
+    async fn a_flood_of_unknown_ids_leaves_turns_to_the_others() {
         let queue = Queue::new(8, SECOND);
         let mut turns = Vec::new();
         while let Ok(turn) = queue.turn(true).await {
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn those_that_may_wait_are_counted_and_one_more_is_turned_away_without_waiting() {
+    async fn a_look_up_beyond_the_maximum_of_waiting_ones_is_rejected_immediately() {
         let queue = Queue::new(1, SECOND);
         queue.waiting.store(MAX_WAITING - 1, Ordering::Relaxed);
         let turn = queue.turn(true).await.unwrap();

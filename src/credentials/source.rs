@@ -5,22 +5,22 @@ use std::sync::Arc;
 use super::cached::Cached;
 use super::directory::{Directory, Failed};
 use super::sqlite::{Attempts, SqliteDirectory};
-use super::{Credentials, List, Unknown};
+use super::{Authenticator, Credentials, List, Unknown};
 use crate::config::{self, Config, Source};
 use crate::database::State;
 
-/// Why a source cannot be used at all.
+/// Why a source cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
-    /// What it takes is not in this binary.
+    /// This binary was built without support for it.
     #[error("this trap-server was built without PostgreSQL; build it with `--features postgres`")]
     NotBuilt,
-    /// `url` leads to no database.
-    #[error("`url` of [credentials] names no PostgreSQL database: {0}")]
+    /// `url` is not the address of a database.
+    #[error("`url` of [credentials] is not a PostgreSQL address: {0}")]
     Url(String),
     /// `url` asks for TLS.
     #[error(
-        "`url` of [credentials] has sslmode=require, and there is no TLS to the database yet: connect on this machine, \
+        "`url` of [credentials] has sslmode=require, but TLS to the database is not supported: connect on this machine, \
          or through a tunnel, with sslmode=disable"
     )]
     Tls,
@@ -30,15 +30,21 @@ pub enum Unusable {
 }
 
 impl Unusable {
-    /// Whether the config, or the build, is to blame, and not the database.
+    /// Whether the config or the build is at fault, and not the database.
     pub const fn is_mistake(&self) -> bool {
         !matches!(self, Self::Failed(_))
     }
 }
 
-/// The credentials, and the record of rejected ids. `state` is there if the config needs one. A database that is only
-/// down for now is waited for.
-pub fn open(config: &Config, state: Option<&State>) -> Result<(Arc<dyn Credentials>, Unknown), Unusable> {
+/// The credentials, and the record of rejected ids. `state` is there if the config needs one. A database that is
+/// down is not an error.
+pub fn open(config: &Config, state: Option<&State>) -> Result<Authenticator, Unusable> {
+    let (credentials, unknown) = open_source(config, state)?;
+    // Once for its turn, once for its answer.
+    Ok(Authenticator { credentials, timeout: config.credentials.timeout * 2, unknown })
+}
+
+fn open_source(config: &Config, state: Option<&State>) -> Result<(Arc<dyn Credentials>, Unknown), Unusable> {
     let credentials = &config.credentials;
     let unknown = || match state {
         Some(state) => Unknown::kept_by(Attempts(state.clone()), credentials.max_unknown),

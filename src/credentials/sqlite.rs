@@ -1,5 +1,5 @@
-//! Look-ups in the state, and its table of rejected ids. The state is read where blocking is allowed, so that a slow disk
-//! holds up no worker, and a panic stays there.
+//! Look-ups in the state, and its table of rejected ids. The state is read on blocking threads, so that a slow disk
+//! does not block a worker, and a panic stays there.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const KEEP: &str =
      ON CONFLICT (id) DO UPDATE SET peer = excluded.peer, last_at = excluded.last_at,
          times = times + excluded.times, reason = excluded.reason";
 
-/// The ids that tried longest ago.
+/// Removes the ids with the oldest attempts.
 const DROP_OLDEST: &str = "DELETE FROM unknown_client WHERE id IN (
      SELECT id FROM unknown_client ORDER BY last_at LIMIT max(0, (SELECT count(*) FROM unknown_client) - ?))";
 
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_is_a_look_up_that_failed() {
+    async fn a_panic_is_a_failed_look_up() {
         let failed = blocking::<()>(|| panic!("a fault of the reader")).await;
         assert!(matches!(failed, Err(Failed::Unasked(_))), "{failed:?}");
     }

@@ -1,5 +1,5 @@
-//! Rejected ids, recorded for the operator. Sessions only note them in memory; about once a second they go to a database.
-//! The memory and the table there are bounded: the id that tried longest ago goes first.
+//! Rejected ids, recorded for the operator. Sessions note them in memory; once a second they are written to a database.
+//! The memory and the table are bounded: the id with the oldest attempt is removed first.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,27 +19,27 @@ use crate::supervisor::{Background, Work};
 /// How often the database is written.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Ids that are written at once: the file is locked meanwhile.
+/// Ids per transaction: it locks the file.
 const AT_ONCE: usize = 1000;
 
-/// An id that tried and may not.
+/// A rejected id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
     /// The id.
     pub id: String,
-    /// From where it tried last.
+    /// The peer of the last attempt.
     pub peer: String,
-    /// When it tried first, and last.
+    /// The time of the first attempt.
     pub first_at: SystemTime,
-    /// See `first_at`.
+    /// The time of the last attempt.
     pub last_at: SystemTime,
-    /// How often.
+    /// The number of attempts.
     pub times: u64,
-    /// Why it was refused: "unknown", "disabled" or "expired".
+    /// Why it was rejected: "unknown", "disabled" or "expired".
     pub reason: String,
 }
 
-/// Notes who tried and may not. A clone notes it in the same place.
+/// Notes rejected ids. A clone is a handle to the same notes.
 #[derive(Clone)]
 pub struct Unknown(Option<Arc<Notes>>);
 
@@ -48,14 +48,14 @@ struct Notes {
     most: usize,
     /// Ids that are not in the database yet, the oldest first.
     waiting: Mutex<LruCache<String, Attempt>>,
-    /// An id was noted, or nothing more will be.
+    /// Signals that an id was noted, or that no more will be.
     news: Notify,
     is_finished: AtomicBool,
     keeping: Outage,
 }
 
 impl Unknown {
-    /// Nobody is noted.
+    /// Notes nothing.
     pub const fn none() -> Self {
         Self(None)
     }
@@ -85,7 +85,7 @@ impl Unknown {
     }
 }
 
-/// Writes what was noted.
+/// Writes the noted ids.
 impl Background for Unknown {
     fn work(&self) -> Option<Work> {
         let notes = Arc::clone(self.0.as_ref()?);
@@ -103,7 +103,7 @@ impl Background for Unknown {
     }
 }
 
-/// Why the device itself was refused, as the table says it.
+/// The reason in the table, if the id itself is at fault.
 const fn reason(denied: &Denied) -> Option<&'static str> {
     match denied {
         Denied::Unknown => Some("unknown"),
@@ -114,13 +114,13 @@ const fn reason(denied: &Denied) -> Option<&'static str> {
 }
 
 impl Notes {
-    /// Writes until nothing more will be noted. The last time there is no second try.
+    /// Writes until no more ids will be noted. The last write is not retried.
     async fn write(&self) {
         loop {
             self.news.notified().await;
             let pause = sleep(EVERY);
             tokio::pin!(pause);
-            // More may be noted meanwhile.
+            // More ids may be noted during the write.
             while !self.is_finished.load(Ordering::Acquire) {
                 tokio::select! {
                     () = &mut pause => break,
@@ -179,7 +179,7 @@ fn take(waiting: &mut LruCache<String, Attempt>) -> Vec<Attempt> {
     oldest.take(AT_ONCE).map(|(_, attempt)| attempt).collect()
 }
 
-/// They are older than all that came meanwhile.
+/// They are older than all that were noted since.
 fn put_back(waiting: &mut LruCache<String, Attempt>, attempts: Vec<Attempt>) {
     let empty = LruCache::new(waiting.capacity());
     let newer = std::mem::replace(waiting, empty);
@@ -196,7 +196,7 @@ mod tests {
     use super::super::directory::Asking;
     use super::*;
 
-    /// Fails or panics as often as it is told to, and then keeps.
+    /// Fails or panics as configured, and then keeps.
     #[derive(Clone, Default)]
     struct Table(Arc<Mutex<(VecDeque<Trouble>, Vec<Attempt>)>>);
 
@@ -224,7 +224,7 @@ mod tests {
     }
 
     impl Table {
-        /// Id, times and reason of what was kept.
+        /// Id, times and reason of each row.
         fn rows(&self) -> Vec<(String, u64, String)> {
             let rows = self.0.lock().unwrap().1.clone();
             rows.into_iter().map(|row| (row.id, row.times, row.reason)).collect()
@@ -247,7 +247,7 @@ mod tests {
         (id.into(), times, reason.into())
     }
 
-    /// Its work, which is started again after a fault.
+    /// Its work, which is restarted after a fault.
     fn run(unknown: &Unknown) -> JoinHandle<()> {
         let notes = unknown.0.clone().unwrap();
         tokio::spawn(async move {
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn of_too_many_the_newest_are_kept_through_a_failure_too() {
+    async fn only_the_newest_ids_are_kept_through_a_failure_too() {
         let table = Table::default();
         let unknown = Unknown::kept_by(table.clone(), 2);
         let _child = run(&unknown);
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_panic_ends_nothing_but_its_own_round() {
+    async fn a_panic_ends_only_its_own_round() {
         let table = Table::default();
         let unknown = Unknown::kept_by(table.clone(), 10);
         let _child = run(&unknown);
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_last_ones_are_written_at_once_and_a_failure_does_not_delay_the_end() {
+    async fn the_last_ids_are_written_immediately_and_a_failure_does_not_delay_the_end() {
         let table = Table::default();
         let unknown = Unknown::kept_by(table.clone(), 10);
         let child = run(&unknown);

@@ -255,7 +255,7 @@ impl fmt::Display for Trouble {
                 "the folder was moved, removed or unmounted; put it back, or restart the server to begin a new one",
             ),
             Self::Replaced => {
-                f.write_str("moved, removed or replaced meanwhile; start again to use the current file")
+                f.write_str("moved, removed or replaced since the start of the command; run it again to use the current file")
             }
             Self::Missing => f.write_str(
                 "missing, and the server does not have its content any more; put a copy of the file there, or restart \
@@ -270,7 +270,7 @@ impl fmt::Display for Trouble {
                  or start the server once, which creates its files there",
             ),
             Self::NotTakenOver => f.write_str(
-                "the file of an older version; start the server once: it takes the file over",
+                "the file of an older version; start the server once, which upgrades it",
             ),
             Self::Overloaded { most } => {
                 write!(f, "{most} changes wait to be written already; check the speed of the disk")

@@ -1,4 +1,4 @@
-//! The lock file of a folder of data, which tells a second server whose the folder is.
+//! The lock file of a data folder, which names the server that uses it.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -20,7 +20,7 @@ const NAME: &str = "lock";
 /// Maximum bytes that are read of a lock file.
 const SHOWN: usize = 100;
 
-/// A command that asks who has the folder locks the file for an instant, so the first attempt may fail.
+/// A command that reads the lock's owner locks the file for an instant, so the first attempt may fail.
 const TRIES: u32 = 20;
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 
@@ -146,7 +146,7 @@ fn signature(path: &Path) -> String {
     text.chars().take_while(|c| !c.is_control()).collect()
 }
 
-/// Who has the folder, `pid 12 since 2026-11-25T10:00:00Z`; `None` if no process has it.
+/// The process that has the folder, `pid 12 since 2026-11-25T10:00:00Z`; `None` if no process has it.
 pub fn holder(folder: &Path) -> Option<String> {
     let path = folder.join(NAME);
     let file = File::open(&path).ok()?;
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_belongs_to_one_at_a_time_who_is_named() {
+    fn a_folder_belongs_to_one_process_at_a_time_which_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("data");
         assert_eq!(holder(&path), None);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_at_the_lock_keeps_nobody_from_taking_it() {
+    fn reading_the_lock_does_not_prevent_taking_it() {
         let folder = tempfile::tempdir().unwrap();
         let is_over = std::sync::atomic::AtomicBool::new(false);
         thread::scope(|scope| {

@@ -64,7 +64,7 @@ pub fn open(schema: &Schema, options: &Options) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// The same without a write-ahead log: nobody reads the file while it is written.
+/// The same without a write-ahead log: no other process reads the file while it is written.
 pub fn open_plain(schema: &Schema, options: &Options) -> Result<Connection, Error> {
     let path = &options.path;
     make_both(path)?;
@@ -158,7 +158,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
         .map_err(|err| Error::of(path, &err))
 }
 
-/// Fails for an empty file with a write-ahead log, as it is after somebody has moved it away or cut it to nothing: SQLite
+/// Fails for an empty file with a write-ahead log, as it is after it was moved away or cut to nothing: SQLite
 /// would remove the log, with all that is in it.
 fn check_log(path: &Path) -> Result<(), Error> {
     match size(path) == 0 && size(&beside(path, "-wal")) > 0 {

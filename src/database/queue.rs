@@ -1,4 +1,4 @@
-//! The queue of jobs for a writer thread. It has no bound of its own: jobs hold the budget of whoever sends them.
+//! The queue of jobs for a writer thread. It has no bound of its own: jobs hold the budget of their senders.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_taken_before_the_end_and_only_by_the_newest_thread() {
+    fn waiting_jobs_are_taken_before_the_end_and_only_by_the_newest_thread() {
         let queue = Arc::new(Queue::default());
         let first = queue.open();
         queue.push(Rows(1));

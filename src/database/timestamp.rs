@@ -40,7 +40,7 @@ impl Timestamp {
         format!("{:.0}", self.writable())
     }
 
-    /// A row that somebody has changed may say anything: what cannot be written is shown as the nearest that can.
+    /// A row that was changed by hand may contain any number: one out of range is shown as the nearest time in range.
     fn writable(self) -> jiff::Timestamp {
         jiff::Timestamp::from_microsecond(self.0.clamp(0, Self::LAST)).unwrap_or(jiff::Timestamp::MAX)
     }

@@ -1,5 +1,6 @@
 //! What outlives a listener: its sockets, its door, and where its acceptors run.
 
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -106,6 +107,11 @@ impl Base {
         self.door.configure(options);
         self.acceptors.store(options.acceptors, Ordering::Release);
         self.listening().replace(listening)
+    }
+
+    /// Lets the sockets listen, also after their listening was ended from outside.
+    pub fn listen(&self) -> io::Result<()> {
+        self.listening().as_ref().map_or(Ok(()), Listening::listen)
     }
 
     /// Closes the sockets: clients are refused.

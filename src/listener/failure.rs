@@ -19,6 +19,16 @@ impl BindError {
     pub(super) fn new(options: &Options, cause: io::Error) -> Self {
         Self { listener: options.name.clone(), address: options.bind.clone(), cause }
     }
+
+    /// Whether another socket has the address.
+    pub fn is_in_use(&self) -> bool {
+        self.cause.kind() == io::ErrorKind::AddrInUse
+    }
+
+    /// The name of the listener.
+    pub fn listener(&self) -> &str {
+        &self.listener
+    }
 }
 
 fn advice(cause: &io::Error, address: &Address) -> &'static str {

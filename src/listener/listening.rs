@@ -71,6 +71,11 @@ impl Listening {
         Ok(())
     }
 
+    /// Lets all sockets listen, whatever has happened to them.
+    pub(super) fn listen(&self) -> io::Result<()> {
+        self.sockets.iter().try_for_each(|socket| socket.listen(self.options.socket.backlog))
+    }
+
     /// Where clients connect; a port 0 has become a real one.
     pub const fn address(&self) -> &Address {
         &self.address

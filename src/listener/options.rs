@@ -48,6 +48,17 @@ impl Options {
     }
 }
 
+impl Options {
+    /// Whether a socket that was opened with the other options can become one with these.
+    pub fn shares_socket_with(&self, other: &Self) -> bool {
+        let kernel = |options: &Self| {
+            let Self { bind, only_v6, reuse_port, socket, .. } = options;
+            (bind.clone(), *only_v6, *reuse_port, socket.receive_buffer, socket.send_buffer)
+        };
+        kernel(self) == kernel(other)
+    }
+}
+
 /// The options of a listening socket. The sockets that it accepts have them from it. A Unix socket has the backlog and the
 /// buffers only.
 #[derive(Clone, Debug, PartialEq, Eq)]

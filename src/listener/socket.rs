@@ -93,10 +93,15 @@ impl Socket {
         if let Self::Tcp(_) = self {
             apply_tcp(&socket, wanted)?;
         }
-        let backlog = i32::try_from(wanted.backlog).unwrap_or(i32::MAX);
-        set("backlog", wanted.backlog, socket.listen(backlog))?;
+        set("backlog", wanted.backlog, self.listen(wanted.backlog))?;
         warn_of_backlog(&options.name, wanted.backlog);
         Ok(())
+    }
+
+    /// Lets the socket listen. One that listens already keeps its waiting clients. One whose listening was ended from
+    /// outside (`ss --kill` does that) listens again on its port, or on another one if the system chose it.
+    pub(super) fn listen(&self, backlog: u32) -> io::Result<()> {
+        SockRef::from(self).listen(i32::try_from(backlog).unwrap_or(i32::MAX))
     }
 
     /// Ends the listening of every descriptor of the socket, also of one that belongs to a thread which stands still:

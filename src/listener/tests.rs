@@ -127,7 +127,7 @@ async fn an_acceptor_whose_thread_ends_takes_its_listener_along() {
     let _inside = place.next().await;
     place.workers[1].stop();
     let exit = timeout(PATIENCE, link).await.unwrap();
-    assert_eq!(exit, Exit::Failed("an acceptor ended: it was killed".into()));
+    assert_eq!(exit, Exit::Failed("an acceptor ended: killed".into()));
     place.deserted().await;
 }
 

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_is_escaped() {
+    fn invisible_characters_are_escaped() {
         assert_eq!(escaped(b"a\nb\x1b[31m\0\x7f", 99), r"a\x0ab\x1b[31m\x00\x7f");
         assert_eq!(escaped("\u{202e}\u{2066}\u{2028}\u{85}".as_bytes(), 99), {
             r"\xe2\x80\xae\xe2\x81\xa6\xe2\x80\xa8\xc2\x85"
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ours_keeps_its_quotes() {
+    fn text_of_the_server_keeps_its_quotes() {
         assert_eq!(Visible("\"a\\b\"\r\n").to_string(), r#""a\b"\x0d\x0a"#);
     }
 

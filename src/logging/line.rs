@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_cannot_be_formatted_harms_nobody() {
+    fn a_value_that_cannot_be_formatted_costs_only_its_line() {
         struct Broken;
         impl fmt::Display for Broken {
             fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -20,23 +20,29 @@ pub(super) struct Logger {
 }
 
 impl Logger {
-    /// Passes records at `level` and above, unless a non-empty `RUST_LOG` replaces it.
-    pub(super) fn new(level: LevelFilter, line: Line, writer: Writer) -> Self {
+    /// Passes the records that a non-empty `RUST_LOG` selects. Without it, all records pass: the maximum level of the
+    /// process decides.
+    pub(super) fn new(line: Line, writer: Writer) -> Self {
         let mut builder = Builder::new();
-        match env::var(DEFAULT_FILTER_ENV) {
-            Ok(filters) if !filters.is_empty() => builder.parse_filters(&filters),
-            _ => builder.filter_level(level),
+        match filters() {
+            Some(filters) => builder.parse_filters(&filters),
+            None => builder.filter_level(LevelFilter::Trace),
         };
         Self { filter: builder.build(), line, writer }
     }
 
-    /// Installs this as the log of the process.
-    pub(super) fn start(self) -> Result<(), SetLoggerError> {
-        let level = self.filter.filter();
+    /// Installs this as the log of the process, at this level unless `RUST_LOG` replaces it.
+    pub(super) fn start(self, level: LevelFilter) -> Result<(), SetLoggerError> {
+        let max_level = if filters().is_some() { self.filter.filter() } else { level };
         log::set_boxed_logger(Box::new(self))?;
-        log::set_max_level(level);
+        log::set_max_level(max_level);
         Ok(())
     }
+}
+
+/// The filters of a non-empty `RUST_LOG`.
+pub(super) fn filters() -> Option<String> {
+    env::var(DEFAULT_FILTER_ENV).ok().filter(|filters| !filters.is_empty())
 }
 
 impl Log for Logger {

@@ -91,10 +91,19 @@ pub fn start(level: LevelFilter) -> Result<Logging, StartError> {
         Line { colours: has_colours(env::var(DEFAULT_WRITE_STYLE_ENV).as_deref().unwrap_or_default()) };
     let writer = Writer::open(io::stderr(), line)?;
     let backlog = writer.backlog();
-    Logger::new(level, line, writer).start()?;
+    Logger::new(line, writer).start(level)?;
     let logging = Logging { backlog: Arc::clone(&backlog) };
     panics::log(backlog);
     Ok(logging)
+}
+
+/// Logs at this level and above from now on. Returns false if `RUST_LOG` has replaced the level, and still does.
+pub fn set_level(level: LevelFilter) -> bool {
+    let is_ours = logger::filters().is_none();
+    if is_ours {
+        log::set_max_level(level);
+    }
+    is_ours
 }
 
 fn has_colours(style: &str) -> bool {

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_said_once_and_when_it_is_over() {
+    fn an_outage_is_logged_once_and_when_it_is_over() {
         let (mut state, start) = (State::default(), Instant::now());
         assert_eq!(state.end(start), None);
         assert!(state.note("full".into(), 1, start));
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_and_works_in_turn_is_said_once_and_again_if_it_lasts() {
+    fn alternating_failures_are_logged_once_and_again_if_they_last() {
         let (mut state, start) = (State::default(), Instant::now());
         assert!(state.note("full".into(), 1, start));
         assert!(state.end(start).is_some());
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn another_cause_is_news_but_not_at_once() {
+    fn another_cause_is_logged_after_a_while() {
         let (mut state, start) = (State::default(), Instant::now());
         assert!(state.note("full".into(), 1, start));
         assert!(!state.note("gone".into(), 1, start + CALM / 2));

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_is_admitted_and_then_so_many_a_second() {
+    fn a_burst_is_admitted_and_then_a_number_per_second() {
         let (pace, start) = (Pace::new(3.0, 2.0), Instant::now());
         let admitted = |name, at| (0..9).filter(|_| pace.admits(name, at)).count();
         assert_eq!(admitted("a", start), 3);
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_charged_has_to_be_made_up_for() {
+    fn a_negative_balance_is_paid_back() {
         let (pace, start) = (Pace::new(3.0, 1.0), Instant::now());
         pace.charge("a", 13.0, start);
         assert!(!pace.admits("a", start + Duration::from_millis(10_900)));

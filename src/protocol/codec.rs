@@ -125,7 +125,7 @@ fn with_data<'a>(
     }
 }
 
-/// The length behind the first byte of a frame, once it is there. The error is what is known of one above `most`: its first
+/// The length behind the first byte of a frame, once it is there. The error is the least value of a length above `most`: its first
 /// byte may be enough, and is used even where the second has come, so that the error does not depend on the cut.
 fn length(input: &[u8], most: usize) -> Result<Option<usize>, usize> {
     match *input {
@@ -217,7 +217,7 @@ fn decode_word(input: &[u8], byte: u8) -> Result<Option<(Answer<'_>, usize)>, No
 
 /// The data is too long for a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{got} bytes of data do not fit into a frame, the limit is {MAX_DATA}")]
+#[error("data of {got} bytes does not fit into a frame, the limit is {MAX_DATA}")]
 pub struct DataTooLong {
     /// The length in bytes.
     pub got: usize,

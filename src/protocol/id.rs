@@ -95,7 +95,7 @@ impl Borrow<str> for ClientId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadClientId {
     /// The length must be from 1 to [`MAX_ID`] bytes.
-    #[error("an id has 1 to 255 bytes, this one has {got}")]
+    #[error("invalid id length {got}, expected 1 to 255 bytes")]
     Length {
         /// The length in bytes.
         got: usize,
@@ -107,7 +107,7 @@ pub enum BadClientId {
         at: usize,
     },
     /// An id must be printable on one line of a log.
-    #[error("an id has no control characters, this one has {found:?}")]
+    #[error("control character {found:?} in id")]
     Control {
         /// The first control character.
         found: char,
@@ -122,7 +122,7 @@ pub(super) const fn check_len(got: usize) -> Result<usize, BadClientId> {
     }
 }
 
-/// Checks the bytes that have come of an id of `len` bytes, and fails at the first with which no id can go on. Returns their
+/// Checks the first bytes of an id of `len` bytes, and fails at the first byte that no id can have there. Returns their
 /// text, without a character that is cut off at the end.
 pub(super) fn check_begun(begun: &[u8], len: usize) -> Result<&str, BadClientId> {
     match from_utf8(begun) {
@@ -141,7 +141,7 @@ fn check_cut(begun: &[u8], err: Utf8Error, len: usize) -> Result<&str, BadClient
         Some(0xe0..) => 3,
         _ => 2,
     };
-    // Whatever completes a character cut off at the end is no control character, but has to fit in.
+    // The rest of a cut-off character does not make it a control character, but it must fit in.
     if err.error_len().is_some() || at + char_len > len {
         return Err(BadClientId::NotUtf8 { at });
     }

@@ -27,7 +27,7 @@ pub enum NotAFrame {
         /// The first byte.
         byte: u8,
     },
-    /// The type is none that a device may send in this mode.
+    /// A device must not send this type in this mode.
     #[error("first byte 0x{byte:02x} has type {}, which a device does not send in mode {}", byte & 0x3f, byte >> 6)]
     Type {
         /// The first byte.
@@ -36,16 +36,16 @@ pub enum NotAFrame {
     /// The client or command id breaks the rules.
     #[error(transparent)]
     Id(#[from] BadClientId),
-    /// A longer id than any can be, by the length of an AUTH.
-    #[error("an id has 1 to 255 bytes, this frame announces {least} or more")]
+    /// The length of an AUTH exceeds that of any id.
+    #[error("invalid id length {least} or more, expected 1 to 255 bytes")]
     IdTooLong {
-        /// What is known of the length: its first byte is enough to be wrong.
+        /// The least possible length: the first byte of the length may be enough for the error.
         least: usize,
     },
-    /// More data than this server takes in a frame.
-    #[error("a frame has at most {max} bytes of data here, this one announces {least} or more")]
+    /// The data exceeds `max_frame`.
+    #[error("invalid data length {least} or more, the limit is {max} bytes")]
     DataTooLong {
-        /// What is known of `data_len`: its first byte may be enough to be wrong.
+        /// The least possible `data_len`: its first byte may be enough for the error.
         least: usize,
         /// The configured limit.
         max: usize,

@@ -34,7 +34,7 @@ fn nobody() -> Waker {
 }
 
 #[test]
-fn the_late_goodbye_of_an_older_session_leaves_the_newer_row() {
+fn the_late_end_of_an_older_session_leaves_the_newer_row() {
     let table = Table::default();
     let older = register(&table, 1, 1, Duplicate::Takeover).unwrap();
     let newer = register(&table, 1, 2, Duplicate::Takeover).unwrap();
@@ -92,7 +92,7 @@ fn a_takeover_waits_for_the_hand_over_that_is_under_way() {
             order.lock().unwrap().push("newer");
             row
         });
-        // Nothing tells that the other thread waits; if it did not, it would most likely be done by now.
+        // The wait of the other thread cannot be observed; without it, it would most likely be done by now.
         thread::sleep(std::time::Duration::from_millis(20));
         leave.send(()).unwrap();
         drop(newer.join().unwrap());
@@ -116,7 +116,7 @@ fn a_session_whose_peer_has_closed_does_not_keep_its_id() {
 }
 
 #[test]
-fn only_the_session_that_is_taken_over_is_woken_and_finds_out_by_whom() {
+fn only_the_older_session_is_woken_and_gets_the_peer_of_the_newer() {
     let table = Table::default();
     let newcomer = |port, duplicate| {
         let woken = Arc::new(Woken::default());

@@ -7,6 +7,7 @@ use actix::prelude::*;
 use actix_rt::ArbiterHandle;
 use log::{info, warn};
 
+use super::plan::Late;
 use crate::access::Permits;
 use crate::config;
 use crate::faults::Faults;
@@ -42,7 +43,10 @@ impl Site {
     /// A listener as a child. Its base belongs to the start function, and so outlives it.
     pub(super) fn child(&self, base: &Arc<Base>) -> ChildSpec {
         let tenure = Tenure(Arc::clone(base));
-        let start = move || Ok(Started::new(Listener::new(Arc::clone(&tenure.0))));
+        let start = move || {
+            tenure.0.listen().map_err(|err| format!("listening failed: {err}"))?;
+            Ok(Started::new(Listener::new(Arc::clone(&tenure.0))))
+        };
         let limit = Intensity::new(self.limit.max_restarts, self.limit.within);
         ChildSpec::new(id(base.name()), start).intensity(limit)
     }
@@ -70,6 +74,17 @@ pub struct Listeners {
     bases: Mutex<Vec<Arc<Base>>>,
     /// One change at a time.
     changing: tokio::sync::Mutex<()>,
+}
+
+impl ListenerError {
+    /// The name of the listener.
+    pub fn listener(&self) -> &str {
+        match self {
+            Self::Unknown(name) | Self::Present(name) => name,
+            Self::Bind(err) => err.listener(),
+            Self::Supervisor { listener, .. } => listener,
+        }
+    }
 }
 
 /// Why a change of the listeners failed. It has changed nothing.
@@ -121,11 +136,19 @@ impl Listeners {
 
     /// Opens a listener.
     pub async fn add(&self, options: &Options) -> Result<(), ListenerError> {
+        if self.base(&options.name).is_ok() {
+            return Err(ListenerError::Present(options.name.clone()));
+        }
+        self.add_open(options, Listening::open(options)?).await
+    }
+
+    /// Adds a listener that accepts from `listening`, which was opened with these options.
+    pub async fn add_open(&self, options: &Options, listening: Listening) -> Result<(), ListenerError> {
         let _changing = self.changing.lock().await;
         if self.base(&options.name).is_ok() {
             return Err(ListenerError::Present(options.name.clone()));
         }
-        let base = self.site.base(options, Listening::open(options)?);
+        let base = self.site.base(options, listening);
         let started = self.supervisor.send(StartChild(self.site.child(&base))).await;
         answered(&options.name, started)?;
         say_listening(&base);
@@ -133,15 +156,31 @@ impl Listeners {
         Ok(())
     }
 
+    /// Closes all listeners: clients are refused from now on. Sessions go on.
+    pub(super) async fn close(&self) {
+        let _changing = self.changing.lock().await;
+        let bases = self.bases().clone();
+        for base in bases {
+            // One that cannot be stopped accepts nobody without its sockets.
+            let _ = self.end(&base).await;
+        }
+    }
+
+    /// Ends a listener and closes its sockets.
+    async fn end(&self, base: &Arc<Base>) -> Result<(), ListenerError> {
+        let name = base.name();
+        let ended = self.supervisor.send(TerminateChild { id: id(name), within: STOP }).await;
+        base.close();
+        answered(name, ended)?;
+        answered(name, self.supervisor.send(DeleteChild(id(name))).await)
+    }
+
     /// Closes a listener: its clients are refused from now on, and its sessions end with the reason `closed`. Its counters
     /// stay.
     pub async fn remove(&self, name: &str) -> Result<(), ListenerError> {
         let _changing = self.changing.lock().await;
         let base = self.base(name)?;
-        let ended = self.supervisor.send(TerminateChild { id: id(name), within: STOP }).await;
-        answered(name, ended)?;
-        base.close();
-        answered(name, self.supervisor.send(DeleteChild(id(name))).await)?;
+        self.end(&base).await?;
         self.bases().retain(|other| !Arc::ptr_eq(other, &base));
         let which = Which::Listener(Arc::clone(base.journal().listener()));
         let closed = self.site.sessions.call(|| CloseSessions(which.clone())).await;
@@ -171,6 +210,45 @@ impl Listeners {
         drop(old);
         say_listening(&base);
         restarted
+    }
+
+    /// Closes the sockets of all of these listeners before it opens the new ones, for addresses that exclude each other.
+    /// Sessions go on; clients that wait are refused. Returns what failed: those listeners are as before.
+    pub(super) async fn reopen(&self, late: Vec<Late>) -> Vec<ListenerError> {
+        let mut failed = Vec::new();
+        for Late { new, .. } in late.iter().filter(|late| late.old.is_some()) {
+            failed.extend(self.shut(&new.name).await.err());
+        }
+        for Late { old, new } in late {
+            let Some(old) = old else {
+                failed.extend(self.add(&new).await.err());
+                continue;
+            };
+            if let Err(err) = self.open_again(&new).await {
+                failed.push(err);
+                failed.extend(self.open_again(&old).await.err());
+            }
+        }
+        failed
+    }
+
+    /// Stops a listener and closes its sockets. It stays known.
+    async fn shut(&self, name: &str) -> Result<(), ListenerError> {
+        let _changing = self.changing.lock().await;
+        let base = self.base(name)?;
+        let ended = self.supervisor.send(TerminateChild { id: id(name), within: STOP }).await;
+        base.close();
+        answered(name, ended)
+    }
+
+    /// Opens the sockets of a listener that was shut, and starts it.
+    async fn open_again(&self, options: &Options) -> Result<(), ListenerError> {
+        let _changing = self.changing.lock().await;
+        let base = self.base(&options.name)?;
+        drop(base.rebind(Listening::open(options)?, options));
+        say_listening(&base);
+        let name = &options.name;
+        answered(name, self.supervisor.send(RestartChild(id(name))).await)
     }
 
     /// Changes everything but the address. Sessions go on, and clients that wait in the backlog are served.

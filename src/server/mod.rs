@@ -6,11 +6,14 @@
 //! | `tree` | the threads and the children |
 //! | `listeners` `options` | the listeners of a running server, and what they are to be by the config |
 //! | `reporter` `stall` | the line with all counters, and those about workers that stand still |
+//! | `reload` `plan` | a new config for a running server, and its listeners |
 //! | `stop` | the graceful shutdown |
 
 mod listeners;
 mod open;
 mod options;
+mod plan;
+mod reload;
 mod reporter;
 mod stall;
 mod stop;
@@ -21,19 +24,23 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_rt::Arbiter;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::access::{Budget, Permits};
-use crate::database::Lock;
+use crate::config::Config;
+use crate::credentials::Current;
+use crate::database::{Lock, State};
 use crate::faults::Faults;
 use crate::listener::Address;
 use crate::registry::Table;
 use crate::session::{OpenSessions, Sessions};
 use crate::stats::Board;
+use crate::store::Store;
 use crate::supervisor::{GaveUp, Link, Name, Supervisor};
 
 pub use listeners::{ListenerError, Listeners};
 pub use open::{OpenError, Server};
+pub use reload::{ReloadError, Reloaded};
 pub use stop::Stopped;
 
 /// A server with its tree.
@@ -50,9 +57,16 @@ pub struct Running {
     strangers: Budget,
     table: Table,
     lock: Option<Arc<Lock>>,
+    state: Option<State>,
+    credentials: Current,
+    store: Arc<dyn Store>,
+    stats_every: watch::Sender<Option<Duration>>,
     faults: Faults,
-    shutdown: Duration,
+    config: Config,
 }
+
+/// The id of the child that records rejected ids.
+const REJECTED: &str = "rejected ids";
 
 impl Running {
     /// The listeners, which can be added, removed, changed and paused.

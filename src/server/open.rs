@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::options::options;
 use crate::config::{self, Config};
-use crate::credentials::{self, Credentials, Unknown};
+use crate::credentials::{self, Authenticator, Credentials};
 use crate::database::{self, Lock, State};
 use crate::faults::Faults;
 use crate::listener::{BindError, Listening, Socket};
@@ -17,8 +17,7 @@ pub struct Server {
     pub(super) sockets: Vec<Listening>,
     pub(super) lock: Option<Arc<Lock>>,
     pub(super) state: Option<State>,
-    pub(super) credentials: Arc<dyn Credentials>,
-    pub(super) unknown: Unknown,
+    pub(super) authenticator: Authenticator,
     pub(super) store: Arc<dyn Store>,
     pub(super) faults: Faults,
 }
@@ -53,16 +52,16 @@ impl Server {
     pub fn with_sockets(config: Config, inherited: Vec<(String, Socket)>) -> Result<Self, OpenError> {
         let sockets = listen(&config, inherited)?;
         let (lock, state) = open_folder(&config)?.unzip();
-        let (credentials, unknown) = credentials::open(&config, state.as_ref())?;
+        let authenticator = credentials::open(&config, state.as_ref())?;
         let faults = Faults::from_env();
         let store = store::open(&config.store, lock.as_ref(), &faults)?;
-        Ok(Self { config, sockets, lock, state, credentials, unknown, store, faults })
+        Ok(Self { config, sockets, lock, state, authenticator, store, faults })
     }
 
     /// Asks `credentials` instead of what the config names.
     #[must_use]
     pub fn with_credentials(mut self, credentials: Arc<dyn Credentials>) -> Self {
-        self.credentials = credentials;
+        self.authenticator.credentials = credentials;
         self
     }
 

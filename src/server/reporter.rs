@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix_rt::ArbiterHandle;
 use log::{debug, info};
+use tokio::sync::watch;
 
 use super::stall;
 use crate::faults::{Faults, Point};
@@ -16,7 +17,8 @@ use crate::stats::Board;
 #[derive(Clone)]
 pub(super) struct Reporter {
     pub(super) board: Board,
-    pub(super) stats_every: Option<Duration>,
+    /// The interval of the line; `None` is never.
+    pub(super) stats_every: watch::Receiver<Option<Duration>>,
     pub(super) workers: Vec<(ArbiterHandle, Arc<Holder>)>,
     pub(super) table: Table,
     pub(super) faults: Faults,
@@ -33,7 +35,18 @@ impl Reporter {
     }
 
     async fn log_stats(&self) {
-        let Some(every) = self.stats_every else { return std::future::pending().await };
+        let mut stats_every = self.stats_every.clone();
+        loop {
+            let every = *stats_every.borrow_and_update();
+            tokio::select! {
+                () = self.log_each(every) => {}
+                Ok(()) = stats_every.changed() => {}
+            }
+        }
+    }
+
+    async fn log_each(&self, every: Option<Duration>) {
+        let Some(every) = every else { return std::future::pending().await };
         let mut ticks = tokio::time::interval(every);
         // The first tick comes at once, when there is nothing to report.
         ticks.tick().await;

@@ -5,19 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_rt::{Arbiter, ArbiterHandle};
+use tokio::sync::watch;
 
 use super::listeners::{Listeners, Site};
 use super::options::options;
 use super::reporter::Reporter;
-use super::{Running, Server};
+use super::{REJECTED, Running, Server};
 use crate::access::Budget;
 use crate::config::Config;
-use crate::credentials::Unknown;
+use crate::credentials::Current;
 use crate::database::State;
-use crate::faults::Point;
+use crate::faults::{Faults, Point};
 use crate::registry::{Registry, Table};
 use crate::session::{self, Authority, Holder, Sessions, Setup};
 use crate::stats::Board;
+use crate::store::Store;
 use crate::supervisor::{
     Background, ChildSpec, Intensity, Name, Started, Supervisor, Upkeep, Work, spawn, thread,
 };
@@ -25,7 +27,6 @@ use crate::supervisor::{
 /// The ids of the children. Those of the listeners are in `listeners`.
 const STORE: &str = "store";
 const STATE: &str = "state";
-const REJECTED: &str = "rejected ids";
 const REPORTER: &str = "reporter";
 const REGISTRY: &str = "registry";
 const SESSIONS: &str = "sessions";
@@ -40,8 +41,11 @@ impl Server {
     /// Starts the tree. It must be called within an actix system, and its thread runs everything but the sessions and
     /// their acceptors.
     pub fn start(self) -> io::Result<Running> {
-        let setup = self.setup();
-        let Self { config, sockets, lock, state, unknown, .. } = self;
+        let (authenticator, stats_every) =
+            (self.authenticator, watch::Sender::new(self.config.log.stats_every));
+        let credentials = Current::new(authenticator);
+        let setup = setup(&self.config, &credentials, self.store, self.faults);
+        let Self { config, sockets, lock, state, .. } = self;
         let holders: Vec<_> = (0..config.server.workers).map(|_| Arc::default()).collect();
         let (arbiters, workers) = start_workers(&holders, &setup)?;
         let (board, sessions) = (Board::default(), Name::new());
@@ -54,8 +58,8 @@ impl Server {
         };
         let intensity = Intensity::new(config.supervisor.max_restarts, config.supervisor.within);
         let (mut supervisor, gave_up) = Supervisor::new(intensity, config.supervisor.max_backoff);
-        let reporter = reporter(&config, &setup, &board, &workers, holders);
-        supervisor = with_data(supervisor, &config, &setup, state, &unknown);
+        let reporter = reporter(stats_every.subscribe(), &setup, &board, &workers, holders);
+        supervisor = with_data(supervisor, &config, &setup, state.clone(), &credentials);
         supervisor = with_services(supervisor, &config, &setup, reporter, workers, &sessions);
         let listeners = config.listeners.iter().map(options).zip(sockets);
         let bases: Vec<_> = listeners.map(|(options, socket)| site.base(&options, socket)).collect();
@@ -74,33 +78,30 @@ impl Server {
             strangers: setup.strangers,
             table: setup.authority.table.clone(),
             lock,
+            state,
+            credentials,
+            store: setup.store,
+            stats_every,
             faults: setup.faults,
-            shutdown: config.server.shutdown,
+            config,
         })
     }
+}
 
-    fn setup(&self) -> Setup {
-        let config = &self.config;
-        let strangers = config.server.max_unanswered / STRANGERS;
-        let authority = Authority {
-            credentials: Arc::clone(&self.credentials),
-            // Once for its turn, once for its answer.
-            timeout: config.credentials.timeout * 2,
-            unknown: self.unknown.clone(),
-            table: Table::default(),
-            registry: Name::new(),
-        };
-        Setup {
-            settings: config.session.clone(),
-            linger: LINGER.min(config.server.shutdown / 2),
-            holder: Arc::default(),
-            authority: Arc::new(authority),
-            store: Arc::clone(&self.store),
-            budget: Budget::new(config.server.max_unanswered - strangers),
-            strangers: Budget::new(strangers),
-            open: Arc::default(),
-            faults: self.faults.clone(),
-        }
+fn setup(config: &Config, credentials: &Current, store: Arc<dyn Store>, faults: Faults) -> Setup {
+    let strangers = config.server.max_unanswered / STRANGERS;
+    let authority =
+        Authority { current: credentials.clone(), table: Table::default(), registry: Name::new() };
+    Setup {
+        settings: config.session.clone(),
+        linger: LINGER.min(config.server.shutdown / 2),
+        holder: Arc::default(),
+        authority: Arc::new(authority),
+        store,
+        budget: Budget::new(config.server.max_unanswered - strangers),
+        strangers: Budget::new(strangers),
+        open: Arc::default(),
+        faults,
     }
 }
 
@@ -117,7 +118,7 @@ fn start_workers(holders: &[Arc<Holder>], setup: &Setup) -> io::Result<(Vec<Arbi
 }
 
 fn reporter(
-    config: &Config,
+    stats_every: watch::Receiver<Option<Duration>>,
     setup: &Setup,
     board: &Board,
     workers: &[ArbiterHandle],
@@ -125,7 +126,7 @@ fn reporter(
 ) -> Reporter {
     Reporter {
         board: board.clone(),
-        stats_every: config.log.stats_every,
+        stats_every,
         workers: workers.iter().cloned().zip(holders).collect(),
         table: setup.authority.table.clone(),
         faults: setup.faults.clone(),
@@ -138,20 +139,20 @@ fn with_data(
     config: &Config,
     setup: &Setup,
     state: Option<State>,
-    unknown: &Unknown,
+    credentials: &Current,
 ) -> Supervisor {
-    let (store, faults) = (Arc::clone(&setup.store), setup.faults.clone());
+    let (store, faults, on_state) = (Arc::clone(&setup.store), setup.faults.clone(), setup.faults.clone());
     let store = move || Ok(Started::new(Upkeep::new(Arc::clone(&store), faults.strike(Point::Store))));
     let supervisor = supervisor.child(STORE, store);
     let supervisor = match state {
         Some(state) => supervisor.child(STATE, move || {
-            Ok(Started::new(Upkeep::new(StateThread(state.clone()), std::future::pending())))
+            Ok(Started::new(Upkeep::new(StateThread(state.clone()), on_state.strike(Point::State))))
         }),
         None => supervisor,
     };
     // The server serves its devices without it.
-    let unknown = unknown.clone();
-    let rejected = move || Ok(Started::new(Upkeep::new(unknown.clone(), std::future::pending())));
+    let (credentials, faults) = (credentials.clone(), setup.faults.clone());
+    let rejected = move || Ok(Started::new(Upkeep::new(credentials.clone(), faults.strike(Point::Rejected))));
     supervisor.with(ChildSpec::new(REJECTED, rejected).intensity(own_intensity(config)))
 }
 

@@ -100,10 +100,11 @@ impl Handler<Auth<'_>> for Session {
 impl Session {
     /// Looks up the sender of an AUTH or of a one-shot; for the latter, the registry is not involved.
     pub(super) fn look_up(&mut self, client: ClientId, mode: Mode) {
-        let checking = self.host().setup.authority.credentials.check(&client);
+        let authenticator = self.host().setup.authority.current.now();
+        let checking = authenticator.credentials.check(&client);
         self.phase = Phase::LookingUp;
         self.guard.looks_up();
-        let deadline = self.after(self.host().setup.authority.timeout + REGISTRY);
+        let deadline = self.after(authenticator.timeout + REGISTRY);
         let work = self.work();
         work.look_up = Some(LookUp { client, mode, asking: Asking::Credentials(checking) });
         work.clock.clear(Timer::Auth);

@@ -2,22 +2,17 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::address::Peer;
-use crate::credentials::{Credentials, Denied, Unknown};
+use crate::credentials::{Current, Denied};
 use crate::protocol::ClientId;
 use crate::registry::{Register, Registration, Registry, Table};
 use crate::supervisor::Name;
 
 /// Checks the ids that peers state.
 pub struct Authority {
-    /// The valid ids.
-    pub credentials: Arc<dyn Credentials>,
-    /// The timeout of one look-up.
-    pub timeout: Duration,
-    /// Rejected ids.
-    pub unknown: Unknown,
+    /// The credentials in effect.
+    pub current: Current,
     /// The connected ids.
     pub table: Table,
     /// Decides about ids that are already connected.
@@ -42,7 +37,7 @@ impl Authority {
         peer: Peer,
     ) -> Result<(), Refusal> {
         answer.map_err(|denied| {
-            self.unknown.note(client, peer, &denied);
+            self.current.now().unknown.note(client, peer, &denied);
             Refusal::new(denied)
         })
     }

@@ -1,5 +1,5 @@
-//! Roll calls: a request that each session of a thread answers once, in its next turn. So no list has to hold what is
-//! asked of sessions seldom, and an idle session costs nothing for it.
+//! Roll calls: a request that each session of a thread answers once, in its next turn. So rare requests need
+//! no list of sessions, and cost an idle session nothing.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::work::Paused;
 use super::{Closing, Phase, Session};
+use crate::access::Rules;
 use crate::address::Peer;
 use crate::protocol::ClientId;
 use crate::stats::Ended;
@@ -24,6 +25,8 @@ pub enum Which {
     Client(ClientId),
     /// All sessions of the listener with this name.
     Listener(Arc<str>),
+    /// The sessions of this listener whose addresses these rules deny.
+    Denied(Arc<str>, Arc<Rules>),
 }
 
 /// A session, as it describes itself.
@@ -47,11 +50,13 @@ pub struct SessionInfo {
     pub paused: Option<&'static str>,
 }
 
-/// What is asked of the sessions.
+/// A request to the sessions.
 #[derive(Clone, Debug)]
 pub(super) enum Order {
     List(Which),
     Close(Which),
+    /// Within this time, see [`Drain`](super::drain::Drain).
+    Drain(Duration),
 }
 
 /// The calls of one thread that some sessions have not answered yet.
@@ -93,7 +98,7 @@ impl Calls {
         }
     }
 
-    /// Answers the calls that everybody has answered.
+    /// Resolves the calls that all sessions have answered.
     fn settle(&self) {
         let mut calls = self.calls.borrow_mut();
         for call in calls.extract_if(.., |call| call.pending.is_empty() || call.done.is_closed()) {
@@ -105,7 +110,7 @@ impl Calls {
 }
 
 impl Session {
-    /// Does what is asked of it.
+    /// Handles the request.
     pub(super) fn answer_calls(&mut self) {
         let Some(listed) = self.guard.listed() else { return };
         let host = Rc::clone(&self.guard.host);
@@ -125,6 +130,10 @@ impl Session {
                 self.close(Closing::LastWordsAndLinger, Ended::Closed, "");
                 Some(info)
             }
+            Order::Drain(_) => {
+                self.drains();
+                None
+            }
             Order::List(_) | Order::Close(_) => None,
         }
     }
@@ -134,6 +143,10 @@ impl Session {
             Which::All => true,
             Which::Client(client) => self.guard.client() == Some(client),
             Which::Listener(listener) => self.guard.listener() == listener,
+            Which::Denied(listener, rules) => {
+                let is_denied = matches!(self.guard.peer(), Peer::Ip(peer) if !rules.admits(peer.ip()));
+                is_denied && self.guard.listener() == listener
+            }
         }
     }
 
@@ -151,7 +164,7 @@ impl Session {
         }
     }
 
-    /// The stage of its life in one word.
+    /// Its phase in one word.
     pub(super) const fn phase_name(&self) -> &'static str {
         match (self.closing, self.phase) {
             (Some(_), _) => "closing",
@@ -171,6 +184,7 @@ impl Paused {
         match self {
             Self::LookUp => "look_up",
             Self::Own => "max_unanswered",
+            Self::Rate => "rate",
             Self::Budget(..) => "memory",
         }
     }

@@ -15,6 +15,8 @@ pub(super) enum Timer {
     Room,
     /// Interval of checks on the peer while the session waits for room and does not read.
     Look,
+    /// The end of a pause of a session that sends too fast.
+    Rate,
     /// Limit for the answer of the store.
     Store,
     /// Limit for the peer to read its answers.
@@ -31,7 +33,7 @@ const TIMERS: usize = Timer::Idle as usize;
 #[derive(Debug)]
 pub(super) struct Clock {
     /// A bit for each deadline that is set.
-    set: u8,
+    set: u16,
     deadlines: [Moment; TIMERS],
 }
 
@@ -48,6 +50,7 @@ impl Clock {
         Timer::Frame,
         Timer::Room,
         Timer::Look,
+        Timer::Rate,
         Timer::Store,
         Timer::Write,
         Timer::Close,
@@ -95,7 +98,7 @@ impl Clock {
 }
 
 /// [`Timer::Idle`] has none.
-const fn bit(timer: Timer) -> u8 {
+const fn bit(timer: Timer) -> u16 {
     match timer {
         Timer::Idle => 0,
         _ => 1 << timer as u8,

@@ -15,7 +15,8 @@ impl Handler<Connect> for Session {
     type Result = ();
 
     fn handle(&mut self, _: Connect, _: &mut SessionContext) {
-        let reply = if self.host().stopping() { Reply::ConnectFailure } else { Reply::ConnectOk };
+        let is_closed = self.host().stopping() || self.host().drain.is_on();
+        let reply = if is_closed { Reply::ConnectFailure } else { Reply::ConnectOk };
         self.work().answers.word(reply);
     }
 }

@@ -1,4 +1,4 @@
-//! The report of a session that panicked: who, where, and at which frame. It never contains data of the peer.
+//! The report of a session that panicked: its client, the place, and the frame. It never contains data of the peer.
 
 use std::cell::Cell;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! The session that has its turn on a worker, for the case that the worker stands still.
+//! The session that has its turn on a worker, for the report of a stalled worker.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -11,10 +11,11 @@ use tokio::sync::{Notify, oneshot};
 use super::Phase;
 use super::authority::Authority;
 use super::call::{Calls, Order, SessionInfo};
+use super::drain::Drain;
 use super::holder::Holder;
 use super::roll::Roll;
 use super::work::{SMALL, Work};
-use crate::access::Budget;
+use crate::access::{Budget, PaceLimits};
 use crate::config;
 use crate::faults::Faults;
 use crate::store::{Outbox, Store};
@@ -100,7 +101,10 @@ pub(super) struct Host {
     pub(super) roll: Rc<Roll>,
     pub(super) outbox: Rc<Outbox>,
     pub(super) calls: Calls,
+    pub(super) drain: Drain,
     settings: RefCell<config::Session>,
+    /// A part of the settings that is looked at for each frame.
+    pub(super) pace: Cell<PaceLimits>,
     stopping: Cell<bool>,
 }
 
@@ -109,11 +113,13 @@ pub fn install(setup: Setup) {
     let host = Host {
         outbox: Outbox::start(Arc::clone(&setup.store)),
         settings: RefCell::new(setup.settings.clone()),
+        pace: Cell::new(setup.settings.pace()),
         setup,
         buffer: RefCell::new(vec![0; READ]),
         spare: RefCell::default(),
         roll: Roll::new(),
         calls: Calls::default(),
+        drain: Drain::default(),
         stopping: Cell::new(false),
     };
     HOST.set(Some(Rc::new(host)));
@@ -122,13 +128,20 @@ pub fn install(setup: Setup) {
 /// Replaces the settings of the sessions of the current thread.
 pub(super) fn configure(settings: config::Session) {
     if let Some(host) = Host::present() {
+        host.pace.set(settings.pace());
         host.settings.replace(settings);
+        // A session that waits may not have to any more.
+        host.roll.wake_all();
     }
 }
 
 /// Gives an order to all sessions of the current thread.
 pub(super) fn call(order: Order, done: oneshot::Sender<Vec<SessionInfo>>) {
     if let Some(host) = Host::present() {
+        if let Order::Drain(over) = order {
+            host.roll.new_turn();
+            host.drain.begin(over, host.roll.after(over));
+        }
         host.calls.begin(order, host.roll.listed(), done);
         host.roll.wake_all();
     }

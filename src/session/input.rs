@@ -108,18 +108,19 @@ impl Session {
 
     /// Decodes the waiting input, if the pause is over. Returns whether it is.
     pub(super) fn resume(&mut self, ctx: &mut SessionContext, cx: &TaskContext<'_>) -> bool {
-        let (phase, has_own_room) = (self.phase, self.has_own_room());
+        let (phase, has_own_room, is_too_fast) = (self.phase, self.has_own_room(), self.is_too_fast());
         let Some(work) = self.work.as_deref_mut() else { return false };
         match &mut work.paused {
             Some(Paused::LookUp) if phase != Phase::LookingUp => {}
             Some(Paused::Own) if has_own_room => {}
+            Some(Paused::Rate) if !is_too_fast => {}
             Some(Paused::Budget(bytes, ticket)) => {
                 match self.guard.host.budget(phase).poll_room(*bytes, ticket, cx) {
                     Poll::Pending => return false,
                     Poll::Ready(grant) => (work.granted, work.grant) = (grant.bytes(), Some(grant)),
                 }
             }
-            None | Some(Paused::LookUp | Paused::Own) => return false,
+            None | Some(Paused::LookUp | Paused::Own | Paused::Rate) => return false,
         }
         self.go_on(ctx);
         true
@@ -133,6 +134,7 @@ impl Session {
         work.paused = None;
         work.clock.clear(Timer::Room);
         work.clock.clear(Timer::Look);
+        work.clock.clear(Timer::Rate);
         if work.clock.is_set(Timer::Frame) {
             work.clock.set(Timer::Frame, frame_timeout);
         }
@@ -159,7 +161,9 @@ impl Session {
     pub(super) fn is_not_idle(&mut self) {
         let is_open = self.phase == Phase::Authenticated && self.closing.is_none();
         let idle_timeout = self.host().settings().idle_timeout;
-        if let Some(idle_timeout) = idle_timeout.filter(|_| is_open) {
+        if is_open && self.host().drain.is_on() {
+            self.drains();
+        } else if let Some(idle_timeout) = idle_timeout.filter(|_| is_open) {
             self.idle_at = self.after(idle_timeout);
         }
     }
@@ -168,7 +172,7 @@ impl Session {
         let paused = match self.phase {
             Phase::LookingUp => Paused::LookUp,
             _ if !self.has_own_room() => Paused::Own,
-            _ => return,
+            _ => return self.keep_pace(),
         };
         if self.closing.is_none() {
             self.work().paused.get_or_insert(paused);
@@ -244,6 +248,9 @@ impl Session {
             if self.closing.is_some() || self.phase == Phase::LookingUp || !self.has_own_room() {
                 return input;
             }
+            if self.is_too_fast() {
+                return input;
+            }
             input = input.get(codec::padding(input)..).unwrap_or_default();
             if input.is_empty() {
                 return input;
@@ -282,6 +289,7 @@ impl Session {
         let at_frame = AtFrame::new(frame.kind(), len);
         self.host().setup.faults.trip(Point::Frame);
         self.guard.frames += 1;
+        self.spend(1, len);
         if let Some(work) = &mut self.work {
             work.clock.clear(Timer::Frame);
             work.begun = 0;
@@ -340,10 +348,12 @@ impl Session {
         };
         let Some(rest) = input.get(skipping.left..) else {
             skipping.left -= input.len();
+            self.spend(0, input.len());
             return &[];
         };
-        let kind = skipping.kind;
+        let (kind, left) = (skipping.kind, skipping.left);
         self.work().skipping = None;
+        self.spend(1, left);
         self.guard.frames += 1;
         self.refuse(kind);
         rest

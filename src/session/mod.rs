@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | a takeover | the claim to its id ([`Claim`](crate::registry::Claim)) | the waker in its row of the registry |
 //! | list, close | the calls of its thread (`Calls`) | the roll of its thread |
-//! | a stop | a flag of its thread | the roll of its thread |
+//! | a drain, a stop | a flag of its thread | the roll of its thread |
 //! | new settings | the settings of its thread | none: they apply from its next turn on |
 //! | its place for another connection | [`Place`](crate::access::Place) | the waker in its place |
 //!
@@ -24,6 +24,8 @@
 //! | `authority.rs` | authentication |
 //! | `guard.rs` `crash.rs` | the cleanup at its end, and the report of a crash |
 //! | `host.rs` `roll.rs` `holder.rs` | the shared state of the sessions of a thread, their common timer, and whose turn it is |
+//! | `rate.rs` | the limits on its rates |
+//! | `drain.rs` | a server that closes idle sessions one after the other |
 //! | `sessions.rs` `call.rs` | the parent of all sessions, and what is asked of many of them |
 
 mod answers;
@@ -35,6 +37,7 @@ mod cmd;
 mod connect;
 mod context;
 mod crash;
+mod drain;
 mod guard;
 mod holder;
 mod host;
@@ -42,6 +45,7 @@ mod input;
 mod output;
 mod ping;
 mod publish;
+mod rate;
 mod roll;
 mod send;
 mod sessions;
@@ -64,6 +68,7 @@ use self::roll::Moment;
 use self::takeover::Takeover;
 use self::wait_for_auth::WaitForAuth;
 use self::work::Work;
+use crate::access::Pace;
 use crate::faults::Point;
 use crate::listener::{Admitted, Stream};
 use crate::protocol::Reply;
@@ -74,7 +79,7 @@ pub use call::{SessionInfo, Which};
 pub use context::SessionContext;
 pub use holder::Holder;
 pub use host::{OpenSessions, Setup, install};
-pub use sessions::{CloseSessions, Configure, ListSessions, Sessions};
+pub use sessions::{CloseSessions, Configure, DrainSessions, ListSessions, Sessions};
 
 /// Maximum rounds of a session before the other sessions of its thread get a turn. A full read ends a turn too.
 const ROUNDS: usize = 4;
@@ -108,6 +113,8 @@ pub struct Session {
     closing: Option<Closing>,
     /// The time at which the session is closed as idle.
     idle_at: Moment,
+    /// What it has sent, for the limits on its rates.
+    pace: Pace,
 }
 
 /// The result of a round.
@@ -150,7 +157,8 @@ impl Actor for Session {
 impl Session {
     fn new(stream: Stream, guard: Guard) -> Self {
         let (phase, idle_at) = (Phase::New, Moment::NEVER);
-        let mut session = Self { stream, guard, phase, work: None, closing: None, idle_at };
+        let pace = Pace::default();
+        let mut session = Self { stream, guard, phase, work: None, closing: None, idle_at, pace };
         let auth_timeout = session.after(session.host().settings().auth_timeout);
         session.work().clock.set(Timer::Auth, auth_timeout);
         session
@@ -260,7 +268,13 @@ impl Session {
             }
             Timer::Room => self.refuse_for_lack_of_room(ctx),
             Timer::Look => self.look_after_peer(),
-            Timer::Idle => self.close(Closing::LastWordsAndLinger, Ended::IdleTimeout, ""),
+            // The next round goes on.
+            Timer::Rate => {}
+            Timer::Idle => {
+                let drains = self.host().drain.is_on();
+                let reason = if drains { Ended::Drained } else { Ended::IdleTimeout };
+                self.close(Closing::LastWordsAndLinger, reason, "");
+            }
             Timer::Store => self.store_takes_too_long(),
             Timer::Write => {
                 self.stream.reset_on_close();
@@ -296,7 +310,7 @@ impl Session {
         let last_words = self.after(if is_stored { write_timeout } else { STORE + write_timeout });
         let work = self.work();
         work.stop_decoding();
-        for timer in [Timer::Auth, Timer::LookUp, Timer::Frame, Timer::Room, Timer::Look] {
+        for timer in [Timer::Auth, Timer::LookUp, Timer::Frame, Timer::Room, Timer::Look, Timer::Rate] {
             work.clock.clear(timer);
         }
         work.clock.set(Timer::Close, last_words);
@@ -311,7 +325,7 @@ impl Session {
         &self.guard.host
     }
 
-    /// After the last turn: the next connection needs a [`Work`] at once.
+    /// After the last turn: the next connection needs a [`Work`] immediately.
     fn return_work(&mut self) {
         if let Some(mut work) = self.work.take() {
             work.abandon();

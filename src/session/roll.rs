@@ -67,6 +67,16 @@ impl Roll {
         self.moment(self.elapsed().saturating_add(time).as_millis().div_ceil(u128::from(GRAIN)))
     }
 
+    /// The time of this turn, in nanoseconds since the start of the thread.
+    pub(super) fn nanos(&self) -> u64 {
+        u64::try_from(self.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// The first moment that is not before this time, see [`Self::nanos`].
+    pub(super) fn moment_at(&self, nanos: u64) -> Moment {
+        self.moment(u128::from(nanos.div_ceil(GRAIN * 1_000_000)))
+    }
+
     /// How long ago a moment was, at least.
     pub(super) fn since(&self, moment: Moment) -> Duration {
         Duration::from_millis(u64::from(self.now().0.saturating_sub(moment.0)) * GRAIN)

@@ -121,6 +121,22 @@ impl Handler<Configure> for Sessions {
     }
 }
 
+/// Closes idle sessions one after the other, evenly over this time, with the reason `drained`. Sessions that are busy at
+/// their moment are closed when they are idle. CONNECT is answered `connect_failure` from now on. Resolves when every session
+/// has its moment.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct DrainSessions(pub Duration);
+
+impl Handler<DrainSessions> for Sessions {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, DrainSessions(over): DrainSessions, _: &mut Context<Self>) -> Self::Result {
+        let called = self.call(&Order::Drain(over));
+        Box::pin(async move { _ = called.await })
+    }
+}
+
 /// Lists sessions.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Vec<SessionInfo>")]

@@ -18,7 +18,7 @@ pub(super) struct Takeover {
 impl Handler<Takeover> for Session {
     type Result = ();
 
-    /// The session is told nothing. What the store does not hold yet is dropped.
+    /// The session ends without a word. Records that the store does not hold yet are dropped.
     fn handle(&mut self, Takeover { by }: Takeover, _: &mut SessionContext) {
         self.work().batch.clear();
         self.close(Closing::Now, Ended::Takeover, format_args!("by {by}"));

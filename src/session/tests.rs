@@ -4,6 +4,7 @@
 mod clocks;
 mod edges;
 mod pressure;
+mod rates;
 mod scripts;
 mod takeover;
 
@@ -21,7 +22,7 @@ use super::host::stop_all;
 use super::*;
 use crate::access::{Budget, Permits, Places};
 use crate::config;
-use crate::credentials::{Checking, Credentials, Denied, Unknown};
+use crate::credentials::{Authenticator, Checking, Credentials, Current, Denied, Unknown};
 use crate::faults::Faults;
 use crate::listener::Journal;
 use crate::protocol::codec::encode;
@@ -74,9 +75,11 @@ impl Rig {
             linger: Duration::from_secs(1),
             holder: Arc::default(),
             authority: Arc::new(Authority {
-                credentials: Arc::new(KnownOnes(known.clone())),
-                timeout: LOOK_UP,
-                unknown: Unknown::none(),
+                current: Current::new(Authenticator {
+                    credentials: Arc::new(KnownOnes(known.clone())),
+                    timeout: LOOK_UP,
+                    unknown: Unknown::none(),
+                }),
                 table,
                 registry,
             }),

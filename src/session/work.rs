@@ -48,6 +48,8 @@ pub(super) enum Paused {
     LookUp,
     /// This session has too much unanswered data.
     Own,
+    /// This session has sent more per second than it may.
+    Rate,
     /// All sessions together have too much unanswered data, and this session needs room for this many bytes.
     Budget(usize, Option<Ticket>),
 }

@@ -1,4 +1,4 @@
-//! Answers to batches: from the thread of a store to the thread of a session, one wake-up for all that is answered at once.
+//! Answers to batches: from the thread of a store to the thread of a session, one wake-up for all answers of a transaction.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;

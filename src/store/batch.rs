@@ -1,4 +1,4 @@
-//! Batches: what a session hands over at once.
+//! Batches: the records that a session hands over together.
 
 use std::sync::Arc;
 

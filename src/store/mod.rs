@@ -1,4 +1,4 @@
-//! What devices send: where it goes, and the answer when it is safe.
+//! The stores of messages, and the answer when a message is safe.
 //!
 //! Sessions hand their records to the store on their own threads. The actor supervises the background work of the
 //! store. The store outlives the actor: batches that arrive during a restart wait in the store for the next
@@ -40,6 +40,11 @@ pub trait Store: Send + Sync + 'static {
     /// the next is started. A store that answers immediately has none.
     fn work(&self) -> Option<Work> {
         None
+    }
+
+    /// Settings have changed; those that need a restart have not.
+    fn configure(&self, settings: &config::Store) {
+        let _ = settings;
     }
 
     /// No more batches follow: pending ones must be answered, then the work must end.

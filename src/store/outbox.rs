@@ -49,7 +49,7 @@ impl std::fmt::Debug for Outgoing {
 }
 
 impl Turn<'_> {
-    /// Hands over each batch, unless its session has lost its id meanwhile. `take` runs while the session cannot lose it:
+    /// Hands over each batch, unless its session has lost its id since. `take` runs while the session cannot lose it:
     /// a store takes its own lock first, and `take` puts the batch where no later one gets before it.
     pub fn hand_over(self, mut take: impl FnMut(Entrusted)) {
         for Outgoing { entrusted, fence } in self.0 {
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn a_turn_is_handed_over_at_once_and_its_memory_comes_back_with_the_answers() {
+    async fn a_turn_is_one_hand_over_and_its_memory_comes_back_with_the_answers() {
         let store = Arc::new(Kept::default());
         let outbox = Outbox::start(Arc::clone(&store) as Arc<dyn Store>);
         let first = [put(&outbox, "1", None), put(&outbox, "2", None)];
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn what_a_session_has_lost_the_right_to_is_not_handed_over() {
+    async fn batches_of_a_session_that_has_lost_its_id_are_not_handed_over() {
         let store = Arc::new(Kept::default());
         let outbox = Outbox::start(Arc::clone(&store) as Arc<dyn Store>);
         let right = Arc::new(Right(AtomicBool::new(true)));

@@ -38,10 +38,10 @@ impl Exit {
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Normal => f.write_str("it stopped"),
+            Self::Normal => f.write_str("stopped"),
             Self::Failed(reason) => f.write_str(reason),
-            Self::Panicked(text) => write!(f, "it panicked: {text}"),
-            Self::Killed => f.write_str("it was killed"),
+            Self::Panicked(text) => write!(f, "panicked: {text}"),
+            Self::Killed => f.write_str("killed"),
         }
     }
 }

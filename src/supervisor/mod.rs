@@ -46,7 +46,7 @@ pub use started::{Started, Stop};
 pub use thread::thread;
 pub use upkeep::{Background, Upkeep, Work};
 
-/// How often a child is retried that gave up alone.
+/// How often a child that gave up alone is retried.
 const RETRY: Duration = Duration::from_secs(60);
 
 /// Ends of one child that are logged in a burst, and per second. Each has a second line when the child runs again.
@@ -203,7 +203,7 @@ impl Supervisor {
 
     fn give_up(&mut self, reason: GaveUp) {
         if let Some(gave_up) = self.gave_up.take() {
-            error!("the supervisor gives up: {reason}");
+            error!("supervisor gives up: {reason}");
             let _ = gave_up.send(reason);
         }
     }

@@ -132,11 +132,11 @@ mod tests {
     }
 
     async fn soon<T>(what: impl Future<Output = T>) -> T {
-        timeout(PATIENCE, what).await.expect("it never came")
+        timeout(PATIENCE, what).await.expect("timed out")
     }
 
     #[actix::test]
-    async fn whoever_has_the_name_answers() {
+    async fn a_call_reaches_the_current_owner_of_the_name() {
         let name = Name::new();
         let _first = oracle(1, &name);
         assert_eq!(soon(ask(&name, [Question::Number])).await.unwrap(), Ok(1));
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn a_call_waits_until_somebody_has_the_name() {
+    async fn a_call_waits_until_the_name_has_an_owner() {
         let name = Name::new();
         let answer = ask(&name, [Question::Number]);
         tokio::task::yield_now().await;
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn it_asks_once_more_and_not_twice() {
+    async fn a_call_is_retried_once() {
         let name = Name::new();
         let first = oracle(1, &name);
         let answer = ask(&name, [Question::Deadly, Question::Number]);
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn it_does_not_ask_one_that_is_still_dying_again() {
+    async fn a_retry_skips_an_actor_that_is_still_dying() {
         let name = Name::new();
         let (arbiter, (asked_again, told)) = (Arbiter::new(), mpsc::channel());
         let dying = Oracle { number: 1, name: name.clone(), lingers: Some(told) };

@@ -41,7 +41,7 @@ impl Supervisor {
         (first..self.children.len()).for_each(|index| self.start_once_more(index, ctx));
         let endings = (first..self.children.len()).filter_map(|index| self.stop(index, stop, ctx)).collect();
         Box::pin(all_ended(endings, kill).into_actor(self).then(move |late, this, ctx| {
-            // Their start functions release what they own: nobody needs it any more.
+            // Their start functions release what they own: it is not needed any more.
             this.children.truncate(first);
             killed.extend(late);
             this.stop_last(deadline, killed, ctx)
@@ -55,7 +55,7 @@ impl Supervisor {
         ctx.cancel_future(timer);
         child.state = State::Down;
         if let Err(exit) = self.try_start(index, ctx) {
-            debug!("a child that stops anyway could not start: {exit}");
+            debug!("cannot start a child for its last work: {exit}");
         }
     }
 }

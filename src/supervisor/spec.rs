@@ -1,4 +1,4 @@
-//! What a supervisor knows of a child before it starts.
+//! The specification of a child: what its supervisor needs to start it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -6,7 +6,7 @@ use super::exit::{Exit, panic_text, with_place};
 use super::intensity::Intensity;
 use super::started::Started;
 
-/// Starts a child, each time that it is needed. Values that outlive the child belong to this function; they are dropped
+/// Starts a child, in each of its lives. Values that outlive the child belong to this function; they are dropped
 /// when the child is deleted.
 pub type Start = Box<dyn FnMut() -> Result<Started, String> + Send>;
 

@@ -102,7 +102,7 @@ async fn next(news: &mut UnboundedReceiver<News>) -> News {
 }
 
 #[actix::test]
-async fn a_link_tells_how_its_actor_ended() {
+async fn a_link_reports_how_its_actor_ended() {
     for (end, exit) in [
         (End::Stop, Exit::Normal),
         (End::Exit, Exit::Failed("no more work".into())),
@@ -120,10 +120,10 @@ async fn a_link_tells_how_its_actor_ended() {
 #[test]
 fn ends_in_words() {
     for (exit, words) in [
-        (Exit::Normal, "it stopped"),
+        (Exit::Normal, "stopped"),
         (Exit::Failed("no more work".into()), "no more work"),
-        (Exit::Panicked("a str".into()), "it panicked: a str"),
-        (Exit::Killed, "it was killed"),
+        (Exit::Panicked("a str".into()), "panicked: a str"),
+        (Exit::Killed, "killed"),
     ] {
         assert_eq!(exit.to_string(), words);
     }
@@ -162,7 +162,7 @@ async fn a_link_that_is_dropped_before_its_actor_is_made_kills_it_too() {
 }
 
 #[actix::test]
-async fn an_actor_whose_thread_ends_or_was_never_there_was_killed() {
+async fn an_actor_without_its_thread_counts_as_killed() {
     let arbiter = Arbiter::new();
     let (probe, mut news) = probe("a");
     let link = spawn_on(&arbiter.handle(), || probe);
@@ -270,7 +270,7 @@ async fn only_the_child_that_ended_is_restarted_however_it_ended() {
 }
 
 #[actix::test]
-async fn children_that_end_too_often_are_not_restarted_any_more() {
+async fn children_that_exceed_the_restart_limit_are_not_restarted() {
     let mut tree = Tree::start(&["a", "b"], 2).await;
     for child in [0, 1] {
         tree.end(child, End::PanicWithStr);
@@ -289,8 +289,8 @@ async fn children_that_end_too_often_are_not_restarted_any_more() {
 }
 
 #[actix::test]
-async fn a_child_that_cannot_start_is_tried_again_until_that_is_too_often() {
-    for (is_panic, reason) in [(false, "no socket"), (true, "it panicked: no socket")] {
+async fn a_child_that_cannot_start_is_retried_up_to_the_restart_limit() {
+    for (is_panic, reason) in [(false, "no socket"), (true, "panicked: no socket")] {
         let tries = Arc::new(AtomicUsize::new(0));
         let (supervisor, gave_up) = Supervisor::new(Intensity::new(3, PATIENCE * 10), MAX_BACKOFF);
         let counted = Arc::clone(&tries);

@@ -20,7 +20,7 @@ pub fn thread<W: FnOnce() + Send + 'static>(
         let _ = ended.send(());
     });
     async move {
-        let thread = thread.map_err(|err| format!("cannot start the thread {name}: {err}"))?;
+        let thread = thread.map_err(|err| format!("cannot start thread {name}: {err}"))?;
         match end.await {
             Ok(()) => Ok(()),
             Err(_) => Err(end_of(thread)),
@@ -31,7 +31,7 @@ pub fn thread<W: FnOnce() + Send + 'static>(
 /// The reason why a thread ended unexpectedly.
 fn end_of(thread: thread::JoinHandle<()>) -> String {
     match thread.join() {
-        Ok(()) => "its thread ended".into(),
-        Err(payload) => format!("its thread panicked: {}", panic_text(payload.as_ref())),
+        Ok(()) => "thread ended".into(),
+        Err(payload) => format!("thread panicked: {}", panic_text(payload.as_ref())),
     }
 }

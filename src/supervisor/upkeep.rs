@@ -28,7 +28,7 @@ pub struct Upkeep<B: Background> {
 }
 
 impl<B: Background> Upkeep<B> {
-    /// Makes the actor. What it does `beside` is for injected faults.
+    /// Makes the actor. The future `beside` is for injected faults.
     pub fn new(background: B, beside: impl Future<Output = ()> + 'static) -> Self {
         Self { background, has_work: false, beside: Some(Box::pin(beside)) }
     }

@@ -50,7 +50,7 @@ async fn each_call_sends_its_frame_and_takes_its_answer() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_from_an_answer_out_of_place() {
+async fn a_refusal_differs_from_an_unexpected_answer() {
     let server = Server::with(|mut peer| {
         peer.answer(b"\x41\x00", b"connect_failure");
         peer.answer(b"\x4a\x00\x00\x03you", b"pub_failure");
@@ -83,12 +83,12 @@ async fn events_between_words_keep_their_order() {
     assert_eq!(device.next().await.unwrap(), Some(Incoming::Event(published())));
     assert_eq!(device.next().await.unwrap(), None);
     let err = device.reply().await.unwrap_err();
-    assert_eq!(err.to_string(), "the server closed the connection, a reply was awaited");
+    assert_eq!(err.to_string(), "the server closed the connection before a reply");
     server.finish();
 }
 
 #[tokio::test]
-async fn words_are_kept_while_an_event_is_awaited() {
+async fn words_are_kept_while_a_call_waits_for_an_event() {
     let server = Server::with(|mut peer| peer.say(&[b"pongsend_ok", PUBLISH].concat()));
     let mut device = Device::connect(server.addr).await.unwrap();
     assert_eq!(device.event().await.unwrap(), published());
@@ -128,15 +128,15 @@ async fn silence_ends_at_the_deadline() {
     let (near, _far) = duplex(4);
     let mut device = Device::over(near).with_deadline(Duration::from_millis(20));
     let err = device.ping().await.unwrap_err();
-    assert_eq!(err.to_string(), "waited 20ms for pong, in vain");
+    assert_eq!(err.to_string(), "timed out after 20ms waiting for pong");
     assert!(matches!(device.next().await, Err(Error::Deadline { .. })));
     assert!(matches!(soon(device.closed()).await, Err(Error::Deadline { .. })));
     let err = device.write_raw(&[0; 5]).await.unwrap_err();
-    assert_eq!(err.to_string(), "waited 20ms for the server to read, in vain");
+    assert_eq!(err.to_string(), "timed out after 20ms waiting for the server to read");
 }
 
 #[tokio::test]
-async fn what_is_no_answer_is_said_each_time() {
+async fn an_invalid_answer_is_reported_each_time() {
     let (near, mut far) = duplex(64);
     far.write_all(b"pongHTTP").await.unwrap();
     let mut device = Device::over(near);
@@ -146,7 +146,7 @@ async fn what_is_no_answer_is_said_each_time() {
 }
 
 #[tokio::test]
-async fn an_end_in_the_middle_is_no_end() {
+async fn an_end_in_the_middle_is_an_error() {
     let (near, mut far) = duplex(64);
     far.write_all(b"pongauth_").await.unwrap();
     drop(far);
@@ -157,7 +157,7 @@ async fn an_end_in_the_middle_is_no_end() {
 }
 
 #[tokio::test]
-async fn what_no_frame_can_carry_is_not_sent() {
+async fn data_too_long_for_a_frame_is_not_sent() {
     let (near, mut far) = duplex(64);
     let mut device = Device::over(near);
     assert!(matches!(device.auth("").await, Err(Error::BadId(_))));

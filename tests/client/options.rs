@@ -38,7 +38,7 @@ fn the_server_is_named_by_options_and_by_the_environment() {
 }
 
 #[test]
-fn help_that_cannot_be_printed_is_74_and_help_that_nobody_reads_is_none() {
+fn help_that_cannot_be_printed_exits_with_74_and_a_closed_pipe_with_0() {
     let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     for help in [&["--help"][..], &["send", "--help"], &["--version"]] {
         let command = || {
@@ -121,7 +121,7 @@ fn objects(printed: &[u8]) -> Vec<serde_json::Value> {
 }
 
 #[test]
-fn a_long_file_is_split_if_that_is_wanted() {
+fn a_long_file_is_split_with_the_option_split() {
     for (size, frames) in [(MAX_DATA + 1, &[MAX_DATA, 1][..]), (2 * MAX_DATA, &[MAX_DATA; 2]), (0, &[0])] {
         let data: Vec<u8> = (0..size).map(|at| at as u8).collect();
         let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -165,7 +165,7 @@ fn a_person_is_prompted() {
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "auth_ok\nsend_ok\n");
     assert!(output.status.success());
     let mut seen = Vec::new();
-    // That nobody has the terminal any more is an error on Linux.
+    // Reading a terminal that no process has open is an error on Linux.
     let _ = File::from(master).read_to_end(&mut seen);
     let seen = String::from_utf8_lossy(&seen).into_owned();
     assert!(seen.contains("as client0012: each line is one SEND, Ctrl-D ends\r\n> "), "{seen:?}");

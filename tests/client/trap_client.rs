@@ -43,11 +43,11 @@ fn a_file_is_one_send_as_it_is() {
 }
 
 #[test]
-fn a_file_too_long_or_missing_is_said_before_connecting() {
+fn a_file_too_long_or_missing_is_reported_before_connecting() {
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len(MAX_DATA as u64 + 1).unwrap();
     let told = format!(
-        "trap-client: {} has more than the 65535 bytes that a SEND carries at most; --split sends it as several SENDs\n",
+        "trap-client: {} is too long for one SEND, the limit is 65535 bytes; --split sends it as several SENDs\n",
         file.path().display()
     );
     nowhere().args(["send", "--file"]).arg(file.path()).assert().code(65).stdout("").stderr(told);
@@ -90,8 +90,7 @@ fn a_line_too_long_ends_the_input_but_not_the_answers() {
     });
     let stdin = format!("hello\n{}\nworld\n", "x".repeat(MAX_DATA + 1));
     let assert = client(&server).write_stdin(stdin).assert().code(65).stdout("auth_ok\nsend_ok\n");
-    let told =
-        "trap-client: line 2 of standard input is longer than the 65535 bytes that a SEND carries at most\n";
+    let told = "trap-client: line 2 of standard input is too long for one SEND, the limit is 65535 bytes\n";
     assert.stderr(told);
     server.finish();
 }
@@ -148,7 +147,7 @@ fn a_refusal_is_an_exit_code() {
 #[test]
 fn each_way_to_fail_has_its_line_and_its_code() {
     let cases: [(&[u8], u8, &str); 4] = [
-        (b"", 69, "the server closed the connection, send_ok was awaited"),
+        (b"", 69, "the server closed the connection before send_ok"),
         (b"send", 69, "the server closed the connection 4 bytes into a word or frame"),
         (b"pong", 76, "expected send_ok for each SEND, the server sent pong"),
         (b"HTTP", 76, "the server sent neither a reply nor a frame (first byte 0x48)"),
@@ -172,13 +171,13 @@ fn silence_ends_at_the_timeout() {
         peer.expect_end();
     });
     let assert = client(&server).args(["--timeout", "1s", "send", "hello"]).assert();
-    assert.code(69).stderr("trap-client: waited 1s for a reply or an event, in vain\n");
+    assert.code(69).stderr("trap-client: timed out after 1s waiting for a reply or an event\n");
     server.finish();
 }
 
 #[test]
-fn nobody_there_is_told_with_the_address() {
-    // Bound and not listening: nobody else gets the port, and whoever connects is refused.
+fn an_unreachable_server_is_reported_with_its_address() {
+    // Bound and not listening: no other process gets the port, and connections are refused.
     let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     bound.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     let port = bound.local_addr().unwrap().as_socket().unwrap().port();
@@ -219,7 +218,7 @@ fn between_pings_the_server_is_heard() {
     let told = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
     assert_eq!(told.lines().nth(1), Some("publish from other: data"));
     assert!(told.contains("\n1 sent, 1 answered, 0 lost"), "{told}");
-    assert.stderr("trap-client: the server closed the connection, the next ping was awaited\n");
+    assert.stderr("trap-client: the server closed the connection before the next ping\n");
     server.finish();
 }
 
@@ -234,7 +233,7 @@ fn a_lost_ping_is_a_failure() {
     let assert = client(&server).args(["ping", "--interval", "0s", "--timeout", "1s"]).assert();
     let told = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
     assert!(told.contains("\n2 sent, 1 answered, 1 lost, min/avg/max = "), "{told}");
-    assert.code(69).stderr("trap-client: waited 1s for pong, in vain\n");
+    assert.code(69).stderr("trap-client: timed out after 1s waiting for pong\n");
     server.finish();
 }
 
@@ -282,7 +281,7 @@ fn bad_usage_is_64_and_help_is_none() {
     assert!(String::from_utf8_lossy(&help.get_output().stdout).contains("Exit codes:"));
 }
 
-/// The program, told where the server is.
+/// The program, with the address of the server.
 pub fn client(server: &Server) -> Command {
     with_port(server.addr.port())
 }

@@ -9,7 +9,7 @@ use trap_server::store::{Entrusted, NotStored, Store, Turn};
 
 use super::eventually;
 
-/// What was handed over at once.
+/// A batch as it was handed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handed {
     pub client: String,
@@ -17,7 +17,7 @@ pub struct Handed {
     pub records: Vec<Vec<u8>>,
 }
 
-/// Keeps what it is given, and answers each batch when told to. A clone is the same store.
+/// Keeps all batches, and answers each on request. A clone is the same store.
 #[derive(Clone, Default)]
 pub struct LateStore {
     handed: Arc<Mutex<Vec<Handed>>>,
@@ -61,7 +61,7 @@ pub fn not_stored(why: &str) -> NotStored {
     NotStored(why.into())
 }
 
-/// Answers each look-up when told to. A clone is the same.
+/// Answers each look-up on request. A clone is the same.
 #[derive(Clone, Default)]
 pub struct LateCredentials {
     asked: Arc<Mutex<Vec<String>>>,
@@ -78,7 +78,7 @@ impl LateCredentials {
         self.unanswered.answer(known).await;
     }
 
-    /// Everybody is known from now on.
+    /// All ids are known from now on.
     pub fn answer_all(&self) {
         self.unanswered.answer_all(&Ok(()));
     }

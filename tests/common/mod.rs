@@ -56,7 +56,7 @@ pub enum Outcome {
     GaveUp(String),
 }
 
-/// A config for tests: everybody may authenticate, SENDs are lines of the log, one listener of this name on a free port of the loopback.
+/// A config for tests: every id may authenticate, SENDs are lines of the log, one listener of this name on a free port of the loopback.
 pub fn config(listener: &str) -> Config {
     let mut config = Config::default();
     config.server.workers = 2;
@@ -211,7 +211,7 @@ pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 pub async fn eventually_so(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !condition().await {
-        assert!(start.elapsed() < PATIENCE, "in vain: {what}");
+        assert!(start.elapsed() < PATIENCE, "timed out: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

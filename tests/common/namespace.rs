@@ -13,7 +13,7 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Fails where this machine does not let us, with what it said.
+    /// Fails with the error of the machine if that does not allow it.
     pub fn new() -> Result<Self, String> {
         let pid = std::process::id();
         // 198.18.0.0/15 is reserved for tests; each process has a network of four addresses there.

@@ -30,7 +30,7 @@ pub fn with_data(first: u8, id: impl AsRef<[u8]>, data: impl AsRef<[u8]>) -> Vec
     [&[first], &data_len[..], &[u8::try_from(id.len()).unwrap()], id, data].concat()
 }
 
-/// A connection on which each write leaves at once.
+/// A connection on which each write leaves immediately.
 pub struct Raw(TcpStream);
 
 /// How a connection ended.

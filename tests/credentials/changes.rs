@@ -1,7 +1,7 @@
 use crate::child::eventually;
 use crate::site::{Site, auth, one_shot};
 
-/// What is remembered is old at once.
+/// Cached results expire immediately.
 const SQLITE: &str = "source = \"sqlite\"\ncache_time = \"1ms\"";
 
 #[test]
@@ -34,14 +34,14 @@ fn an_id_expires_while_the_server_remembers_it() {
     site.done(&["clients", "add", "over", "--expires", "2020-01-01"]);
     assert_eq!(auth(server.address(), "long"), "auth_ok");
     assert_eq!(auth(server.address(), "over"), "auth_failure");
-    server.await_line("detail=\"the id has expired at 2020-01-01T00:00:00Z");
+    server.await_line("detail=\"the id expired at 2020-01-01T00:00:00Z");
     eventually("it expires", || auth(server.address(), "short") == "auth_failure");
-    eventually("each is named", || server.lines("detail=\"the id has expired at").len() == 2);
+    eventually("each is named", || server.lines("detail=\"the id expired at").len() == 2);
     assert_eq!(auth(server.address(), "long"), "auth_ok");
 }
 
 #[test]
-fn what_is_remembered_is_not_asked_for_again() {
+fn a_cached_id_is_not_looked_up_again() {
     let site = Site::new("source = \"sqlite\"\ncache_time = \"1h\"");
     site.done(&["clients", "add", "a"]);
     let server = site.start();

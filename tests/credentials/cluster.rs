@@ -14,7 +14,7 @@ use crate::site::text;
 /// The password of the role that the server under test has.
 pub const PASSWORD: &str = "geheim";
 
-/// Whoever is root there may do everything; the role `trap` needs its password.
+/// The user root has all rights there; the role `trap` needs its password.
 const HBA: &str = "local all postgres trust\nlocal all all scram-sha-256\n";
 
 pub struct Cluster {
@@ -115,7 +115,7 @@ impl Cluster {
     /// Nothing moves any more, and no connection ends, until what is returned is dropped.
     pub fn freeze(&self) -> Frozen {
         let postmaster = self.server.as_ref().unwrap().id();
-        // First, so that it starts nobody else.
+        // First, so that it starts no other process.
         signal("STOP", &[postmaster]);
         let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children")).unwrap();
         let mut processes: Vec<u32> = children.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
@@ -216,7 +216,7 @@ fn is_root() -> bool {
 
 fn signal(name: &str, processes: &[u32]) {
     let processes: Vec<_> = processes.iter().map(u32::to_string).collect();
-    // A process of several may have ended meanwhile.
+    // One of several processes may have ended.
     let _ = Command::new("kill").args(["-s", name]).args(processes).stderr(Stdio::null()).status().unwrap();
 }
 

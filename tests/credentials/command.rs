@@ -33,19 +33,19 @@ fn ids_are_added_listed_switched_and_removed() {
 }
 
 #[test]
-fn what_cannot_be_done_is_told_with_a_way_out() {
+fn an_impossible_change_is_reported_with_a_correction() {
     let site = Site::new(SQLITE);
     site.done(&["clients", "add", "a", "--note", "first"]);
     let (code, why) = site.refused(&["clients", "add", "a"]);
     assert_eq!(code, 1);
-    assert!(why.contains("\"a\" is there already") && why.contains("clients import"), "{why}");
+    assert!(why.contains("\"a\" exists already") && why.contains("clients import"), "{why}");
     for action in ["remove", "enable", "disable"] {
         let (code, why) = site.refused(&["clients", action, "b"]);
-        assert_eq!((code, why.contains("\"b\" is not there")), (1, true), "{action}: {why}");
+        assert_eq!((code, why.contains("\"b\" does not exist")), (1, true), "{action}: {why}");
     }
     for (arguments, why) in [
         (&["clients", "add", ""][..], "1 to 255 bytes"),
-        (&["clients", "add", "x\ny"], "no control characters"),
+        (&["clients", "add", "x\ny"], "control character"),
         (&["clients", "add", "b", "--expires", "soon"], "2026-12-31"),
         (&["clients", "add", "b", "--note", "two\nlines"], "a line"),
     ] {
@@ -65,12 +65,12 @@ fn with_a_list_in_the_config_it_says_where_the_ids_stand() {
         assert_eq!((code, why.contains("`clients` of [credentials]")), (64, true), "{action:?}: {why}");
     }
     let (code, why) = site.refused(&["clients", "unknown"]);
-    assert_eq!((code, why.contains("there is no database")), (64, true), "{why}");
+    assert_eq!((code, why.contains("rejected ids are not recorded")), (64, true), "{why}");
     assert!(!site.data("state.db").exists());
 }
 
 #[test]
-fn a_file_that_is_missing_or_is_not_ours_is_told_and_left_alone() {
+fn a_missing_or_foreign_file_is_reported_and_not_changed() {
     let site = Site::new(SQLITE);
     for action in ["list", "unknown"] {
         let (code, why) = site.refused(&["clients", action]);
@@ -112,7 +112,7 @@ fn nothing_is_created_where_no_server_has_its_data() {
 #[test]
 fn check_says_what_is_there() {
     let site = Site::new(SQLITE);
-    let missing = "state.db: not there yet; the server makes it when it starts\n";
+    let missing = "state.db: does not exist yet; the server creates it at its start\n";
     assert!(site.done(&["--check"]).contains(missing));
     assert!(!site.data("state.db").exists());
     site.done(&["clients", "add", "a"]);
@@ -123,7 +123,7 @@ fn check_says_what_is_there() {
 }
 
 #[test]
-fn a_reader_that_has_read_enough_is_no_error_and_a_full_disk_is_one() {
+fn a_closed_pipe_is_not_an_error_and_a_full_disk_is_one() {
     let site = Site::new(SQLITE);
     let ids: String = (0..5000).map(|number| format!("{number:0>100}\n")).collect();
     assert_eq!(site.run_with(&["clients", "import", "-"], &format!("id\n{ids}")).status.code(), Some(0));

@@ -25,7 +25,7 @@ fn ids_are_added_and_what_a_file_does_not_say_stays() {
 }
 
 #[test]
-fn what_a_list_prints_can_be_imported_elsewhere() {
+fn a_printed_list_can_be_imported_elsewhere() {
     let (site, other) = (Site::new(SQLITE), Site::new(SQLITE));
     site.done(&[
         "clients",
@@ -44,7 +44,7 @@ fn what_a_list_prints_can_be_imported_elsewhere() {
 }
 
 #[test]
-fn a_formula_is_no_formula_in_csv_and_comes_back() {
+fn a_formula_is_guarded_in_csv_and_restored() {
     let (site, other) = (Site::new(SQLITE), Site::new(SQLITE));
     site.done(&["clients", "add", "=HYPERLINK(\"http://x\")", "--note", "@SUM(A1)"]);
     site.done(&["clients", "add", "'=1", "--note=-1"]);
@@ -81,7 +81,7 @@ fn a_quote_that_is_not_closed_swallows_nothing() {
 }
 
 #[test]
-fn with_a_mistake_nothing_is_imported_and_all_of_them_are_told() {
+fn with_a_mistake_nothing_is_imported_and_all_mistakes_are_reported() {
     let site = Site::new(SQLITE);
     site.done(&["clients", "add", "a"]);
     fs::write(site.path("ids.csv"), "id,enabled,expires_at\na,false,\nb,maybe,\nc,true,soon\nb,true,\n")
@@ -92,7 +92,7 @@ fn with_a_mistake_nothing_is_imported_and_all_of_them_are_told() {
         "nothing was imported",
         "ids.csv:3: `enabled` must be `true` or `false`, not \"maybe\"",
         "ids.csv:4: `expires_at` must be a date",
-        "ids.csv:5: the id \"b\" stands on line 3 already",
+        "ids.csv:5: duplicate id \"b\", also on line 3",
     ] {
         assert!(why.contains(told), "{told} is not in: {why}");
     }

@@ -1,12 +1,12 @@
-//! Who may authenticate, through real sockets and the real binary: look-ups, outages, the command beside a running server.
+//! Credentials, through real sockets and the real binary: look-ups, outages, the command beside a running server.
 //!
 //! | file | subject |
 //! |---|---|
-//! | `command` | `trap-server clients` and what it says |
+//! | `command` | `trap-server clients` |
 //! | `import` | csv files |
-//! | `changes` | what a running server makes of changes |
+//! | `changes` | changes while a server runs |
 //! | `outage` | a database that fails for a while |
-//! | `unknown` | who tried and may not |
+//! | `unknown` | rejected ids |
 //! | `postgres` | the same with PostgreSQL, a server of which `cluster` runs |
 //! | `site` | a folder with a config, in which all of it happens |
 

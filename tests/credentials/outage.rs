@@ -7,7 +7,7 @@ use crate::child::{Server, eventually};
 use crate::site::{Site, auth};
 use crate::unknown::unknown;
 
-/// What is cached is old at once. A look-up has much more time than it takes, so that a busy machine is not an outage.
+/// Cached results expire immediately. A look-up has much more time than it takes, so that a busy machine is not an outage.
 pub const OLD_AT_ONCE: &str = "cache_time = \"1ms\"\ntimeout = \"5s\"";
 
 fn site() -> Site {

@@ -74,7 +74,7 @@ fn a_server_starts_although_the_database_is_down() {
     let site = two_ids(&cluster);
     cluster.stop();
     let server = site.start();
-    server.await_line("It is tried again with each look-up");
+    server.await_line("Each look-up tries again");
     assert_eq!(auth(server.address(), "a"), "auth_failure");
     cluster.resume();
     eventually("it is there", || auth(server.address(), "a") == "auth_ok");
@@ -116,7 +116,7 @@ fn a_query_that_hangs_ends_by_its_deadline_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_database_that_stands_still_is_given_up_and_comes_back() {
+fn a_stalled_database_times_out_and_recovers() {
     let Some(cluster) = Cluster::with_tables() else { return };
     let site = two_ids(&cluster);
     let server = site.start();
@@ -144,7 +144,7 @@ fn a_connection_that_answers_no_more_is_replaced() {
 }
 
 #[test]
-fn who_was_refused_is_kept_through_an_outage() {
+fn rejected_ids_are_kept_through_an_outage() {
     let Some(cluster) = Cluster::with_tables() else { return };
     let site = site(&cluster, OLD_AT_ONCE);
     let server = site.start();
@@ -157,7 +157,7 @@ fn who_was_refused_is_kept_through_an_outage() {
 }
 
 #[test]
-fn a_database_that_is_not_made_ready_is_told_with_what_to_do() {
+fn a_database_without_its_tables_is_reported_with_a_correction() {
     let Some(cluster) = Cluster::start() else { return };
     cluster.sql(&format!("CREATE ROLE trap LOGIN PASSWORD '{PASSWORD}'"));
     let site = site(&cluster, "");
@@ -173,17 +173,17 @@ fn a_database_that_is_not_made_ready_is_told_with_what_to_do() {
     eventually("it is seen", || auth(server.address(), "a") == "auth_ok");
     cluster.sql("REVOKE INSERT ON client FROM trap");
     let (code, why) = site.refused(&["clients", "add", "b"]);
-    assert_eq!((code, why.contains("the grants that are needed")), (74, true), "{why}");
+    assert_eq!((code, why.contains("the necessary grants")), (74, true), "{why}");
     let (code, why) = site.with_env("PGPASSWORD", "wrong").refused(&["clients", "list"]);
-    assert_eq!((code, why.contains("look at the user of `url`, at PGPASSWORD")), (74, true), "{why}");
+    assert_eq!((code, why.contains("check the user of `url`, PGPASSWORD")), (74, true), "{why}");
     assert!(!why.contains("wrong"), "{why}");
 }
 
 #[test]
 fn a_url_that_leads_nowhere_keeps_the_server_from_starting() {
     for (url, why) in [
-        ("postgres://trap@127.0.0.1/trap?sslmode=require", "there is no TLS to the database yet"),
-        ("postgres://trap@127.0.0.1:none/trap", "names no PostgreSQL database"),
+        ("postgres://trap@127.0.0.1/trap?sslmode=require", "TLS to the database is not supported"),
+        ("postgres://trap@127.0.0.1:none/trap", "is not a PostgreSQL address"),
     ] {
         let site = Site::new(&format!("source = \"postgres\"\nurl = \"{url}\""));
         for arguments in [&[][..], &["--check"], &["clients", "list"]] {

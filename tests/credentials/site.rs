@@ -70,7 +70,7 @@ impl Site {
             .unwrap()
     }
 
-    /// What a command prints that does what it is to do.
+    /// The output of a command that succeeds.
     pub fn done(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         let (out, err) = (text(&output.stdout), text(&output.stderr));
@@ -78,7 +78,7 @@ impl Site {
         out
     }
 
-    /// The exit code of a command that does not, and what it says.
+    /// The exit code and the error of a command that fails.
     pub fn refused(&self, arguments: &[&str]) -> (i32, String) {
         let output = self.run(arguments);
         (output.status.code().unwrap(), text(&output.stderr))

@@ -1,7 +1,7 @@
 use crate::child::{Server, eventually};
 use crate::site::{Site, auth, one_shot};
 
-/// Id, times and reason of who tried and may not, the newest first.
+/// Id, times and reason of the rejected ids, the newest first.
 pub fn unknown(site: &Site) -> Vec<String> {
     let output = site.run(&["clients", "unknown", "--format", "csv"]);
     let csv = String::from_utf8(output.stdout).unwrap();
@@ -18,7 +18,7 @@ fn end(mut server: Server) {
 }
 
 #[test]
-fn who_tried_and_may_not_is_counted_with_the_reason() {
+fn rejected_ids_are_counted_with_the_reason() {
     let site = Site::new("source = \"sqlite\"\ncache_time = \"0s\"");
     site.done(&["clients", "add", "off", "--disabled"]);
     site.done(&["clients", "add", "old", "--expires", "2020-01-01"]);
@@ -34,7 +34,7 @@ fn who_tried_and_may_not_is_counted_with_the_reason() {
     let ndjson = site.done(&["clients", "unknown", "--format", "ndjson"]);
     let first: serde_json::Value = serde_json::from_str(ndjson.lines().next().unwrap()).unwrap();
     assert_eq!((&first["id"], &first["times"]), (&"stranger".into(), &2.into()));
-    // Whoever may now is no stranger any more.
+    // An id that may authenticate now is no longer a rejected one.
     site.done(&["clients", "add", "stranger"]);
     assert_eq!(unknown(&site), ["old 1 expired", "off 1 disabled"]);
     site.done(&["clients", "enable", "off"]);
@@ -55,7 +55,7 @@ fn of_many_the_newest_stay_also_when_the_server_stops() {
 }
 
 #[test]
-fn with_zero_nobody_is_kept() {
+fn with_zero_no_id_is_recorded() {
     let site = Site::with_store("sqlite", "clients = []\nmax_unknown = 0");
     let server = site.start();
     assert_eq!(auth(server.address(), "a"), "auth_failure");

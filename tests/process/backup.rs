@@ -97,7 +97,7 @@ fn a_backup_under_load_has_each_message_once_and_can_be_restored() {
 }
 
 #[test]
-fn a_backup_lacks_only_what_was_removed_meanwhile() {
+fn a_backup_lacks_only_segments_removed_before_they_were_copied() {
     let folder = folder(CONFIG);
     let load = Load::start(folder.path(), 20);
     for round in 0..8 {
@@ -107,7 +107,7 @@ fn a_backup_lacks_only_what_was_removed_meanwhile() {
         assert!(output.status.success(), "{output:?}");
         let told = String::from_utf8(output.stderr).unwrap();
         assert!(told.lines().all(|line| line.ends_with(" are not in the backup")), "{told}");
-        // The newest are copied first: there is no hole.
+        // The newest are copied first, so there is no gap.
         let saved = all(folder.path(), &["--from", &name]);
         let (first, last) = (*saved.first().unwrap(), *saved.last().unwrap());
         assert!(last >= before && saved.into_iter().eq(first..=last), "{before} {first} {last}");
@@ -136,14 +136,14 @@ async fn a_server_goes_on_after_a_restored_backup() {
 }
 
 #[test]
-fn what_cannot_be_backed_up_or_restored_is_told() {
+fn an_impossible_backup_or_restore_is_reported() {
     let folder = folder(CONFIG);
     let run = |arguments: &[&str]| run_in(folder.path(), arguments);
     assert_ends(
         &run(&["backup", "b"]),
         74,
         &[],
-        &["there is no /", "data/messages", "`store.path` of config.toml"],
+        &["data/messages does not exist", "`store.path` of config.toml"],
     );
     assert!(!folder.path().join("b").exists());
     let mut writer = Writer::new(folder.path());

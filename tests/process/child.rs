@@ -13,7 +13,7 @@ use tempfile::TempDir;
 /// The longest that a test waits for what must happen: much longer than it takes.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A config for tests: everybody may authenticate, on a free port of the loopback.
+/// A config for tests: every id may authenticate, on a free port of the loopback.
 pub const CONFIG: &str = r#"
 [server]
 workers = 2
@@ -86,7 +86,7 @@ impl Server {
         server
     }
 
-    /// A server whose log nobody reads.
+    /// A server whose log has no reader.
     pub fn unread(mut command: Command, folder: TempDir) -> (Self, BufReader<ChildStderr>) {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
@@ -157,7 +157,7 @@ impl Drop for Server {
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < PATIENCE, "in vain: {what}");
+        assert!(start.elapsed() < PATIENCE, "timed out: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -13,6 +13,9 @@ use crate::lifetime::device;
 /// A server, and devices with sessions on it, whose descriptors have no gaps: the limit is one of their numbers.
 async fn without_gaps(config: &str) -> (Server, Vec<Device>) {
     let server = Server::start(config);
+    // Its files would be closed later, and leave gaps.
+    let next = server.folder().join("data/messages/next.db");
+    eventually("the next segment is ready", || next.exists());
     let mut devices = Vec::new();
     let has_gaps = |open: Vec<u64>| open.iter().max().unwrap() >= &(open.len() as u64);
     while devices.len() < 10 || has_gaps(open_files(&server)) {
@@ -26,7 +29,7 @@ fn open_files(server: &Server) -> Vec<u64> {
     open.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect()
 }
 
-/// Lets the server open so many more files than it has open now.
+/// Lets the server open this many more files than it has open now.
 fn allow_more_files(server: &Server, more: u64) {
     let process = i32::try_from(server.pid()).unwrap();
     let (mut soft, mut hard) = (0, 0);
@@ -35,7 +38,7 @@ fn allow_more_files(server: &Server, more: u64) {
     prlimit(process, Resource::NOFILE, Some((limit, hard)), None).unwrap();
 }
 
-/// Devices that say who they are and were not accepted yet.
+/// Devices that have sent their id and are not accepted yet.
 fn newcomers(server: &Server, count: usize) -> Vec<TcpStream> {
     let address = server.address();
     let newcomer = |number| {
@@ -55,7 +58,7 @@ fn assert_served(newcomers: &mut [TcpStream]) {
     }
 }
 
-/// Waits until the server has paused for so long that it would have said so again.
+/// Waits until the server has paused for longer than the interval of its log lines about it.
 fn await_pause(server: &Server) {
     server.await_line("accepting pauses listener=test");
     let stats = || server.lines("stats sessions=").len();
@@ -82,7 +85,7 @@ async fn without_descriptors_live_sessions_go_on_and_newcomers_wait() {
 }
 
 #[tokio::test]
-async fn descriptors_that_become_free_are_for_those_who_wait() {
+async fn freed_descriptors_go_to_waiting_connections() {
     let config = CONFIG.replace("name =", "acceptors = 1\nname =") + "[log]\nstats_every = \"1s\"\n";
     let (server, mut living) = without_gaps(&config).await;
     allow_more_files(&server, 0);

@@ -73,7 +73,7 @@ impl Drop for Follower {
 }
 
 #[tokio::test]
-async fn messages_are_printed_as_they_come_until_nobody_reads() {
+async fn messages_are_printed_as_they_arrive_until_the_output_is_closed() {
     let folder = folder(CONFIG);
     let mut writer = Writer::new(folder.path());
     writer.send("one", b"before");
@@ -171,7 +171,7 @@ async fn a_server_that_is_killed_and_started_again_is_followed() {
 }
 
 #[tokio::test]
-async fn what_was_removed_before_it_was_printed_is_named() {
+async fn messages_removed_before_they_were_printed_are_named() {
     let folder = folder(CONFIG);
     let mut writer = Writer::new(folder.path());
     writer.send_many(1);

@@ -1,5 +1,4 @@
-//! From `listening` to the last line: signals, sessions that are open, sessions that do not end, and a log that nobody
-//! reads.
+//! From `listening` to the last line: signals, open sessions, sessions that do not end, and a log without a reader.
 
 use std::io::{BufRead, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -20,7 +19,7 @@ pub async fn device(address: SocketAddr, id: &str) -> Device {
     device
 }
 
-/// Devices that all come at once.
+/// Devices that all connect at the same time.
 async fn many(address: SocketAddr, count: usize) -> Vec<Device> {
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
     let mut coming = JoinSet::new();
@@ -71,7 +70,7 @@ fn stopping_for_long() -> (Server, SocketAddr, TcpStream) {
 }
 
 #[tokio::test]
-async fn a_second_signal_stops_it_at_once() {
+async fn a_second_signal_forces_the_shutdown() {
     for second in ["TERM", "INT", "QUIT"] {
         let (mut server, _, _stuck) = stopping_for_long();
         server.await_line("stopping listener test");
@@ -83,7 +82,7 @@ async fn a_second_signal_stops_it_at_once() {
 }
 
 #[test]
-fn a_server_that_stops_refuses_newcomers_at_once() {
+fn a_server_that_stops_refuses_connections_immediately() {
     let (mut server, address, _stuck) = stopping_for_long();
     let is_refused =
         || TcpStream::connect(address).is_err_and(|err| err.kind() == ErrorKind::ConnectionRefused);
@@ -92,16 +91,12 @@ fn a_server_that_stops_refuses_newcomers_at_once() {
 }
 
 #[tokio::test]
-async fn signals_without_a_meaning_are_ignored_and_said() {
+async fn signals_without_an_effect_are_ignored_and_logged() {
     let mut server = Server::start(CONFIG);
     let mut device = device(server.address(), "device").await;
-    for (signal, why) in [
-        ("HUP", "the config is read at start only; restart to apply changes"),
-        ("USR1", "it has no meaning here"),
-        ("USR2", "it has no meaning here"),
-    ] {
+    for signal in ["USR1", "USR2"] {
         server.signal(signal);
-        server.await_line(&format!("SIG{signal} received: ignored, {why}"));
+        server.await_line(&format!("SIG{signal} received: ignored, this signal has no effect"));
     }
     device.ping().await.unwrap();
     drop(device);
@@ -129,11 +124,11 @@ fn a_start_that_waits_for_a_lock_can_be_stopped() {
     second.signal("TERM");
     // A start that fails has another code.
     assert_eq!(second.ended().code(), Some(0));
-    second.await_line("SIGTERM received while starting: stopped");
+    second.await_line("SIGTERM received during the start: stopped");
     assert!(second.lines("listening").is_empty());
 }
 
-/// A peer that pings until its server does not read any more, since nobody reads the answers.
+/// A peer that pings and does not read, until its server stops reading.
 fn peer_that_does_not_read(address: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -151,8 +146,8 @@ fn peer_that_does_not_read(address: SocketAddr) -> TcpStream {
 }
 
 #[tokio::test]
-async fn what_was_killed_does_not_keep_the_next_from_its_port() {
-    // An address that nobody else on this machine takes a port of in between.
+async fn a_killed_server_does_not_keep_its_port() {
+    // An address whose ports no other process on this machine takes.
     let mut first = Server::start(&CONFIG.replace("127.0.0.1:0", "127.77.0.2:0"));
     let address = first.address();
     let mut devices = many(address, 10).await;
@@ -178,7 +173,7 @@ async fn the_environment_overrides_the_level_of_the_log() {
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_reads_stalls_nobody() {
+async fn a_log_without_a_reader_stalls_no_session() {
     let (mut command, folder) = command(Some(CONFIG), &[]);
     command.env("RUST_LOG", "trace");
     let (mut server, mut stderr) = Server::unread(command, folder);
@@ -206,7 +201,7 @@ async fn a_log_that_nobody_reads_stalls_nobody() {
 /// Built without the feature it has no faults, and does not look for any.
 #[cfg(feature = "faults")]
 #[test]
-fn a_supervisor_that_gives_up_is_said_and_exits_with_70() {
+fn a_supervisor_that_gives_up_is_logged_and_exits_with_70() {
     let config = CONFIG.to_owned() + "[supervisor]\nmax_restarts = 2\n";
     let (mut command, folder) = command(Some(&config), &[]);
     command.env("TRAP_FAULTS", "Registry,Registry,Registry");
@@ -215,7 +210,7 @@ fn a_supervisor_that_gives_up_is_said_and_exits_with_70() {
     let line = server.await_line("; restarting restart=2 limit=\"2 in 1h\" delay=10ms");
     let (_, cause) = line.split_once("registry ended: ").unwrap();
     let (cause, _) = cause.split_once("; restarting").unwrap();
-    assert!(cause.starts_with("it panicked: injected fault at Registry at=src/faults.rs:"), "{line}");
+    assert!(cause.starts_with("panicked: injected fault at Registry at=src/faults.rs:"), "{line}");
     server.await_line(&format!("gave up: registry ended ({cause}): restart limit exceeded (2 in 1h)"));
     // A panic of a child is one line.
     let panics = server.lines("panicked");

@@ -7,6 +7,7 @@ mod follow;
 mod lifetime;
 mod messages;
 mod million;
+mod reload;
 mod segments;
 mod store;
 mod usage;

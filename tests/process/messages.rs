@@ -1,4 +1,4 @@
-//! `messages`: what devices sent, in each format and by each choice, while they are written.
+//! `messages`: each format and each option, while messages are written.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::segments::{Writer, damage, path};
 use crate::store::{folder, segment};
 use crate::usage::assert_ends;
 
-/// What is no text, and what would colour a terminal.
+/// Bytes that are not text, and bytes that would colour a terminal.
 const BYTES: &[u8] = b"\x1b[31m\xff\r\n";
 
 /// What `messages` prints with these arguments; it has nothing to complain of.
@@ -110,7 +110,7 @@ const HOURS: &str = "
     INSERT INTO clock_step VALUES (4);";
 
 #[test]
-fn what_is_printed_can_be_chosen() {
+fn options_select_messages() {
     let folder = folder(CONFIG);
     segment(folder.path()).execute_batch(&HOURS.replace("column4", "CAST(column4 AS BLOB)")).unwrap();
     for (arguments, data) in [
@@ -147,7 +147,7 @@ fn a_time_without_an_offset_is_in_the_time_zone_of_the_machine() {
     assert_eq!(command.env("TZ", "EET-2").output().unwrap().stdout, b"bcd");
 }
 
-/// Whether a process is in poll(2), or ppoll(2), by their numbers on x86-64 and aarch64. Where nobody may know, it is.
+/// Whether a process is in poll(2), or ppoll(2), by their numbers on x86-64 and aarch64. Where this cannot be read, it is.
 fn polls(pid: u32) -> bool {
     let call = fs::read_to_string(format!("/proc/{pid}/syscall"));
     call.map_or(true, |call| ["7 ", "271 ", "73 "].iter().any(|number| call.starts_with(number)))
@@ -177,7 +177,7 @@ async fn a_pipe_that_does_not_block_is_waited_for() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_told() {
+fn contradictory_options_are_rejected() {
     let folder = folder(CONFIG);
     for (arguments, told) in [
         (&["messages", "--since", "soon"][..], "2026-12-31T18:00:00Z"),
@@ -275,11 +275,6 @@ fn other_folders_and_single_segments_are_read() {
         assert_eq!(ids(&output.stdout), Vec::from_iter(ids_there), "{from}");
     }
     let empty = ["messages", "--from", "."];
-    assert_ends(
-        &run_in(elsewhere.path(), &empty),
-        74,
-        &[],
-        &["there is no segment in /", "00000000000000000001.db"],
-    );
+    assert_ends(&run_in(elsewhere.path(), &empty), 74, &[], &["no segment in /", "00000000000000000001.db"]);
     assert_ends(&run_in(elsewhere.path(), &["messages", "--from", "no"]), 74, &[], &["no: cannot be opened"]);
 }

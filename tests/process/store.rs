@@ -37,13 +37,13 @@ fn with_message(config: &str) -> TempDir {
 }
 
 #[test]
-fn a_folder_that_is_not_there_yet_is_named() {
+fn a_missing_folder_is_named() {
     let folder = folder(CONFIG);
     let place = folder.path().join("data/messages").display().to_string();
-    let said = ["there is no ", &place, "`store.path` of config.toml", "the server creates it"];
+    let said = [&place, " does not exist", "`store.path` of config.toml", "the server creates it"];
     assert_ends(&run_in(folder.path(), &["messages"]), 74, &[], &said);
     let said = [
-        "data/messages: not there yet; the server creates it when it starts",
+        "data/messages: does not exist yet; the server creates it at its start",
         "\n  credentials         list: 1 client",
     ];
     assert_ends(&run_in(folder.path(), &["--check"]), 0, &said, &[]);
@@ -51,7 +51,7 @@ fn a_folder_that_is_not_there_yet_is_named() {
 }
 
 #[test]
-fn the_store_log_has_no_segments_but_those_that_are_there_are_read() {
+fn existing_segments_are_read_with_the_store_log_too() {
     let without = folder(LOG);
     assert_ends(&run_in(without.path(), &["messages"]), 74, &[], &["`kind` is \"log\""]);
     assert_ends(&run_in(without.path(), &["--check"]), 0, &["\n  store               the log\n"], &[]);
@@ -59,7 +59,7 @@ fn the_store_log_has_no_segments_but_those_that_are_there_are_read() {
 }
 
 #[test]
-fn check_says_what_there_is() {
+fn check_prints_a_summary_of_the_stores() {
     let folder = folder(CONFIG);
     let mut writer = Writer::new(folder.path());
     for _ in 0..3 {
@@ -72,7 +72,7 @@ fn check_says_what_there_is() {
 }
 
 #[test]
-fn a_segment_that_cannot_be_used_is_told_with_what_to_do() {
+fn an_unusable_segment_is_reported_with_a_correction() {
     let edit =
         |sql: &'static str| move |path: &Path| Connection::open(path).unwrap().execute_batch(sql).unwrap();
     let text =
@@ -95,7 +95,12 @@ fn a_segment_that_cannot_be_used_is_told_with_what_to_do() {
             [&said[..], &["messages from 1 on cannot be read", "1 segment could not be read"]].concat();
         assert_ends(&run_in(folder.path(), &["messages"]), 74, &["DATA"], &told);
         assert_ends(&run_in(folder.path(), &["messages", "--follow"]), 74, &["DATA"], &said);
-        assert_ends(&run_in(folder.path(), &["--check"]), 74, &["config.toml means:"], &said);
+        assert_ends(
+            &run_in(folder.path(), &["--check"]),
+            74,
+            &["config.toml has these effective settings:"],
+            &said,
+        );
         let checked = run_in(folder.path(), &["--check"]).stdout;
         assert!(!String::from_utf8(checked).unwrap().contains("is right"));
     }

@@ -19,8 +19,8 @@ pub fn assert_ends(output: &Output, code: i32, stdout: &[&str], stderr: &[&str])
 }
 
 #[test]
-fn without_a_config_it_starts_with_the_defaults_and_says_so() {
-    let defaults = "the default config (there is no ./config.toml)";
+fn without_a_config_the_server_starts_with_the_defaults_and_logs_it() {
+    let defaults = "the default config (./config.toml does not exist)";
     assert_ends(&run(None, &["--check"]), 0, &[defaults, "0.0.0.0:5000"], &[]);
 
     // The default port may be taken on this machine.
@@ -55,7 +55,7 @@ fn every_mistake_is_told_with_its_place_and_nothing_is_bound() {
     );
     let mistakes = [
         "config.toml:3:13: `acceptors` must",
-        "config.toml:5:3: [session] has no",
+        "config.toml:5:3: unknown key in [session]",
         "config.toml:7:9: `level` must",
     ];
     assert_ends(&run(Some(&config), &[]), 64, &[], &mistakes);
@@ -63,16 +63,16 @@ fn every_mistake_is_told_with_its_place_and_nothing_is_bound() {
 }
 
 #[test]
-fn check_tells_what_a_config_means_and_starts_nothing() {
+fn check_prints_the_effective_settings_and_starts_nothing() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let config = CONFIG.replace("127.0.0.1:0", &taken.local_addr().unwrap().to_string());
-    let said = ["config.toml is right. It means:", "listener test", "max_connections"];
+    let said = ["config.toml is valid. Effective settings:", "listener test", "max_connections"];
     assert_ends(&run(Some(&config), &["--check"]), 0, &said, &[]);
     assert_ends(&run(Some(&config), &["--check", "--config", "config.toml"]), 0, &said, &[]);
 }
 
 #[test]
-fn help_and_version_and_what_is_neither() {
+fn help_version_and_unknown_arguments() {
     assert_ends(&run(None, &["--help"]), 0, &["Usage: trap-server", "--config", "--check", "RUST_LOG"], &[]);
     assert_ends(&run(None, &["--version"]), 0, &[env!("CARGO_PKG_VERSION")], &[]);
     assert_ends(&run(None, &["--chekc"]), 64, &[], &["--chekc", "--check"]);
@@ -80,7 +80,7 @@ fn help_and_version_and_what_is_neither() {
 }
 
 #[test]
-fn a_config_may_stand_before_a_command_and_behind_it() {
+fn the_option_config_is_accepted_before_and_after_a_command() {
     for arguments in [["--config", "no/such.toml", "messages"], ["messages", "--config", "no/such.toml"]] {
         assert_ends(&run(Some(CONFIG), &arguments), 64, &[], &["cannot read no/such.toml: "]);
     }
@@ -88,7 +88,7 @@ fn a_config_may_stand_before_a_command_and_behind_it() {
         &run(Some(CONFIG), &["--check", "messages"]),
         64,
         &[],
-        &["`--check` stands without a command"],
+        &["`--check` cannot be used with a command"],
     );
 }
 
@@ -102,7 +102,7 @@ fn a_port_in_use_is_named_with_its_listener() {
 }
 
 #[test]
-fn a_config_that_leads_nowhere_is_not_taken_for_none() {
+fn a_dangling_link_is_not_a_missing_config() {
     let (command, folder) = command(None, &["--check"]);
     std::os::unix::fs::symlink("nowhere", folder.path().join("config.toml")).unwrap();
     let output = assert_cmd::Command::from_std(command).timeout(PATIENCE).output().unwrap();

@@ -10,7 +10,7 @@ use crate::common::raw::{CONNECT, PING, auth};
 use crate::common::{self, Outcome, TestServer};
 
 #[tokio::test]
-async fn what_was_received_is_answered_and_connect_is_declined() {
+async fn received_frames_are_answered_and_connect_is_declined() {
     let mut config = common::config("drain");
     config.server.workers = 1;
     config.server.shutdown = common::PATIENCE;

@@ -89,7 +89,7 @@ async fn one_shots() {
 }
 
 #[tokio::test]
-async fn publish_to_somebody_who_is_not_there() {
+async fn publish_to_an_id_that_is_not_connected() {
     let publish = |data: &str| frame(with_data(0x4a, "other", data), "pub_failure");
     let rows = [
         vec![publish("hello")],
@@ -101,7 +101,7 @@ async fn publish_to_somebody_who_is_not_there() {
 }
 
 #[tokio::test]
-async fn answers_to_commands_that_nobody_issued() {
+async fn answers_to_commands_that_were_not_issued() {
     let ok = || frame(with_data(0x4e, "c1", "done"), "");
     let failure = || frame(with_data(0x4f, "c2", ""), "");
     let rows = [

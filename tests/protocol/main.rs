@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `conversation` | the conversation of the original client |
 //! | `scenario` | frames and their answers as a table, and every way to cut them |
-//! | `frames` `mistakes` | the tables: what a device may send, and what it may not |
+//! | `frames` `mistakes` | the tables: valid and invalid frames of a device |
 //! | `large` | data up to the limit, kept and not kept |
 //! | `registry` | two sessions of one id |
 //! | `order` | answers when the store or the look-up takes its time |

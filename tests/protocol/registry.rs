@@ -21,7 +21,7 @@ async fn the_newer_session_takes_over() {
     let server = TestServer::start("takeover", |_| {});
     let mut older = authenticated(&server).await;
     let mut newer = authenticated(&server).await;
-    assert_eq!(older.rest().await.0, b"", "the older session is told nothing");
+    assert_eq!(older.rest().await.0, b"", "the older session ends without a word");
     assert!(server.table.contains(ID));
     newer.send([&send(ID, "hello")[..], &PING].concat()).await;
     newer.expect("send_okpong").await;
@@ -79,7 +79,7 @@ async fn a_takeover_drops_what_the_store_does_not_hold_and_nothing_else() {
     eventually("the second is read", || server.totals().frames == 4).await;
 
     let mut newer = authenticated(&server).await;
-    assert_eq!(older.rest().await.0, b"", "the older session is told nothing");
+    assert_eq!(older.rest().await.0, b"", "the older session ends without a word");
     store.answer(Ok(())).await;
     newer.send(send(ID, "new")).await;
     store.answer(Ok(())).await;

@@ -14,7 +14,7 @@ use crate::{rows, server};
 struct Disk(TempDir);
 
 impl Disk {
-    /// Fails where this machine does not let us, with what it said.
+    /// Fails with the error of the machine if that does not allow it.
     fn new(size: &str) -> Result<Self, String> {
         let disk = Self(tempfile::tempdir().unwrap());
         run("mount", &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs", disk.path()])?;
@@ -76,7 +76,7 @@ fn data(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_full_disk_loses_nothing_that_was_acknowledged_and_is_used_again_when_there_is_room() {
+async fn a_full_disk_loses_no_acknowledged_message_and_is_used_again_when_there_is_room() {
     let Some(disk) = disk("1m") else { return };
     let server = server("full", &disk.folder(), |_| {});
     let mut acknowledged = fill(&server).await;
@@ -91,7 +91,7 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged_and_is_used_again_when_
     device.send(b"again").await.unwrap();
     acknowledged.push("again".into());
     assert_eq!(data(&disk.folder()), acknowledged);
-    eventually("it is said to be over", || logs::has(&[disk.path(), "works again after="])).await;
+    eventually("the recovery is logged", || logs::has(&[disk.path(), "works again after="])).await;
     server.stop();
     assert_eq!(data(&disk.folder()), acknowledged);
 }

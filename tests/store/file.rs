@@ -46,11 +46,11 @@ async fn folders_are_made() {
 }
 
 #[test]
-fn a_segment_that_needs_somebody_is_refused_and_left_as_it_is() {
+fn a_segment_that_needs_an_operator_is_rejected_and_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("messages/00000000000000000007.db");
     fs::create_dir(path.parent().unwrap()).unwrap();
-    fs::write(&path, b"this is no database, and it is long enough to be seen as none").unwrap();
+    fs::write(&path, b"this is not a database, and it is long enough to be recognized").unwrap();
     let before = fs::read(&path).unwrap();
     assert_eq!(
         refusal(folder.path()),
@@ -101,7 +101,7 @@ fn a_folder_has_one_server() {
 }
 
 #[tokio::test]
-async fn nobody_else_may_read_the_data() {
+async fn other_users_cannot_read_the_data() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let server = server("private", &data, |_| {});
@@ -144,7 +144,7 @@ fn the_binary_says_so_and_exits_with_74() {
 }
 
 #[tokio::test]
-async fn a_lock_that_somebody_holds_is_waited_for_and_then_it_fails_until_it_is_gone() {
+async fn a_lock_of_another_program_is_waited_for_and_then_stores_fail_until_it_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let server = server("locked", folder.path(), |config| {
         config.store.lock_timeout = Duration::from_millis(20);
@@ -164,7 +164,7 @@ async fn a_lock_that_somebody_holds_is_waited_for_and_then_it_fails_until_it_is_
     assert!(said[0].starts_with("store ERROR the store "), "{said:?}");
     assert!(said[0].ends_with("Until it works again, SENDs are answered send_failure"), "{said:?}");
     let over = || logs::lines(&[path, "works again after="]);
-    eventually("it is said to be over", || !over().is_empty()).await;
+    eventually("the recovery is logged", || !over().is_empty()).await;
     assert!(over().len() == 1 && over()[0].ends_with("refused=2"), "{:?}", over());
 }
 

@@ -74,7 +74,7 @@ async fn round(number: usize, folder: &Path) -> Vec<(String, usize)> {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_is_there_once_and_in_order_after_twenty_kills() {
+async fn acknowledged_messages_are_stored_once_and_in_order_after_twenty_kills() {
     let folder = tempfile::tempdir().unwrap();
     let mut acknowledged = Vec::new();
     for number in 0..ROUNDS {

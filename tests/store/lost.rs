@@ -1,5 +1,5 @@
 //! Files that are moved, removed, replaced or cut short while the server writes to them: nothing that was acknowledged is
-//! lost, unless somebody destroyed it, and the log says what happened.
+//! lost, unless it was destroyed, and the log says what happened.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -53,18 +53,18 @@ async fn lose(name: &str, folder: &Path, accident: Accident) -> TestServer {
     accident(&open);
     let path = open.display().to_string();
     eventually("it is noticed", || logs::has(&["ERROR the open segment", &path, "is lost"])).await;
-    eventually("the rest is said", || {
+    eventually("the rest is logged", || {
         [" are saved in ", " are lost with its files", " cannot be saved "]
             .iter()
             .any(|end| logs::has(&[&path, end]))
     })
     .await;
-    assert!(!logs::has(&[&path, "is no longer there"]), "it is said once");
+    assert!(!logs::has(&[&path, "is no longer there"]), "it is logged once");
     server
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_is_saved_whatever_happens_to_the_files() {
+async fn acknowledged_messages_are_saved_whatever_happens_to_the_files() {
     let accidents: [(&str, Accident); 7] = [
         ("moved", |open| fs::rename(open, open.with_file_name("elsewhere")).unwrap()),
         ("moved-whole", |open| {
@@ -105,16 +105,16 @@ fn ids(folder: &Path) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn a_segment_whose_place_is_taken_is_saved_beside() {
+async fn a_segment_whose_place_is_taken_is_saved_under_another_name() {
     let folder = tempfile::tempdir().unwrap();
     let server = lose("replaced", folder.path(), |open| {
         let other = open.with_file_name("other");
-        fs::write(&other, "a file of somebody else").unwrap();
+        fs::write(&other, "a foreign file").unwrap();
         fs::rename(other, open).unwrap();
     })
     .await;
     let place = segments(folder.path()).remove(0);
-    assert_eq!(fs::read_to_string(&place).unwrap(), "a file of somebody else");
+    assert_eq!(fs::read_to_string(&place).unwrap(), "a foreign file");
     fs::remove_file(&place).unwrap();
     send_numbers(&server, BEFORE, BEFORE + 1).await;
     assert_eq!(rows(folder.path()), [pair("a", &BEFORE.to_string())]);
@@ -140,7 +140,7 @@ async fn of_a_log_that_is_cut_short_the_lost_ids_are_named() {
     cut(&log, fs::metadata(&log).unwrap().len() / 2);
     let path = open.display().to_string();
     eventually("it is noticed", || logs::has(&[&path, "its write-ahead log was cut short"])).await;
-    eventually("the rest is said", || logs::has(&[&path, "are lost with its files"])).await;
+    eventually("the rest is logged", || logs::has(&[&path, "are lost with its files"])).await;
     send_numbers(&server, LARGE, LARGE + 1).await;
     // SQLite may still have the newest pages in memory, and all others of these messages are gone.
     let left = data(folder.path());
@@ -222,7 +222,7 @@ async fn a_segment_that_was_moved_or_emptied_before_a_kill_is_restored_from_its_
         accident(&open);
         first.signal("KILL");
         first.ended();
-        // Whoever only reads does no harm to the log.
+        // A reader does not harm the log.
         let _ = segment::open_read_only(&open);
         let second = start();
         second.address();

@@ -41,7 +41,7 @@ fn segments(folder: &Path) -> Vec<PathBuf> {
     segments.into_iter().map(|segment| segment.path).collect()
 }
 
-/// The newest segment, for whoever wants to look into it.
+/// The newest segment, for tests that read it.
 fn open(folder: &Path) -> Connection {
     Connection::open(segments(folder).last().unwrap()).unwrap()
 }

@@ -59,9 +59,9 @@ async fn segments_that_are_too_old_go_and_the_others_stay() {
     let all = numbers(folder.path());
     let server = server("age", folder.path(), |config| config.store.max_age = Some(HOUR));
     eventually("the old ones have gone", || !before[old - 1].exists()).await;
-    // Each look says what it has removed.
+    // Each look logs what it has removed.
     let path = folder.path().to_str().unwrap();
-    eventually("it is said", || logs::has(&["removed segments=", "ids=1-", "reason=max_age"])).await;
+    eventually("it is logged", || logs::has(&["removed segments=", "ids=1-", "reason=max_age"])).await;
     send(&server, 200, 201).await;
     let left = numbers(folder.path());
     assert!(all.ends_with(&left[..left.len() - 1]) && left.ends_with(&[200]), "{path}: {left:?}");
@@ -85,7 +85,7 @@ async fn the_segments_stay_within_their_size_while_messages_come() {
 }
 
 #[tokio::test]
-async fn a_segment_that_somebody_removes_is_missed() {
+async fn a_segment_removed_by_another_program_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let server = server("missed", folder.path(), |config| config.store.segment_size = 64 << 10);
     send(&server, 0, 50).await;

@@ -13,7 +13,7 @@ fn micros() -> i64 {
 }
 
 #[tokio::test]
-async fn a_row_says_who_sent_what_when_and_how() {
+async fn a_row_has_sender_data_time_and_mode() {
     let folder = tempfile::tempdir().unwrap();
     let server = server("columns", folder.path(), |_| {});
     let before = micros();
@@ -121,7 +121,7 @@ async fn a_clock_that_was_set_back_is_noted_and_the_time_is_the_true_one() {
 }
 
 #[tokio::test]
-async fn what_waits_when_the_server_stops_is_stored_and_answered() {
+async fn batches_that_wait_when_the_server_stops_are_stored_and_answered() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = server("stop", folder.path(), |config| config.server.shutdown = crate::common::PATIENCE);
     let mut raw = server.raw().await;
@@ -138,7 +138,7 @@ async fn what_waits_when_the_server_stops_is_stored_and_answered() {
 }
 
 #[tokio::test]
-async fn what_is_only_with_the_operating_system_is_a_row_too() {
+async fn with_synchronous_normal_a_message_is_a_row_too() {
     let folder = tempfile::tempdir().unwrap();
     let server = server("normal", folder.path(), |config| config.store.synchronous = Synchronous::Normal);
     server.authenticated("a").await.send(b"x").await.unwrap();

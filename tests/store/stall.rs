@@ -85,9 +85,9 @@ async fn a_writer_that_stalls_costs_nothing_but_time() {
     }
 }
 
-/// So little that it is used up and free again all the time, on several threads at once.
+/// So little that it is used up and free again all the time, on several threads at the same time.
 #[tokio::test]
-async fn nobody_is_forgotten_where_there_is_room_for_a_few_only() {
+async fn no_session_is_forgotten_with_room_for_only_a_few() {
     let folder = tempfile::tempdir().unwrap();
     let server = server("few", folder.path(), |config| config.server.max_unanswered = 16 << 10);
     let mut load = JoinSet::new();

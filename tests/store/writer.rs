@@ -19,14 +19,14 @@ async fn a_writer_that_panics_is_restarted_and_only_its_transaction_fails() {
     device.send(b"after").await.unwrap();
     let stored: Vec<_> = rows(folder.path()).into_iter().map(|(_, data)| data).collect();
     assert_eq!(stored, ["before", "after"]);
-    let line = ["panic ERROR", "store ended: its thread panicked: injected fault at Writer; restarting"];
+    let line = ["panic ERROR", "store ended: thread panicked: injected fault at Writer; restarting"];
     assert!(logs::has(&line));
     drop(device);
     server.assert_nothing_is_left().await;
 }
 
 #[tokio::test]
-async fn what_waits_while_the_writer_panics_is_stored_by_the_next() {
+async fn batches_that_wait_while_the_writer_panics_are_stored_by_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let server = server("panics", folder.path(), |config| config.store.batch_records = 1);
     let mut raw = server.raw().await;

@@ -1,4 +1,4 @@
-//! Parts that crash once: nobody notices.
+//! Parts that crash once: no session is affected.
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ async fn assert_restarted(listener: &str, child: &str, fault: &str) {
 }
 
 /// Injects `fault`, waits for the restart, and asserts that no device that is at work has noticed.
-async fn assert_nobody_notices(listener: &str, fault: Point, child: &str) {
+async fn assert_no_session_is_affected(listener: &str, fault: Point, child: &str) {
     let server = server(listener, |_| {});
     let load = Load::start(&server).await;
     server.faults.set(fault, Fault::Panic);
     newcomers(server.address, 100).await;
-    assert_restarted(listener, child, &format!("it panicked: injected fault at {fault:?}")).await;
+    assert_restarted(listener, child, &format!("panicked: injected fault at {fault:?}")).await;
     newcomers(server.address, 100).await;
     load.goes_on().await;
     assert!((0..LOAD).all(|number| server.table.contains(&format!("load{number}"))));
@@ -33,38 +33,38 @@ async fn assert_nobody_notices(listener: &str, fault: Point, child: &str) {
 }
 
 #[tokio::test]
-async fn nobody_notices_that_the_registry_crashed() {
-    assert_nobody_notices("crash-registry", Point::Registry, "registry").await;
+async fn a_crash_of_the_registry_affects_no_session() {
+    assert_no_session_is_affected("crash-registry", Point::Registry, "registry").await;
 }
 
 #[tokio::test]
-async fn nobody_notices_that_the_registry_crashed_over_a_question() {
-    assert_nobody_notices("crash-question", Point::RegistryQuestion, "registry").await;
+async fn a_crash_of_the_registry_on_a_request_affects_no_session() {
+    assert_no_session_is_affected("crash-question", Point::RegistryQuestion, "registry").await;
 }
 
 #[tokio::test]
-async fn nobody_notices_that_the_store_crashed() {
-    assert_nobody_notices("crash-store", Point::Store, "store").await;
+async fn a_crash_of_the_store_affects_no_session() {
+    assert_no_session_is_affected("crash-store", Point::Store, "store").await;
 }
 
 #[tokio::test]
-async fn nobody_notices_that_a_listener_crashed() {
-    assert_nobody_notices("crash-listener", Point::Listener, "listener crash-listener").await;
+async fn a_crash_of_a_listener_affects_no_session() {
+    assert_no_session_is_affected("crash-listener", Point::Listener, "listener crash-listener").await;
 }
 
 #[tokio::test]
-async fn nobody_notices_that_an_acceptor_crashed() {
-    assert_nobody_notices("crash-acceptor", Point::Acceptor, "listener crash-acceptor").await;
+async fn a_crash_of_an_acceptor_affects_no_session() {
+    assert_no_session_is_affected("crash-acceptor", Point::Acceptor, "listener crash-acceptor").await;
 }
 
 #[tokio::test]
-async fn nobody_notices_that_the_parent_of_the_sessions_crashed() {
-    assert_nobody_notices("crash-sessions", Point::Sessions, "sessions").await;
+async fn a_crash_of_the_parent_of_the_sessions_affects_no_session() {
+    assert_no_session_is_affected("crash-sessions", Point::Sessions, "sessions").await;
 }
 
 #[tokio::test]
-async fn nobody_notices_that_the_timer_of_a_worker_crashed() {
-    assert_nobody_notices("crash-clock", Point::Clock, "sessions").await;
+async fn a_crash_of_the_timer_of_a_worker_affects_no_session() {
+    assert_no_session_is_affected("crash-clock", Point::Clock, "sessions").await;
 }
 
 #[tokio::test]
@@ -88,8 +88,8 @@ async fn deadlines_of_sessions_outlive_the_timers() {
 }
 
 #[tokio::test]
-async fn nobody_notices_that_the_reporter_crashed() {
-    assert_nobody_notices("crash-reporter", Point::Reporter, "reporter").await;
+async fn a_crash_of_the_reporter_affects_no_session() {
+    assert_no_session_is_affected("crash-reporter", Point::Reporter, "reporter").await;
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use crate::load::{Load, newcomers};
 use crate::server;
 
 #[tokio::test]
-async fn a_child_that_cannot_start_writes_few_lines_and_harms_nobody() {
+async fn a_child_that_cannot_start_writes_few_lines_and_affects_no_other() {
     let server = server("cannot-start", |_| {});
     let load = Load::start(&server).await;
     let (start, mut is_first) = (Instant::now(), true);
@@ -30,7 +30,7 @@ async fn a_child_that_cannot_start_writes_few_lines_and_harms_nobody() {
     let most = 3 + start.elapsed().as_secs() / 2;
     assert!(lines.len() as u64 <= most, "{lines:#?}");
     assert!(
-        lines[0].ends_with("hopeless ended: it stopped; restarting restart=1 limit=\"1000 in 1h\" delay=0ms")
+        lines[0].ends_with("hopeless ended: stopped; restarting restart=1 limit=\"1000 in 1h\" delay=0ms")
     );
     assert!(load.finish().await.is_empty());
     server.assert_nothing_is_left().await;
@@ -86,10 +86,10 @@ async fn more_restarts_than_allowed_end_the_server_with_the_reason() {
         drop(device);
         let outcome = server.ended();
         let Outcome::GaveUp(reason) = outcome else { panic!("{outcome:?}") };
-        let cause = format!("{child} ended (it panicked: injected fault at {point:?})");
+        let cause = format!("{child} ended (panicked: injected fault at {point:?})");
         assert!(reason.contains(&cause), "{reason}");
         assert!(reason.contains("restart limit exceeded (2 in "), "{reason}");
-        assert!(logs::has(&[&format!("{listener} ERROR"), "the supervisor gives up", &cause]));
+        assert!(logs::has(&[&format!("{listener} ERROR"), "supervisor gives up", &cause]));
     }
 }
 
@@ -124,8 +124,8 @@ async fn a_listener_that_gives_up_leaves_the_others_alone() {
     let given_up = given_up.unwrap();
     let id = format!("listener alone-{}", given_up + 1);
     let words =
-        [" ERROR ", &id, "gave up: it panicked: ", "restart limit exceeded (2 in 1h); retrying every 60s"];
-    eventually("it is said", || logs::has(&words)).await;
+        [" ERROR ", &id, "gave up: panicked: ", "restart limit exceeded (2 in 1h); retrying every 60s"];
+    eventually("it is logged", || logs::has(&words)).await;
     newcomers(server.addresses[1 - given_up], 100).await;
     load.goes_on().await;
     // A client of its own waits until it runs again.

@@ -70,7 +70,7 @@ async fn work(mut device: Device, rounds: Arc<AtomicU64>, enough: Arc<AtomicBool
     Ok(())
 }
 
-/// Devices that all come at once, each served. The id of each is held by then, so that the registry has to decide.
+/// Devices that all connect at the same time, each served. The id of each is held by then, so that the registry has to decide.
 pub async fn newcomers(address: SocketAddr, count: usize) {
     let mut coming = JoinSet::new();
     for number in 0..count {

@@ -2,6 +2,7 @@
 //! about, and nothing of it is run.
 #![cfg(feature = "faults")]
 
+mod chaos;
 #[path = "../common/mod.rs"]
 mod common;
 mod crashes;
@@ -19,6 +20,14 @@ use common::TestServer;
 
 /// A server whose log is not flooded with what the load sends.
 fn server(listener: &str, change: impl FnOnce(&mut Config)) -> TestServer {
+    hide_injected_panics();
+    let mut config = common::config(listener);
+    change(&mut config);
+    TestServer::run(listener, Server::bind(config).unwrap().with_store(Arc::new(Sink)))
+}
+
+/// They are many, and expected.
+fn hide_injected_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let hook = std::panic::take_hook();
@@ -29,9 +38,6 @@ fn server(listener: &str, change: impl FnOnce(&mut Config)) -> TestServer {
             }
         }));
     });
-    let mut config = common::config(listener);
-    change(&mut config);
-    TestServer::run(listener, Server::bind(config).unwrap().with_store(Arc::new(Sink)))
 }
 
 struct Sink;

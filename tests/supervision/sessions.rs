@@ -47,7 +47,7 @@ async fn a_crash_is_reported_with_the_frame_and_without_its_data() {
     eventually("it is reported", || logs::has(&words)).await;
     assert!(!logs::has(&["secret"]));
     assert_eq!(server.totals().ended(Ended::Crashed), 1);
-    // One that has not said who it is yet.
+    // One that has not sent its id yet.
     let mut peer = server.raw().await;
     server.faults.set(Point::Frame, Fault::Panic);
     peer.send(auth("new")).await;
@@ -57,15 +57,15 @@ async fn a_crash_is_reported_with_the_frame_and_without_its_data() {
 }
 
 #[tokio::test]
-async fn a_worker_that_stands_still_is_said_with_the_session_that_holds_it() {
+async fn a_stalled_worker_is_logged_with_the_session_that_holds_it() {
     let server = server("stall", |config| config.server.workers = 1);
     let mut device = server.authenticated("blocker").await;
     server.faults.set(Point::Session, Fault::Block(Duration::from_secs(3)));
     device.ping().await.unwrap();
     let of = format!("peer={} client=\"blocker\"", device.local_addr().unwrap());
     let has = |words: &str| logs::has(&["stall ", words, &of]);
-    eventually("it is said", || has("ERROR worker 0 stands still for=")).await;
-    eventually("it is said", || has("WARN worker 0 goes on after=")).await;
+    eventually("it is logged", || has("ERROR worker 0 stands still for=")).await;
+    eventually("it is logged", || has("WARN worker 0 goes on after=")).await;
     drop(device);
     server.assert_nothing_is_left().await;
 }
@@ -88,7 +88,7 @@ async fn a_stuck_session_does_not_keep_the_server_from_stopping() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_refuses_newcomers_even_if_a_worker_stands_still() {
+async fn a_server_that_stops_refuses_connections_even_if_a_worker_is_stalled() {
     let server = server("stuck-door", |config| config.server.shutdown = Duration::from_secs(1));
     let load = Load::start(&server).await;
     server.faults.set(Point::Session, Fault::Block(PATIENCE * 10));

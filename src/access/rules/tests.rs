@@ -32,7 +32,7 @@ fn the_normal_form_has_no_host_bits_and_no_mapped_addresses() {
 }
 
 #[test]
-fn an_ipv6_network_does_not_speak_for_ipv4() {
+fn an_ipv6_network_does_not_match_ipv4() {
     let rules = rules(&["deny ::/0", "allow all"]);
     assert!(rules.admits("1.2.3.4".parse().unwrap()));
     assert!(rules.admits("::ffff:1.2.3.4".parse().unwrap()));
@@ -40,7 +40,7 @@ fn an_ipv6_network_does_not_speak_for_ipv4() {
 }
 
 #[test]
-fn every_wrong_line_is_told() {
+fn every_invalid_line_is_reported() {
     let no_rule = |got: &str| Problem::NoRule { got: got.into() };
     let no_net = |got: &str| Problem::NoNet { got: got.into() };
     let prefix = |got: &str, most| Problem::Prefix { got: got.into(), most };

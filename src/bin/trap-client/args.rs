@@ -1,4 +1,4 @@
-//! What may stand on the command line.
+//! The arguments of the command line.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -14,29 +14,29 @@ use crate::input::Source;
 use crate::output::Style;
 
 const AFTER_HELP: &str = "\
-Without a command, each line of standard input is one SEND, and what the server answers or sends is printed as it comes, \
-until the input ends and the last answer is there, or Ctrl-C.
+Without a command, each line of standard input is one SEND. Everything that the server sends is printed as it arrives, \
+until the last line is answered, or Ctrl-C.
 
 Replies and what the server sends go to standard output, one per line; data is printed as ASCII, other bytes as \\xNN. \
-Errors, the prompt for a person who types, and the progress of a long input go to standard error.
+Errors, the prompt at a terminal, and the progress of a long input go to standard error.
 
 Exit codes:
-  0   all is well
+  0   success
   1   the server refused, or answered with a failure
   64  bad usage
   65  the data does not fit into one frame
   66  the input cannot be read
-  69  the server cannot be reached, took too long, or went away
-  71  the system refused what this program needs
+  69  the server cannot be reached, timed out, or closed the connection
+  71  the system refused a resource
   74  the output cannot be written
-  76  the server does not keep to the protocol
-  130 Ctrl-C while a SEND had no answer yet";
+  76  the server violated the protocol
+  130 Ctrl-C with an unanswered SEND";
 
-/// Speaks the trap protocol as a device does
+/// A device of the trap protocol, on the command line
 #[derive(Debug, Parser)]
 #[command(name = "trap-client", version, after_help = AFTER_HELP, disable_help_flag = true)]
 pub struct Args {
-    /// Name or address of the server, or HOST:PORT, or unix:PATH; an IPv6 address with a port stands in brackets
+    /// Name or address of the server, or HOST:PORT, or unix:PATH; an IPv6 address with a port needs brackets
     #[arg(short, long, global = true, env = "TRAP_HOST", default_value = "127.0.0.1")]
     host: Host,
 
@@ -48,11 +48,11 @@ pub struct Args {
     #[arg(long, global = true, env = "TRAP_ID", default_value = "client0012", value_parser = client_id)]
     pub id: ClientId,
 
-    /// How long to wait for the connection and for each answer
+    /// Timeout for the connection and for each answer
     #[arg(long, global = true, env = "TRAP_TIMEOUT", default_value = "10s", value_parser = duration)]
     pub timeout: Duration,
 
-    /// Print nothing but errors
+    /// Print only errors
     #[arg(short, long, global = true, conflicts_with = "json")]
     quiet: bool,
 
@@ -79,14 +79,14 @@ impl Args {
                 let message = format!("the host has the port {port}, and `--port` is {}", args.port);
                 return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
             }
-            // What is typed counts more than what the environment says.
+            // The command line overrides the environment.
             Some(port) if !is_typed("port") => args.port = port,
             _ => {}
         }
         Ok(args)
     }
 
-    /// How to print.
+    /// The output style.
     pub const fn style(&self) -> Style {
         match (self.quiet, self.json) {
             (true, _) => Style::Quiet,
@@ -161,7 +161,7 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub struct Ping {
-    /// Ends after so many pings
+    /// Number of pings; the default is unlimited
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
 
@@ -174,23 +174,23 @@ pub struct Ping {
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub struct Send {
-    /// One SEND of these words, joined by a space. None, or `-`: standard input, one SEND per line without its line
+    /// Words to send as one SEND, joined by spaces. None, or `-`: standard input, one SEND per line without its line
     /// ending; empty lines are skipped
     text: Vec<String>,
 
-    /// One SEND of the whole file, at most 65535 bytes; a longer one is refused unless --split is there
+    /// Send the whole file as one SEND, at most 65535 bytes; a longer one needs --split
     #[arg(long, conflicts_with = "text")]
     pub file: Option<PathBuf>,
 
-    /// As many SENDs as the file takes, of 65535 bytes each but the last
+    /// Split the file into SENDs of 65535 bytes
     #[arg(long, requires = "file", conflicts_with_all = ["once", "text"])]
     pub split: bool,
 
-    /// One SEND without AUTH, on a connection of its own; standard input is sent as a whole
+    /// Send a one-shot: one SEND without AUTH; standard input is sent as a whole
     #[arg(long)]
     pub once: bool,
 
-    /// Stays connected and prints what the server sends, until it closes or Ctrl-C
+    /// Stay connected and print what the server sends, until it closes or Ctrl-C
     #[arg(long, conflicts_with = "once")]
     pub wait: bool,
 }

@@ -1,4 +1,4 @@
-//! Sending, and printing whatever comes back, at the same time.
+//! Sends, and prints what the server sends, at the same time.
 
 use std::pin::pin;
 
@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::input::Input;
 use crate::output::Output;
 
-/// SENDs on their way without an answer: enough to hide the round trip, and few to be in doubt when the server goes away.
+/// Maximum unanswered SENDs: enough to hide the round trip, and few in doubt when the connection breaks.
 const WINDOW: usize = 64;
 
 /// One SEND without AUTH.
@@ -95,7 +95,7 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// What the server said before the connection broke may say why it did.
+    /// The last words of the server may explain why the connection broke.
     async fn last_words(&mut self, broken: Error) -> Result<(), Failure> {
         while let Ok(Some(incoming)) = self.device.next().await {
             self.hear(Some(incoming))?;

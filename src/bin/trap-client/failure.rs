@@ -1,4 +1,4 @@
-//! Why the program ends without success, in one line and one number (of sysexits.h where it has one).
+//! Why the program fails, as one line and an exit code (of sysexits.h where it has one).
 
 use std::io;
 use std::path::PathBuf;
@@ -19,22 +19,20 @@ pub enum Failure {
     ConnectUnix { path: PathBuf, err: Error },
     #[error(transparent)]
     Device(#[from] Error),
-    /// It was printed as a reply, too.
+    /// It was also printed as a reply.
     #[error("the server refused: {0}")]
     Refused(Reply),
-    #[error("stopped while {unanswered} SENDs had no answer yet")]
+    #[error("stopped with {unanswered} unanswered SENDs")]
     Interrupted { unanswered: usize },
     #[error("cannot read {}: {err}", .path.display())]
     File { path: PathBuf, err: io::Error },
     #[error("cannot read standard input: {0}")]
     Stdin(io::Error),
     #[error(
-        "{} has more than the {MAX_DATA} bytes that a SEND carries at most; --split sends it as several SENDs", .path.display()
+        "{} is too long for one SEND, the limit is {MAX_DATA} bytes; --split sends it as several SENDs", .path.display()
     )]
     FileTooLong { path: PathBuf },
-    #[error(
-        "line {number} of standard input is longer than the {MAX_DATA} bytes that a SEND carries at most"
-    )]
+    #[error("line {number} of standard input is too long for one SEND, the limit is {MAX_DATA} bytes")]
     LineTooLong { number: u64 },
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
@@ -56,7 +54,7 @@ impl Failure {
         }
     }
 
-    /// A refusal speaks for itself among the printed replies, unless none is printed.
+    /// A printed reply already reports the refusal.
     pub fn is_news(&self, style: Style) -> bool {
         !matches!(self, Self::Refused(_)) || style == Style::Quiet
     }

@@ -1,4 +1,4 @@
-//! What is to be sent: a text, a file, or the lines of standard input.
+//! The data to send: a text, a file, or the lines of standard input.
 
 use std::fs::File;
 use std::io::{self, BufRead, Read};
@@ -18,7 +18,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// All of it; of what is too long for one SEND no more than shows it.
+    /// All of it. Of data that is too long for one SEND, only as much as shows this.
     pub fn whole(self) -> Result<Vec<u8>, Failure> {
         match self {
             Self::Text(text) => Ok(text.into_bytes()),
@@ -41,11 +41,11 @@ fn bounded(source: impl Read) -> io::Result<Vec<u8>> {
     Ok(data)
 }
 
-/// The data of one SEND after another.
+/// The data of all SENDs, in order.
 pub enum Input {
     /// One SEND.
     Whole(Option<Vec<u8>>),
-    /// One SEND for each that comes.
+    /// One SEND per item.
     Each(mpsc::Receiver<Result<Vec<u8>, Failure>>),
 }
 
@@ -63,7 +63,7 @@ impl Input {
         })
     }
 
-    /// The file at `path` in pieces that fit into a SEND each, and how many bytes it has. Of an empty file it is one.
+    /// The file at `path` in pieces that fit into a SEND each, and its length in bytes. An empty file is one piece.
     pub fn pieces(path: PathBuf) -> Result<(Self, u64), Failure> {
         let unreadable = |err| Failure::File { path: path.clone(), err };
         let mut file = File::open(&path).map_err(unreadable)?;
@@ -79,8 +79,8 @@ impl Input {
         Ok((pieces, size))
     }
 
-    /// What `next` reads, until there is none. It is read on a thread of its own, which does not hold up the end of the
-    /// program, and no faster than it is taken.
+    /// The items of `next`, until there is none. It runs on a thread of its own, which does not delay the end of the
+    /// program, and reads no faster than the items are used.
     fn read(mut next: impl FnMut() -> Option<Result<Vec<u8>, Failure>> + Send + 'static) -> Self {
         let (read, taken) = mpsc::channel(1);
         thread::spawn(move || {
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_what_stands_before_its_ending() {
+    fn a_line_ends_before_its_line_ending() {
         let mut input: &[u8] = b"one\ntwo\r\n\nthr\ree";
         let lines: Vec<_> = (1..).map_while(|at| read_line(&mut input, at).ok().flatten()).collect();
         assert_eq!(lines, [&b"one"[..], b"two", b"", b"thr\ree"]);

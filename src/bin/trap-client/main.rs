@@ -30,7 +30,7 @@ fn main() -> ExitCode {
             if !err.use_stderr() {
                 return finish(output::text(err.render()), Style::Text);
             }
-            // Nobody is left to tell if even this cannot be printed.
+            // An error here cannot be reported.
             let _ = err.print();
             return ExitCode::from(USAGE);
         }
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     finish(run(args), style)
 }
 
-/// How it ended, for its user and as the exit code.
+/// Prints the error, if any, and returns the exit code.
 fn finish(ended: Result<(), Failure>, style: Style) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -56,7 +56,7 @@ fn finish(ended: Result<(), Failure>, style: Style) -> ExitCode {
 fn run(args: Args) -> Result<(), Failure> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
     let ended = runtime.block_on(dispatch(args));
-    // Otherwise a name that is still being looked up would hold up the end.
+    // Otherwise a pending look-up of a name would delay the end.
     runtime.shutdown_background();
     ended
 }
@@ -86,8 +86,7 @@ async fn dispatch(args: Args) -> Result<(), Failure> {
     }
 }
 
-/// What is sent, and where it is printed how far that is. A file that cannot be read is found out before the server is
-/// bothered.
+/// The input, and the output with its progress. An unreadable file is reported before the program connects.
 fn input_of(send: &Send, style: Style) -> Result<(Input, Output), Failure> {
     match (&send.file, send.source()) {
         (Some(path), _) if send.split => {

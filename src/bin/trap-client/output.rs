@@ -1,4 +1,4 @@
-//! What is printed: lines to standard output, and for a person a prompt or a progress bar to standard error.
+//! The output: lines to standard output; at a terminal, a prompt or a progress bar to standard error.
 
 use std::cell::Cell;
 use std::fmt::Display;
@@ -16,22 +16,22 @@ use crate::progress::Progress;
 
 const PROMPT: &str = "> ";
 
-/// How it is printed.
+/// The output style.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// A line of text each.
+    /// Lines of text.
     Text,
-    /// A JSON object each, on a line of its own.
+    /// One JSON object per line.
     Json,
-    /// Not at all.
+    /// Nothing.
     Quiet,
 }
 
-/// Where everything is printed.
+/// The destinations of the output.
 pub struct Output {
     style: Style,
     pub progress: Progress,
-    /// Whether somebody types what is sent.
+    /// Whether the input is typed at a terminal.
     is_prompting: bool,
     is_prompted: Cell<bool>,
 }
@@ -48,21 +48,21 @@ impl Output {
         self
     }
 
-    /// Says what can be typed.
+    /// Prints what can be typed.
     pub fn greet(&self, server: &str, id: &str) {
         if self.is_prompting {
             note(format_args!("connected to {server} as {id}: each line is one SEND, Ctrl-D ends\n"));
         }
     }
 
-    /// Prompts, unless the prompt stands there.
+    /// Prompts, unless the prompt is already there.
     pub fn prompt(&self) {
         if self.is_prompting && !self.is_prompted.replace(true) {
             note(PROMPT);
         }
     }
 
-    /// A line was typed behind the prompt.
+    /// A line was typed after the prompt.
     pub fn typed(&self) {
         self.is_prompted.set(false);
     }
@@ -110,7 +110,7 @@ impl Output {
         self.print(format_args!("--- {server} ping statistics ---\n{tally}"), || tally.json())
     }
 
-    /// A call that has failed. A refusal is a reply like any other, and is printed as such.
+    /// A failed call. A refusal is printed as a reply.
     pub fn failed(&self, err: Error) -> Failure {
         match err {
             Error::Refused(reply) => self.reply(reply).err().unwrap_or(Failure::Refused(reply)),
@@ -125,7 +125,7 @@ impl Output {
             Style::Quiet => return Ok(()),
         };
         if self.is_prompted.replace(false) {
-            // It takes the line of the prompt.
+            // It overwrites the prompt.
             note("\r");
         }
         self.progress.aside(|| text(line))
@@ -138,12 +138,12 @@ pub fn text(text: impl Display) -> Result<(), Failure> {
     write!(out, "{text}").and_then(|()| out.flush()).map_err(Failure::Output)
 }
 
-/// For whoever looks on; it is no failure if it cannot be printed.
+/// Prints a note for the user. An error is ignored.
 fn note(text: impl Display) {
     let _ = io::stderr().write_all(text.to_string().as_bytes());
 }
 
-/// All of some data, as `trap-server messages` prints it.
+/// Data in base64, as `trap-server messages` prints it.
 fn encoded(data: &[u8]) -> String {
     BASE64_STANDARD.encode(data)
 }

@@ -1,4 +1,4 @@
-//! Like ping(8), for a trap server: it shows that the server answers, not just its host.
+//! Like ping(8), for a trap server: it tests the server, not just its host.
 
 use std::fmt;
 use std::pin::pin;
@@ -14,8 +14,8 @@ use crate::args::Ping;
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// Pings until `args.count` or Ctrl-C, and prints a summary. The first ping that is lost ends it: on a stream, what one
-/// ping waits for holds up the next as well.
+/// Pings until `args.count` or Ctrl-C, and prints a summary. The first lost ping ends it: on a stream, a delayed
+/// ping delays all later ones.
 pub async fn ping(mut device: Device, args: &Ping, output: &Output) -> Result<(), Failure> {
     let server = device.server().map_err(Error::Io)?;
     let mut tally = Tally::default();
@@ -52,7 +52,7 @@ async fn rounds(
     Ok(())
 }
 
-/// Prints what the server sends meanwhile, and notices at once when it closes.
+/// Prints what the server sends between two pings, and ends when it closes.
 async fn pause(device: &mut Device, interval: Duration, output: &Output) -> Result<(), Failure> {
     let mut over = pin!(sleep(interval));
     loop {
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tally_knows_the_least_the_mean_and_the_most() {
+    fn the_tally_has_the_minimum_the_mean_and_the_maximum() {
         let mut tally = Tally::default();
         assert_eq!(tally.to_string(), "0 sent, 0 answered, 0 lost");
         for time in [Some(1500), None, Some(500), Some(4000)] {

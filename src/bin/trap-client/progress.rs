@@ -1,22 +1,22 @@
-//! How much of a long input is sent, for whoever waits at a terminal.
+//! The progress of a long input, for a person at a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How the size of an input is counted.
+/// The unit of progress.
 #[derive(Clone, Copy)]
 enum Unit {
     Bytes,
     Lines,
 }
 
-/// A bar on standard error, or nothing where that is no terminal.
+/// A bar on standard error, or nothing if that is not a terminal.
 pub struct Progress {
     bar: ProgressBar,
     unit: Unit,
 }
 
 impl Progress {
-    /// Nothing, for an input that is short.
+    /// Nothing, for a short input.
     pub fn hidden() -> Self {
         Self { bar: ProgressBar::hidden(), unit: Unit::Lines }
     }
@@ -27,7 +27,7 @@ impl Progress {
         Self { bar: styled(bar, "{bar:30} {bytes} of {total_bytes}, {eta} left"), unit: Unit::Bytes }
     }
 
-    /// A count of lines, which end nobody knows when.
+    /// A count of lines, whose total is unknown.
     pub fn lines() -> Self {
         let bar = ProgressBar::no_length();
         Self { bar: styled(bar, "{spinner} {human_pos} lines, {per_sec}"), unit: Unit::Lines }

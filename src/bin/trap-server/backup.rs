@@ -1,4 +1,4 @@
-//! `trap-server backup` and `trap-server restore`: a copy of the data, and its way back.
+//! `trap-server backup` and `trap-server restore`: copy the data, and copy it back.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -33,14 +33,14 @@ pub(crate) fn save(args: &Args, config: &Config, from: &str) -> Result<(), Failu
     run(&format!("backup of {}", shown(data)), &args.folder, work)
 }
 
-/// Makes a backup the data of the next server.
+/// Copies a backup to the data folder.
 pub(crate) fn restore(args: &Args, config: &Config) -> Result<(), Failure> {
     let data = &config.store.path;
     let work = |tell: &mut dyn FnMut(Step)| backup::restore(&args.folder, data, tell);
     run(&format!("restored {}", shown(&args.folder)), data, work)
 }
 
-/// Copies something to `to`, with a bar, and says what was copied.
+/// Runs a copy to `to`, with a bar, and prints a summary.
 fn run(
     what: &str,
     to: &Path,
@@ -70,7 +70,10 @@ fn run(
 fn told(lost: &Lost) -> String {
     match lost {
         Lost::Removed { segment, ids } => {
-            format!("segment {} was removed meanwhile: {ids} are not in the backup", segment.display())
+            format!(
+                "segment {} was removed before it was copied: {ids} are not in the backup",
+                segment.display()
+            )
         }
         lost => lost.to_string(),
     }

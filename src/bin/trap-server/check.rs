@@ -1,14 +1,31 @@
-//! What `--check` finds beside the config: the stores, which it only reads.
+//! The stores, as `--check` prints them; it only reads them.
 
 use std::io::ErrorKind;
+use std::path::Path;
 
-use trap_server::config::{Config, StoreKind};
+use trap_server::config::{Config, Effect, StoreKind, changes};
 use trap_server::database::look;
 use trap_server::store::segments::folder::Folder;
 use trap_server::store::segments::reader::Summary;
 
 use crate::clients;
 use crate::command::Failure;
+use crate::{lower, output};
+
+/// Prints what a reload of `config` would change in a server that runs with the config in the file `running`.
+pub(crate) fn against(running: &Path, mut config: Config, from: &str) -> Result<(), Failure> {
+    let mut old = Config::load(running).map_err(Failure::usage)?;
+    lower(&mut old);
+    lower(&mut config);
+    let changes = changes(&old, &config);
+    let restart = changes.iter().filter(|change| change.effect() == Effect::Restart).count();
+    let lines: Vec<_> = changes.iter().map(|change| format!("  {change}\n")).collect();
+    let (running, now) = (running.display(), changes.len() - restart);
+    let text = lines.concat();
+    output::text(format_args!(
+        "a reload of {from} over {running}: changes={now} needs_restart={restart}\n{text}"
+    ))
+}
 
 /// A section about the stores that this config uses, a line for each. Fails if one of them is unusable.
 pub(crate) fn stores(config: &Config) -> Result<String, Failure> {
@@ -25,7 +42,7 @@ fn segments(config: &Config) -> Result<String, Failure> {
     let folder = &Folder::of(&config.store.path);
     let path = folder.path().display();
     if look(folder.path()).is_err_and(|err| err.kind() == ErrorKind::NotFound) {
-        return Ok(format!("{path}: not there yet; the server creates it when it starts"));
+        return Ok(format!("{path}: does not exist yet; the server creates it at its start"));
     }
     let summary = Summary::of(folder).map_err(Failure::io)?;
     Ok(format!("{path}: {summary}"))

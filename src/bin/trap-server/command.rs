@@ -1,4 +1,4 @@
-//! What the binary does beside serving: each command is a file here, and works beside a server that runs.
+//! The commands of the binary. Each is a file here, and works while a server runs.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind};
@@ -11,25 +11,25 @@ use crate::{backup, clients, messages};
 /// A command.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Print what devices sent
+    /// Print stored messages
     Messages(messages::Args),
-    /// Show and change who may authenticate
+    /// List and change the ids that may authenticate
     Clients(clients::Args),
     /// Copy all data to a new folder, while a server may run
     Backup(backup::Args),
-    /// Make a backup the data of the next server
+    /// Copy a backup to the data folder
     Restore(backup::Args),
 }
 
-/// Why a command did not do what it was to do.
+/// Why a command ended early.
 pub(crate) enum Failure {
-    /// Nobody reads what it prints any more, as with `| head`. That is no failure.
+    /// The reader of its output has closed it, as with `| head`. This is not an error.
     Unread,
     /// Anything else.
     Told {
         /// The exit code.
         code: u8,
-        /// For the operator.
+        /// The text for the operator.
         message: String,
     },
 }
@@ -39,7 +39,7 @@ impl Failure {
         Self::Told { code: crate::USAGE, message: message.to_string() }
     }
 
-    /// What was asked for cannot be done, and there is nothing wrong but that.
+    /// The request has no effect, such as for a missing id.
     pub(crate) fn no(message: impl Display) -> Self {
         Self::Told { code: crate::NO, message: message.to_string() }
     }
@@ -57,7 +57,7 @@ impl Failure {
     }
 }
 
-/// Runs a command to its end, with a config that comes `from` there.
+/// Runs a command with a config of this origin.
 pub(crate) fn run(command: Command, config: &Config, from: &str) -> Result<(), Failure> {
     match command {
         Command::Messages(args) => messages::run(&args, config, from),

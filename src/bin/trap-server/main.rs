@@ -9,6 +9,7 @@ mod command;
 mod messages;
 mod output;
 mod progress;
+mod reload;
 mod serve;
 mod signals;
 
@@ -21,10 +22,10 @@ use clap::{CommandFactory, Parser};
 use command::{Command, Failure};
 use trap_server::config::{Config, limits};
 
-/// The config that is read when none is named.
+/// The default config file.
 const CONFIG: &str = "config.toml";
 
-/// Exit codes, after sysexits.h, and grep's for what is not there.
+/// Exit codes, as in sysexits.h; 1 as in grep, if nothing was found.
 const NO: u8 = 1;
 const USAGE: u8 = 64;
 const UNAVAILABLE: u8 = 69;
@@ -33,19 +34,23 @@ const IO: u8 = 74;
 
 /// An OTP-style TCP device server.
 ///
-/// RUST_LOG overrides the level of the log. Exit codes: 0 stopped on request, 1 there is no such id, or there is already,
-/// 64 bad usage or bad config, 69 could not bind, 70 the supervisor gave up, or the system refused what a start needs,
+/// RUST_LOG overrides the level of the log. Exit codes: 0 stopped on request, 1 the id does not exist, or exists already,
+/// 64 bad usage or bad config, 69 could not bind, 70 the supervisor gave up, or the system refused a resource at the start,
 /// 74 a database cannot be used, or the output cannot be written.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
-    /// The config; without this ./config.toml, or the defaults if there is none
+    /// The config file; the default is ./config.toml, or the built-in settings if that is missing
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 
-    /// Read and check the config, print what it means, and exit
+    /// Check the config, print the effective settings, and exit
     #[arg(long)]
     check: bool,
+
+    /// With --check: print what a reload would change in a server that runs with this config
+    #[arg(long, value_name = "FILE", requires = "check")]
+    against: Option<PathBuf>,
 
     #[command(subcommand)]
     command: Option<Command>,
@@ -55,7 +60,7 @@ impl Args {
     fn parse_all() -> Result<Self, clap::Error> {
         let args = Self::try_parse()?;
         if args.check && args.command.is_some() {
-            let message = "`--check` stands without a command";
+            let message = "`--check` cannot be used with a command";
             return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
         }
         Ok(args)
@@ -66,7 +71,7 @@ fn main() -> ExitCode {
     let args = match Args::parse_all() {
         Ok(args) => args,
         Err(err) => {
-            // Help and version are no errors.
+            // Help and version are not errors.
             if !err.use_stderr() {
                 return finish(output::text(err.render()));
             }
@@ -84,46 +89,50 @@ fn main() -> ExitCode {
     };
     match args.command {
         Some(command) => finish(command::run(command, &config, &from)),
-        None => finish(check(config, &from)),
+        None => finish(check(config, &from, args.against.as_deref())),
     }
 }
 
-/// Says to the operator why it ends, with this exit code.
+/// Prints why the program ends, and returns the exit code.
 fn complain(code: u8, why: &str) -> ExitCode {
     let _ = writeln!(io::stderr(), "{why}");
     ExitCode::from(code)
 }
 
-/// The config, and where it comes from.
+/// The config, and its origin.
 fn load(named: Option<&Path>) -> Result<(Config, String), String> {
     let path = named.unwrap_or(Path::new(CONFIG));
     if named.is_none() && path.symlink_metadata().is_err_and(|err| err.kind() == io::ErrorKind::NotFound) {
-        return Ok((Config::default(), format!("the default config (there is no ./{CONFIG})")));
+        return Ok((Config::default(), format!("the default config (./{CONFIG} does not exist)")));
     }
     let config = Config::load(path).map_err(|err| err.to_string())?;
     Ok((config, path.display().to_string()))
 }
 
-/// Prints what a config means and what its stores are like.
-fn check(mut config: Config, from: &str) -> Result<(), Failure> {
+/// Prints the effective settings of a config and a summary of its stores, or the changes that a reload would make.
+fn check(mut config: Config, from: &str, against: Option<&Path>) -> Result<(), Failure> {
+    if let Some(running) = against {
+        return check::against(running, config, from);
+    }
     let text = config.to_string();
     let warnings = lower(&mut config).join("\n");
     let stores = check::stores(&config);
     let shown = stores.as_deref().unwrap_or_default();
     let parts = [&text, shown, &warnings].map(str::trim_end);
     let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-    let verdict = if stores.is_ok() { "is right. It means:" } else { "means:" };
+    let verdict =
+        if stores.is_ok() { "is valid. Effective settings:" } else { "has these effective settings:" };
     let printed = output::line(format_args!("{from} {verdict}\n\n{}", parts.join("\n\n")));
     stores.and(printed)
 }
 
-/// How a command ended, for the operator and as the exit code.
+/// Prints the error of a command, and returns its exit code.
 fn finish(ended: Result<(), Failure>) -> ExitCode {
     let Err(Failure::Told { code, message }) = ended else { return ExitCode::SUCCESS };
     complain(code, &format!("trap-server: {message}"))
 }
 
-/// Raises the limit of open files as far as it goes, and lowers the config to what this machine can do.
+/// Raises the limit of open files to its hard limit, and lowers the config to the limits of this machine.
 fn lower(config: &mut Config) -> Vec<String> {
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(open_files) => limits::lower(config, open_files).iter().map(ToString::to_string).collect(),

@@ -1,4 +1,4 @@
-//! `trap-server messages`: what devices sent, read from the store.
+//! `trap-server messages`: prints stored messages.
 
 mod follow;
 mod format;
@@ -27,23 +27,23 @@ read; all others are printed.";
 #[derive(clap::Args)]
 #[command(after_help = format!("{}\n\n{AFTER_HELP}", when::HELP))]
 pub(crate) struct Args {
-    /// Only messages of this device
+    /// Show only messages of this device
     #[arg(long, value_name = "ID", value_parser = client_id)]
     client: Option<ClientId>,
 
-    /// Only messages from this time on; a duration counts back from now
+    /// Show only messages from this time on; a duration counts back from now
     #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<Timestamp>,
 
-    /// Only messages before this time; a duration counts back from now
+    /// Show only messages before this time; a duration counts back from now
     #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "follow")]
     until: Option<Timestamp>,
 
-    /// Only messages with a higher id: where an earlier reader stopped
+    /// Show only messages with a higher id: resume where an earlier reader stopped
     #[arg(long, value_name = "ID", value_parser = clap::value_parser!(i64).range(0..))]
     after: Option<i64>,
 
-    /// Only the newest N of these messages
+    /// Show only the newest N of these messages
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
 
@@ -75,11 +75,11 @@ fn time(text: &str) -> Result<Timestamp, NotATime> {
     when::past(text).map(Timestamp::from)
 }
 
-/// Why the printing ended before its end.
+/// Why the printing ended early.
 enum Interrupted {
     Database(database::Error),
     Output(io::Error),
-    /// Messages that are there were not printed.
+    /// Stored messages could not be printed.
     Incomplete(String),
 }
 
@@ -104,7 +104,7 @@ pub(super) fn run(args: &Args, config: &Config, from: &str) -> Result<(), Failur
     })
 }
 
-/// The segments to be read, which must be there.
+/// The segments to be read, which must exist.
 fn source(args: &Args, config: &Config, from: &str) -> Result<Source, Failure> {
     let Some(path) = &args.from else {
         let folder = Folder::of(&config.store.path);
@@ -118,20 +118,20 @@ fn source(args: &Args, config: &Config, from: &str) -> Result<Source, Failure> {
     let source = Source::find(path).map_err(Failure::io)?;
     match source.list().map_err(Failure::io)?.is_empty() {
         true => Err(Failure::io(format_args!(
-            "there is no segment in {}: the name of a segment is like 00000000000000000001.db",
+            "no segment in {}, expected names such as 00000000000000000001.db",
             absolute(path).display()
         ))),
         false => Ok(source),
     }
 }
 
-/// Why there is nothing to be read.
+/// Why there are no messages to read.
 pub(crate) fn missing(folder: &Path, store: StoreKind, from: &str) -> String {
     let why = match store {
         StoreKind::Sqlite => "the server creates it when it starts",
         StoreKind::Log => "the server does not create it because `kind` is \"log\": the data is in its log",
     };
-    format!("there is no {}, which is in `store.path` of {from}; {why}", absolute(folder).display())
+    format!("{} does not exist (`store.path` of {from}); {why}", absolute(folder).display())
 }
 
 fn absolute(path: &Path) -> PathBuf {
@@ -150,7 +150,7 @@ fn print(source: Source, args: &Args) -> Result<(), Interrupted> {
         messages.printer.header::<Message>()?;
     }
     messages.print(args.follow)?;
-    // What stands above the messages, if there is none.
+    // The header, even if no message follows.
     messages.printer.flush()?;
     if args.follow {
         messages.follow()?;
@@ -203,7 +203,7 @@ impl Messages {
         Ok(self.printer.flush()?)
     }
 
-    /// Says which messages are not printed.
+    /// Reports the messages that are not printed.
     fn complain(&mut self, lost: &Lost) {
         self.unreadable += usize::from(lost.is_failure());
         let _ = writeln!(io::stderr(), "trap-server: {lost}");

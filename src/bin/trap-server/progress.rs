@@ -1,8 +1,8 @@
-//! How much of a long copy is done, for a person at a terminal.
+//! The progress of a long copy, for a person at a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar on standard error, or nothing where that is no terminal.
+/// A bar on standard error, or nothing if that is not a terminal.
 pub(crate) struct Progress(ProgressBar);
 
 impl Progress {

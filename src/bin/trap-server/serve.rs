@@ -1,7 +1,7 @@
 //! The server from its start to its exit code.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -13,16 +13,17 @@ use trap_server::config::Config;
 use trap_server::logging;
 use trap_server::server::{OpenError, Running, Server};
 
-use crate::signals::Signals;
-use crate::{IO, SOFTWARE, UNAVAILABLE, USAGE, complain, load, lower};
+use crate::reload::reload;
+use crate::signals::{Request, Signals};
+use crate::{CONFIG, IO, SOFTWARE, UNAVAILABLE, USAGE, complain, load, lower};
 
-/// How long what is still to be logged may delay the exit.
+/// How long pending log lines may delay the exit.
 const FLUSH: Duration = Duration::from_millis(500);
 
 /// Runs the server with the config that was `named`, and exits.
 pub fn serve(named: Option<&Path>) -> ExitCode {
     let system = actix_rt::System::new();
-    // Before all else: a signal that comes earlier ends the process, or is lost if that is the first of a container.
+    // First: an earlier signal ends the process, or is lost if the process is the first of a container.
     let signals = system.block_on(async { Signals::handle() });
     let (config, from) = match load(named) {
         Ok(loaded) => loaded,
@@ -32,14 +33,21 @@ pub fn serve(named: Option<&Path>) -> ExitCode {
         Ok(logging) => logging,
         Err(err) => return complain(SOFTWARE, &format!("trap-server: {err}")),
     };
-    let code = system.block_on(start(config, &from, signals));
+    let code = system.block_on(start(config, &from, file(named), signals));
     logging.flush(FLUSH);
     // Not a return: a thread that a session blocks, or that still waits for a file, must not keep the process.
     std::process::exit(code.into())
 }
 
+/// The file that a reload reads: the one that was read at the start, or the usual one if there was none yet.
+fn file(named: Option<&Path>) -> Option<PathBuf> {
+    let file = named.or_else(|| Some(Path::new(CONFIG)).filter(|file| file.exists()))?;
+    // The working directory may change.
+    Some(std::path::absolute(file).unwrap_or_else(|_| file.into()))
+}
+
 /// Opens the server and runs it, unless a signal comes first.
-async fn start(mut config: Config, from: &str, signals: io::Result<Signals>) -> u8 {
+async fn start(mut config: Config, from: &str, named: Option<PathBuf>, signals: io::Result<Signals>) -> u8 {
     info!("trap-server {} starts with {from}, workers={}", env!("CARGO_PKG_VERSION"), config.server.workers);
     let mut signals = match signals {
         Ok(signals) => signals,
@@ -53,12 +61,12 @@ async fn start(mut config: Config, from: &str, signals: io::Result<Signals>) -> 
     };
     tokio::select! {
         opened = opened => match opened {
-            Ok(Ok(server)) => begin(server, &names, signals).await,
+            Ok(Ok(server)) => begin(server, &names, named, signals).await,
             Ok(Err(err)) => cannot_open(&err),
             Err(_) => cannot_start(&"opening the server panicked"),
         },
         name = signals.stop() => {
-            info!("{name} received while starting: stopped");
+            info!("{name} received during the start: stopped");
             0
         }
     }
@@ -72,7 +80,7 @@ fn open(config: Config) -> io::Result<oneshot::Receiver<Result<Server, OpenError
     Ok(told)
 }
 
-async fn begin(server: Server, names: &[String], signals: Signals) -> u8 {
+async fn begin(server: Server, names: &[String], named: Option<PathBuf>, signals: Signals) -> u8 {
     let running = match server.start() {
         Ok(running) => running,
         Err(err) => return cannot_start(&err),
@@ -80,7 +88,7 @@ async fn begin(server: Server, names: &[String], signals: Signals) -> u8 {
     for (name, address) in names.iter().zip(running.addresses()) {
         info!("listening listener={name} address={address}");
     }
-    run(running, signals).await
+    run(running, named, signals).await
 }
 
 fn cannot_open(err: &OpenError) -> u8 {
@@ -98,7 +106,7 @@ fn cannot_start(why: &dyn std::fmt::Display) -> u8 {
     SOFTWARE
 }
 
-/// Why there is no server, said even where the log is silent.
+/// Reports why the server ends, even if the log is off.
 fn fatal(why: &str) {
     if log_enabled!(Level::Error) {
         error!("{why}");
@@ -107,16 +115,21 @@ fn fatal(why: &str) {
     }
 }
 
-/// Waits for the end, and brings it about.
-async fn run(mut running: Running, mut signals: Signals) -> u8 {
-    let code = tokio::select! {
-        name = signals.stop() => {
-            info!("{name} received: shutting down (send again to force)");
-            0
-        }
-        reason = running.gave_up() => {
-            error!("shutting down: the supervisor gave up: {reason}");
-            SOFTWARE
+/// Waits for a signal or a failure, and shuts down.
+async fn run(mut running: Running, named: Option<PathBuf>, mut signals: Signals) -> u8 {
+    let code = loop {
+        tokio::select! {
+            request = signals.next() => match request {
+                Request::Stop(name) => {
+                    info!("{name} received: shutting down (send again to force)");
+                    break 0;
+                }
+                _ => reload(&mut running, named.clone()).await,
+            },
+            reason = running.gave_up() => {
+                error!("shutting down: the supervisor gave up: {reason}");
+                break SOFTWARE;
+            }
         }
     };
     let open = Arc::clone(running.open());

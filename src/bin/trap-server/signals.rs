@@ -1,4 +1,4 @@
-//! The signals that the server answers to. A process that is the first of a container gets only those that it handles.
+//! The signals that the server handles. The first process of a container gets only those that it handles.
 
 use std::future::poll_fn;
 use std::io;
@@ -7,57 +7,61 @@ use std::task::{Context, Poll};
 use log::warn;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// What a signal asks for.
-#[derive(Clone, Copy)]
-enum Meaning {
-    Stop,
-    /// Nothing, for this reason. By default it would end the process without a word.
+/// The effect of a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// A stop, by the signal of this name.
+    Stop(&'static str),
+    /// A reload of the config.
+    Reload,
+    /// None. By default it would end the process without a line in the log.
     Nothing(&'static str),
 }
 
-const RELOAD: Meaning = Meaning::Nothing("the config is read at start only; restart to apply changes");
-const NOTHING: Meaning = Meaning::Nothing("it has no meaning here");
-
-const SIGNALS: [(&str, SignalKind, Meaning); 6] = [
-    ("SIGTERM", SignalKind::terminate(), Meaning::Stop),
-    ("SIGINT", SignalKind::interrupt(), Meaning::Stop),
-    ("SIGQUIT", SignalKind::quit(), Meaning::Stop),
-    ("SIGHUP", SignalKind::hangup(), RELOAD),
-    ("SIGUSR1", SignalKind::user_defined1(), NOTHING),
-    ("SIGUSR2", SignalKind::user_defined2(), NOTHING),
+const SIGNALS: [(SignalKind, Request); 6] = [
+    (SignalKind::terminate(), Request::Stop("SIGTERM")),
+    (SignalKind::interrupt(), Request::Stop("SIGINT")),
+    (SignalKind::quit(), Request::Stop("SIGQUIT")),
+    (SignalKind::hangup(), Request::Reload),
+    (SignalKind::user_defined1(), Request::Nothing("SIGUSR1")),
+    (SignalKind::user_defined2(), Request::Nothing("SIGUSR2")),
 ];
 
-struct Handled {
-    name: &'static str,
-    meaning: Meaning,
-    signal: Signal,
-}
-
-/// The signals of this process, from when this is made. None is lost before it is asked for.
-pub struct Signals(Vec<Handled>);
+/// The signals of this process. From its creation on, none is lost.
+pub struct Signals([(Signal, Request); SIGNALS.len()]);
 
 impl Signals {
     /// Handles them from now on.
     pub fn handle() -> io::Result<Self> {
-        let handled =
-            SIGNALS.map(|(name, kind, meaning)| Ok(Handled { name, meaning, signal: signal(kind)? }));
-        handled.into_iter().collect::<io::Result<_>>().map(Self)
+        let [a, b, c, d, e, f] = SIGNALS.map(|(kind, request)| signal(kind).map(|signal| (signal, request)));
+        Ok(Self([a?, b?, c?, d?, e?, f?]))
     }
 
-    /// The name of the next signal that asks for a stop. Those that mean nothing are logged meanwhile.
-    pub async fn stop(&mut self) -> &'static str {
+    /// The next request. Signals without an effect are logged.
+    pub async fn next(&mut self) -> Request {
         loop {
             match poll_fn(|cx| self.poll_next(cx)).await {
-                (name, Meaning::Stop) => return name,
-                (name, Meaning::Nothing(why)) => warn!("{name} received: ignored, {why}"),
+                Request::Nothing(name) => warn!("{name} received: ignored, this signal has no effect"),
+                request => return request,
             }
         }
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<(&'static str, Meaning)> {
-        let received = self.0.iter_mut().find_map(|Handled { name, meaning, signal }| {
-            signal.poll_recv(cx).is_ready().then_some((*name, *meaning))
-        });
+    /// The name of the next signal that requests a stop. A reload is rejected.
+    pub async fn stop(&mut self) -> &'static str {
+        loop {
+            match self.next().await {
+                Request::Stop(name) => return name,
+                _ => warn!("SIGHUP received: ignored, the server is starting or stopping"),
+            }
+        }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Request> {
+        let received = self
+            .0
+            .iter_mut()
+            .find_map(|(signal, request)| signal.poll_recv(cx).is_ready().then_some(*request));
         received.map_or(Poll::Pending, Poll::Ready)
     }
 }

@@ -1,4 +1,4 @@
-//! Every kind of mistake, and where it is said to be.
+//! Every kind of mistake, and its position.
 
 use super::*;
 
@@ -18,6 +18,7 @@ fn values_have_a_type_and_a_range() {
     for (section, key, right, wrong) in [
         ("[server]", "workers", "0 1024", "-1 1025 \"2\" 1.0 true [] {} 1979-05-27 99999999999999999999"),
         ("[server]", "shutdown", "\"1ms\" \"1d\"", "\"0s\" \"999us\" \"86401s\" \"2\" 2 \"\" \"-1s\""),
+        ("[server]", "drain", "\"0s\" \"1ms\" \"1d\"", "\"2days\" 30"),
         ("[supervisor]", "max_restarts", "0 1_000_000", "-1 1000001 \"many\""),
         ("[supervisor]", "within", "\"1ms\" \"24h\"", "\"0s\" \"25h\" 3600"),
         ("[supervisor]", "max_backoff", "\"1ms\" \"60s\"", "\"0s\" \"61s\" 1"),
@@ -44,6 +45,7 @@ fn values_have_a_type_and_a_range() {
         ("[[listener]]", "receive_buffer", "\"0B\" \"4KiB\" \"1GiB\"", "\"1KiB\" \"2GiB\" 4096"),
         ("[[listener]]", "send_buffer", "\"0B\" \"4KiB\" \"1GiB\"", "\"1KiB\" \"2GiB\" 4096"),
         ("[[listener]]", "access", "[\"deny\\u0020all\"]", "\"all\" [1] true"),
+        ("[[listener]]", "on_change", "\"keep\" \"close\"", "\"drop\" true"),
         ("[session]", "auth_timeout", "\"1ms\" \"1d\"", "\"0s\" \"2days\" 3"),
         ("[session]", "frame_timeout", "\"1ms\" \"1d\"", "\"0s\" \"2days\" 5"),
         ("[session]", "write_timeout", "\"1ms\" \"1d\"", "\"0s\" \"2days\" 10"),
@@ -52,6 +54,8 @@ fn values_have_a_type_and_a_range() {
         ("[session]", "duplicate", "\"takeover\" \"reject\"", "\"Reject\" true"),
         ("[credentials]", "clients", "[] [\"*\"]", "\"*\" [[]] {}"),
         ("[session]", "max_unanswered", "\"1KiB\" \"1TiB\"", "\"1023B\" \"1024\" 1024 \"2TiB\""),
+        ("[session]", "messages_per_second", "0 1 100000000", "-1 100000001 \"1\""),
+        ("[session]", "bytes_per_second", "\"0B\" \"1KiB\" \"1GiB\"", "\"1B\" \"2GiB\" 1024"),
         ("[credentials]", "source", "\"list\" \"sqlite\" \"postgres\"", "\"mysql\" 1"),
         ("[credentials]", "timeout", "\"1ms\" \"1m\"", "\"0s\" \"61s\" 2"),
         ("[credentials]", "cache_time", "\"0s\" \"1ms\" \"1d\"", "\"2days\" 60"),
@@ -93,7 +97,7 @@ fn values_have_a_type_and_a_range() {
 }
 
 #[test]
-fn the_messages_say_what_would_be_right() {
+fn the_messages_name_the_correction() {
     for (text, line, column, message) in [
         ("[server]\nworkers = 5000", 2, 11, "`workers` must be a whole number from 0 to 1024, not 5000"),
         (
@@ -134,58 +138,63 @@ fn the_messages_say_what_would_be_right() {
             13,
             "`duplicate` must be \"takeover\" or \"reject\", not \"both\"",
         ),
-        ("[log]\nlvl = \"x\"", 2, 1, "[log] has no key `lvl`, only level, stats_every"),
+        ("[log]\nlvl = \"x\"", 2, 1, "unknown key in [log]: `lvl`, expected one of level, stats_every"),
         (
             "[[listener]]\nport = 1",
             2,
             1,
-            "[[listener]] has no key `port`, only name, bind, mode, only_v6, \
+            "unknown key in [[listener]]: `port`, expected one of name, bind, mode, only_v6, \
              acceptors, reuse_port, max_connections, max_unauthenticated, backlog, nodelay, keepalive, \
-             keepalive_interval, keepalive_count, user_timeout, receive_buffer, send_buffer, access",
+             keepalive_interval, keepalive_count, user_timeout, receive_buffer, send_buffer, access, on_change",
         ),
-        ("[session]\nmax-frame = 1", 2, 1, "[session] has no key `max-frame`, did you mean `max_frame`?"),
-        ("[sesion]\nx = 1", 1, 2, "there is no section `sesion`, did you mean `session`?"),
+        (
+            "[session]\nmax-frame = 1",
+            2,
+            1,
+            "unknown key in [session]: `max-frame`, did you mean `max_frame`?",
+        ),
+        ("[sesion]\nx = 1", 1, 2, "unknown section `sesion`, did you mean `session`?"),
         (
             "workers = 1",
             1,
             1,
-            "there is no section `workers`, only server, supervisor, listener, session, credentials, store, log",
+            "unknown section `workers`, expected one of server, supervisor, listener, session, credentials, store, log",
         ),
-        ("[[server]]", 1, 1, "`server` is a section, written once: [server], and its keys below"),
-        ("log = \"info\"", 1, 7, "`log` is a section, written once: [log], and its keys below"),
+        ("[[server]]", 1, 1, "`server` must be one section: [server], with its keys below"),
+        ("log = \"info\"", 1, 7, "`log` must be one section: [log], with its keys below"),
         (
             "[listener]\nname = 1",
             1,
             1,
-            "each `listener` is a section of its own: [[listener]], and its keys below",
+            "each `listener` must be a section of its own: [[listener]], with its keys below",
         ),
-        ("listener = []", 1, 12, "each `listener` is a section of its own: [[listener]], and its keys below"),
+        (
+            "listener = []",
+            1,
+            12,
+            "each `listener` must be a section of its own: [[listener]], with its keys below",
+        ),
         (
             "listener = [{}, 2]",
             1,
             17,
-            "each `listener` is a section of its own: [[listener]], and its keys below",
+            "each `listener` must be a section of its own: [[listener]], with its keys below",
         ),
         (
             "[credentials]\nclients = [\"a\",\n  \"b*c\"]",
             3,
             3,
-            "`*` may stand only at the end, as in \"dev-*\", not as in \"b*c\"",
+            "`*` is allowed only at the end, as in \"dev-*\", not as in \"b*c\"",
         ),
-        ("[credentials]\nclients = [\"\"]", 2, 12, "an id has 1 to 255 bytes, this one has 0"),
-        (
-            "[credentials]\nclients = [\"a\\n*\"]",
-            2,
-            12,
-            "an id has no control characters, this one has '\\n'",
-        ),
+        ("[credentials]\nclients = [\"\"]", 2, 12, "invalid id length 0, expected 1 to 255 bytes"),
+        ("[credentials]\nclients = [\"a\\n*\"]", 2, 12, "control character '\\n' in id"),
         ("[credentials]\nclients = 5", 2, 11, "`clients` must be a list of strings, [\"…\", \"…\"], not 5"),
-        ("[[listener]]\naccess = []", 2, 10, "a list of rules has at least one: `allow all` or `deny all`"),
+        ("[[listener]]\naccess = []", 2, 10, "no rules: expected at least `allow all` or `deny all`"),
         (
             "[[listener]]\naccess = [\"allow 10.0.0.0/8\"]",
             2,
             11,
-            "the last rule must be `allow all` or `deny all`, so that every address is decided upon",
+            "the last rule must be `allow all` or `deny all`",
         ),
     ] {
         assert_eq!(mistakes(text), [(line, column, message.to_owned())], "{text}");
@@ -193,7 +202,7 @@ fn the_messages_say_what_would_be_right() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once() {
+fn all_mistakes_are_in_one_report() {
     let text = "\
 [server]
 worker = 1
@@ -208,8 +217,8 @@ level = \"loud\"
         &[
             (2, 1, "did you mean `workers`"),
             (3, 12, "a time with its unit"),
-            (5, 11, "it must be the last one"),
-            (5, 24, "a rule is"),
+            (5, 11, "must be in the last rule"),
+            (5, 24, "invalid rule"),
             (5, 34, "the last rule"),
             (7, 9, "\"off\" or \"error\" or \"warn\" or \"info\" or \"debug\" or \"trace\""),
         ],
@@ -217,7 +226,7 @@ level = \"loud\"
 }
 
 #[test]
-fn no_two_listeners_have_one_name_or_one_address() {
+fn duplicate_names_and_addresses_are_rejected() {
     let two = |first: &str, second: &str| format!("[[listener]]\n{first}\n[[listener]]\n{second}");
     assert!(parse(&two("", "name = \"b\"\nbind = \"1\"")).is_ok());
     assert!(parse(&two("bind = \"0\"", "name = \"b\"\nbind = \"0\"")).is_ok());
@@ -227,22 +236,19 @@ fn no_two_listeners_have_one_name_or_one_address() {
     assert!(parse(&two("bind = \"[::]:1\"\nonly_v6 = true", "name = \"b\"\nbind = \"1\"")).is_ok());
     assert_mistakes(
         &two("bind = \"unix:a\"", "name = \"b\"\nbind = \"unix:a\""),
-        &[(5, 8, "a listener above has the address unix:a too")],
+        &[(5, 8, "duplicate address unix:a")],
     );
     for (first, second) in [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "127.0.0.1:1"), ("[::1]:1", "[::]:1")] {
         let twins = two(&format!("bind = \"{first}\""), &format!("name = \"b\"\nbind = \"{second}\""));
-        assert_mistakes(
-            &twins,
-            &[(5, 8, &format!("a listener above has {first}, which leaves no room for {second}"))],
-        );
+        assert_mistakes(&twins, &[(5, 8, &format!("{second} conflicts with {first} of a listener above"))]);
     }
-    assert_mistakes(&two("", "bind = \"1\""), &[(3, 1, "a listener above is called \"trap\" too")]);
-    assert_mistakes(&two("", "name = \"b\""), &[(3, 1, "a listener above has the address 0.0.0.0:5000 too")]);
+    assert_mistakes(&two("", "bind = \"1\""), &[(3, 1, "duplicate name \"trap\"")]);
+    assert_mistakes(&two("", "name = \"b\""), &[(3, 1, "duplicate address 0.0.0.0:5000")]);
     assert_mistakes(
         &two("name = \"a\"\nbind = \"127.0.0.1:1\"", "name = \"a\"\nbind = \"[::ffff:127.0.0.1]:1\""),
-        &[(5, 8, "give each a `name` of its own"), (6, 8, "give each a `bind` of its own")],
+        &[(5, 8, "needs a `name` of its own"), (6, 8, "needs a `bind` of its own")],
     );
-    // A name that is wrong is nobody's.
+    // An invalid name is not compared.
     assert_mistakes(&two("", "name = \"\"\nbind = \"1\""), &[(4, 8, "`name` must be")]);
 }
 
@@ -261,13 +267,13 @@ fn syntax_errors_have_a_place() {
     assert_mistakes("[log]\nlevel = info", &[(2, 9, "text must be in quotes")]);
     assert_mistakes("[[listener]]\nbind = 0.0.0.0:5000", &[(2, 11, "text must be in quotes")]);
     assert_mistakes("[log]\nlevel = \"info\nstats_every = 1", &[(2, 14, "invalid"), (3, 15, "a time")]);
-    assert_mistakes("[log]\nlevel = \"info\"\nlevel = \"warn\"", &[(3, 1, "`level` is there a second time")]);
-    assert_mistakes("[log]\n[server]\n[log]", &[(3, 2, "`log` is there a second time")]);
-    // A head that is broken leaves it open where the keys below it belong.
+    assert_mistakes("[log]\nlevel = \"info\"\nlevel = \"warn\"", &[(3, 1, "duplicate key `level`")]);
+    assert_mistakes("[log]\n[server]\n[log]", &[(3, 2, "duplicate key `log`")]);
+    // With a broken head, the section of the keys below it is unknown.
     assert_mistakes("[server\nworkers = 1\nshutdown = 2", &[(1, 8, "expected `]`")]);
     assert_mistakes(
         "[server\nworkers = 1\n\n[log]\nlvl = 1",
-        &[(1, 8, "expected `]`"), (5, 1, "no key `lvl`")],
+        &[(1, 8, "expected `]`"), (5, 1, "unknown key in [log]: `lvl`")],
     );
     assert_mistakes("[[listener]\nname = 1\n[log]\nlvl = 1", &[(1, 12, "expected `]`")]);
     assert_mistakes("[server]\nworkers\n", &[(2, 8, "expected `=`")]);
@@ -305,7 +311,15 @@ fn a_mistake_is_shown_in_its_line() {
 }
 
 #[test]
-fn what_is_no_config_file_does_not_flood_the_terminal() {
+fn no_piece_of_a_file_reaches_the_terminal_with_control_characters() {
+    for text in ["a\u{1b} = 1\na\u{1b} = 2", "\"\\u001b[2J\" = 1", "[log]\nlevel = \"\\u001b[2J\""] {
+        let shown = parse(text).unwrap_err().to_string();
+        assert!(!shown.contains('\u{1b}'), "{shown:?}");
+    }
+}
+
+#[test]
+fn a_file_with_many_mistakes_does_not_flood_the_terminal() {
     let text: String = (0..150).map(|line| format!("x{line} = 1\n")).collect();
     let mistakes = parse(&text).unwrap_err();
     assert_eq!((mistakes.told.len(), mistakes.untold), (100, 50));

@@ -8,7 +8,7 @@ const HOUR: Option<Duration> = Some(Duration::from_secs(3600));
 const SHORT: Option<Duration> = Some(Duration::from_nanos(1));
 const ALWAYS: Standing = Standing { enabled: true, expires_at: None };
 
-/// Knows what it is told, and counts who is asked for.
+/// A table in memory that records its queries.
 #[derive(Clone, Default)]
 struct Table(Arc<Mutex<Known>>);
 
@@ -16,7 +16,7 @@ struct Table(Arc<Mutex<Known>>);
 struct Known {
     ids: HashMap<String, Standing>,
     is_down: bool,
-    /// Ids that begin so are never answered.
+    /// Look-ups of ids with this prefix are never answered.
     hangs: Option<&'static str>,
     asked: Vec<String>,
 }
@@ -67,7 +67,7 @@ async fn check<D: Directory>(cached: &Cached<D>, id: &str) -> Result<(), Denied>
 }
 
 #[tokio::test]
-async fn a_known_id_is_asked_for_once_and_an_unknown_one_each_time() {
+async fn a_known_id_is_looked_up_once_and_an_unknown_one_each_time() {
     let table = Table::knowing(&["a"]);
     let cached = table.cached(HOUR, 10);
     for _ in 0..2 {
@@ -78,7 +78,7 @@ async fn a_known_id_is_asked_for_once_and_an_unknown_one_each_time() {
 }
 
 #[tokio::test]
-async fn unknown_ids_push_nobody_out_and_of_known_ones_the_least_used_goes() {
+async fn unknown_ids_evict_nothing_and_known_ids_evict_the_least_used() {
     let table = Table::knowing(&["a", "b", "c"]);
     let cached = table.cached(HOUR, 2);
     for id in ["a", "b", "x", "y", "z", "a", "c"] {
@@ -92,7 +92,7 @@ async fn unknown_ids_push_nobody_out_and_of_known_ones_the_least_used_goes() {
 }
 
 #[tokio::test]
-async fn a_change_is_seen_when_the_lifetime_is_over() {
+async fn a_change_takes_effect_when_the_lifetime_is_over() {
     let table = Table::knowing(&["a", "b"]);
     let cached = table.cached(SHORT, 10);
     assert_eq!((check(&cached, "a").await, check(&cached, "b").await), (Ok(()), Ok(())));
@@ -103,7 +103,7 @@ async fn a_change_is_seen_when_the_lifetime_is_over() {
 }
 
 #[tokio::test]
-async fn while_the_database_is_down_only_what_is_remembered_goes_on() {
+async fn while_the_database_is_down_only_cached_ids_are_accepted() {
     let table = Table::knowing(&["a", "b", "off"]);
     table.known().ids.insert("off".into(), Standing { enabled: false, ..ALWAYS });
     let cached = table.cached(SHORT, 10);
@@ -121,7 +121,7 @@ async fn while_the_database_is_down_only_what_is_remembered_goes_on() {
 }
 
 #[tokio::test]
-async fn without_a_lifetime_nothing_is_remembered() {
+async fn without_a_lifetime_nothing_is_cached() {
     let table = Table::knowing(&["a"]);
     let cached = table.cached(None, 10);
     assert_eq!((check(&cached, "a").await, check(&cached, "a").await), (Ok(()), Ok(())));
@@ -131,7 +131,7 @@ async fn without_a_lifetime_nothing_is_remembered() {
 }
 
 #[tokio::test]
-async fn nobody_outlives_their_own_expiry_in_memory() {
+async fn a_cached_id_is_rejected_from_its_expiry_on() {
     let table = Table::default();
     let at = SystemTime::now() + Duration::from_millis(200);
     table.known().ids.insert("a".into(), Standing { enabled: true, expires_at: Some(at) });
@@ -149,7 +149,7 @@ async fn nobody_outlives_their_own_expiry_in_memory() {
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_late_replaces_no_newer_one() {
+async fn a_late_result_does_not_replace_a_newer_one() {
     let table = Table::knowing(&["a"]);
     let cached = table.cached(HOUR, 10);
     let (a, before) = (ClientId::try_from("a").unwrap(), Instant::now());
@@ -159,7 +159,7 @@ async fn an_answer_that_comes_late_replaces_no_newer_one() {
 }
 
 #[tokio::test]
-async fn what_is_cached_is_used_in_an_outage_for_the_grace_and_no_longer() {
+async fn a_cached_result_is_used_in_an_outage_for_the_grace_and_no_longer() {
     for (outage_grace, is_used) in [(HOUR, true), (SHORT, false), (None, false)] {
         let table = Table::knowing(&["a"]);
         let config = config::Credentials { cache_time: SHORT, outage_grace, ..Default::default() };
@@ -170,7 +170,7 @@ async fn what_is_cached_is_used_in_an_outage_for_the_grace_and_no_longer() {
     }
 }
 
-/// The ids "a" and "off" are cached, and "off" was disabled since. Nothing that begins so is answered any more.
+/// The ids "a" and "off" are cached, and "off" was disabled since. Look-ups of ids with this prefix are no longer answered.
 async fn overloaded(hangs: &'static str) -> (Table, Cached<Table>) {
     let table = Table::knowing(&["a", "off"]);
     let cached = table.cached(SHORT, 10);
@@ -188,7 +188,7 @@ fn flood(cached: &Cached<Table>, look_ups: usize) -> Vec<tokio::task::JoinHandle
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flood_of_strangers_costs_the_known_nothing_and_lets_no_disabled_id_in() {
+async fn a_flood_of_unknown_ids_does_not_affect_known_ids_and_lets_no_disabled_id_in() {
     let (_table, cached) = overloaded("x").await;
     let flood = flood(&cached, 100);
     tokio::task::yield_now().await;

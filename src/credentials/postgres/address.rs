@@ -9,17 +9,17 @@ use tokio_postgres::config::{Host, SslMode};
 
 use super::Unusable;
 
-/// Where the password is taken from.
+/// The environment variable of the password.
 const PASSWORD: &str = "PGPASSWORD";
 
-/// The port where the URL names none.
+/// The port of a URL without one.
 const PORT: u16 = 5432;
 
-/// A database, and how to get there. Displayed, it is without a password.
+/// The address of a database. Displayed, it has no password.
 pub(in crate::credentials) struct Address(Config);
 
 impl Address {
-    /// Reads `url`, and the password from the environment. A connection has so long to be made.
+    /// Reads `url`, and the password from the environment. `timeout` limits each attempt to connect.
     pub(in crate::credentials) fn parse(url: &str, timeout: Duration) -> Result<Self, Unusable> {
         let mut config = Config::from_str(url).map_err(|err| Unusable::Url(with_source(&err)))?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
@@ -35,7 +35,7 @@ impl Address {
         Ok(Self(config))
     }
 
-    /// A connection whose statements end after so long on the server too: whoever gave up waiting must not leave them behind.
+    /// Sets a timeout for statements on the server too: a caller that no longer waits must not leave them behind.
     pub(in crate::credentials) fn with_limit(mut self, timeout: Duration) -> Config {
         let options = self.0.get_options().unwrap_or_default();
         let options = format!("{options} -c statement_timeout={}", timeout.as_millis());
@@ -83,9 +83,9 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_leads_nowhere_is_told() {
+    fn a_url_without_a_usable_address_is_rejected() {
         for (url, why) in [
-            ("postgres://trap@db/x?sslmode=require", "there is no TLS"),
+            ("postgres://trap@db/x?sslmode=require", "TLS to the database"),
             ("postgres://trap@db/x?sslmode=never", "sslmode"),
             ("postgres://trap@db:port/x", "port"),
             ("postgres:///x", "it has no host"),

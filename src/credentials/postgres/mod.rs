@@ -1,11 +1,11 @@
-//! Look-ups in PostgreSQL, and its table of those who tried and may not. All of it happens on a thread of its own, which no
-//! session can block and no worker has to wait for.
+//! Look-ups in PostgreSQL, and its table of rejected ids. Everything happens on a thread of its own, which no
+//! session can block, and which blocks no worker.
 //!
 //! | file | subject |
 //! |---|---|
 //! | `address` | from the config's `url` to a connection |
 //! | `encoding` | the encoding of a database |
-//! | `trouble` | what can be wrong with a database, and what to do |
+//! | `trouble` | the errors of a database, and what to do |
 
 mod address;
 mod encoding;
@@ -37,18 +37,18 @@ pub(super) use address::Address;
 pub(super) use encoding::foreign;
 pub(super) use trouble::trouble;
 
-/// One is left by the look-ups to those who tried and may not.
+/// Look-ups leave one connection for recording rejected ids.
 const CONNECTIONS: usize = Postgres::AT_ONCE + 1;
 
 const STANDING: &str = "SELECT enabled, expires_at FROM client WHERE id = $1";
 
-/// Of a batch no two ids are alike.
+/// The ids of a batch are distinct.
 const KEEP: &str = "INSERT INTO unknown_client AS kept (id, peer, first_at, last_at, times, reason)
      SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::bigint[], $6::text[])
      ON CONFLICT (id) DO UPDATE SET peer = excluded.peer, last_at = excluded.last_at,
          times = kept.times + excluded.times, reason = excluded.reason";
 
-/// Those that tried longest ago.
+/// Removes the ids with the oldest attempts.
 const DROP_OLDEST: &str = "DELETE FROM unknown_client WHERE id IN (
      SELECT id FROM unknown_client ORDER BY last_at DESC OFFSET $1)";
 
@@ -61,13 +61,13 @@ struct Shared {
     database: String,
     timeout: Duration,
     thread: Handle,
-    /// Dropped, it ends the thread.
+    /// Dropping it ends the thread.
     _end: oneshot::Sender<()>,
 }
 
 impl Postgres {
-    /// The database of `url`, which has this long for an answer. It is tried at once: what is wrong is in the log before the
-    /// first device comes. One that is down is for later; one in another encoding will never do.
+    /// The database of `url`, with a timeout for each answer. It is tried immediately: a mistake is in the log before the
+    /// first device connects. A database that is down is not an error; one in another encoding is.
     pub(super) fn new(url: &str, timeout: Duration) -> Result<Self, Unusable> {
         let address = Address::parse(url, timeout)?;
         let database = address.to_string();
@@ -82,7 +82,7 @@ impl Postgres {
         Ok(Self(shared))
     }
 
-    /// Asks on the thread. Whoever waits for the answer may go away meanwhile: the question comes to its end, so that its
+    /// Runs a query on the thread. If the caller stops waiting, the query still completes, so that its
     /// connection can be used again.
     fn ask<T: Send + 'static>(
         &self,
@@ -104,7 +104,7 @@ fn start_thread() -> io::Result<(Handle, oneshot::Sender<()>)> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let (handle, (end, ended)) = (runtime.handle().clone(), oneshot::channel::<()>());
     thread::Builder::new().name("postgres".into()).spawn(move || {
-        // It ends by being dropped.
+        // It ends when the sender is dropped.
         let _ = runtime.block_on(ended);
     })?;
     Ok((handle, end))
@@ -135,14 +135,14 @@ impl Keeper for Postgres {
 }
 
 impl Shared {
-    /// Asks for nobody's id, and waits for the answer, which comes within the timeout.
+    /// Looks up an id that cannot exist, and waits for the answer, which comes within the timeout.
     fn try_out(self: &Arc<Self>) -> Result<(), Failed> {
         let (answer, answered) = mpsc::channel();
         let shared = Arc::clone(self);
         self.thread.spawn(async move { answer.send(shared.standing("").await) });
         match answered.recv() {
             Ok(Err(err @ Failed::Encoding { .. })) => return Err(err),
-            Ok(Err(err)) => warn!("{err}. It is tried again with each look-up"),
+            Ok(Err(err)) => warn!("{err}. Each look-up tries again"),
             Ok(Ok(_)) | Err(_) => {}
         }
         Ok(())
@@ -170,7 +170,7 @@ impl Shared {
         }
     }
 
-    /// A connection that failed, or has not answered in time, is closed: what comes after would wait behind that.
+    /// A connection that failed or timed out is closed: later queries would wait behind that one.
     fn settle<T>(
         &self,
         connection: Connection,

@@ -1,11 +1,11 @@
-//! What can be wrong with a database, and what to do.
+//! The errors of a database, and what to do.
 
 use std::error::Error as _;
 
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, SqlState};
 
-/// What an operator reads of an error.
+/// The text of an error for the operator.
 pub(in crate::credentials) fn trouble(err: &Error) -> String {
     match (err.as_db_error(), err.source()) {
         (Some(said), _) => with_advice(said),
@@ -14,7 +14,7 @@ pub(in crate::credentials) fn trouble(err: &Error) -> String {
     }
 }
 
-/// Whether the encoding of the database has no such character. The connection is fine.
+/// Whether the encoding of the database lacks a character of the id. The connection is usable.
 pub(super) fn concerns_the_id(err: &Error) -> bool {
     let codes = [&SqlState::UNTRANSLATABLE_CHARACTER, &SqlState::CHARACTER_NOT_IN_REPERTOIRE];
     err.code().is_some_and(|code| codes.contains(&code))
@@ -34,11 +34,11 @@ fn advice(code: &SqlState) -> Option<&'static str> {
     if is(&[&SqlState::UNDEFINED_TABLE, &SqlState::UNDEFINED_COLUMN, &SqlState::INVALID_SCHEMA_NAME]) {
         Some("apply packaging/postgres.sql to the database")
     } else if is(&[&SqlState::INSUFFICIENT_PRIVILEGE]) {
-        Some("packaging/postgres.sql has the grants that are needed")
+        Some("packaging/postgres.sql has the necessary grants")
     } else if is(&[&SqlState::INVALID_PASSWORD, &SqlState::INVALID_AUTHORIZATION_SPECIFICATION]) {
-        Some("look at the user of `url`, at PGPASSWORD, and at pg_hba.conf")
+        Some("check the user of `url`, PGPASSWORD and pg_hba.conf")
     } else if is(&[&SqlState::INVALID_CATALOG_NAME]) {
-        Some("make it with `createdb`, and apply packaging/postgres.sql to it")
+        Some("create it with `createdb`, and apply packaging/postgres.sql to it")
     } else {
         None
     }

@@ -1,4 +1,4 @@
-//! The ids as an operator sees and changes them, beside a server that runs.
+//! The ids as an operator sees and changes them, while a server may run.
 
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -12,78 +12,78 @@ use super::{Failed, Unusable};
 use crate::config::{Config, Source};
 use crate::protocol::ClientId;
 
-/// Ids that are read at once.
+/// Ids per read.
 const PAGE: usize = 1000;
 
-/// The tables of ids in a database. Each change is there as a whole when it returns, or not at all.
+/// The tables of ids in a database. Each change is a transaction.
 pub trait Roster {
-    /// Which database it is.
+    /// The name of the database.
     fn name(&self) -> String;
 
-    /// Adds an id. False if it is there already, and is left as it is.
+    /// Adds an id. False if it exists; it is not changed then.
     fn add(&mut self, client: &Entry) -> Result<bool, Failed>;
 
-    /// Removes an id. False if it is not there.
+    /// Removes an id. False if it does not exist.
     fn remove(&mut self, client: &ClientId) -> Result<bool, Failed>;
 
-    /// Enables or disables an id. False if it is not there.
+    /// Enables or disables an id. False if it does not exist.
     fn enable(&mut self, client: &ClientId, enabled: bool) -> Result<bool, Failed>;
 
-    /// Adds and changes ids, no two alike, in one transaction.
+    /// Adds and changes distinct ids in one transaction.
     fn import(&mut self, entries: &[Entry]) -> Result<Imported, Failed>;
 
-    /// The next ids behind `after`, in order; none is the end. Behind "" is the first.
+    /// The next ids after `after`, in order; none at the end. The first one follows "".
     fn page(&mut self, after: &str) -> Result<Vec<Client>, Failed>;
 
-    /// Who tried and may not, the newest first.
+    /// The rejected ids, the newest first.
     fn unknown(&mut self) -> Result<Vec<Attempt>, Failed>;
 
-    /// How many ids there are.
+    /// The numbers of ids.
     fn count(&mut self) -> Result<Count, Failed>;
 }
 
-/// What is to stand of an id. What is `None` stays as it is, or is the default of a new id: enabled, no note, no expiry.
+/// Changes to a row. `None` keeps the column; in a new row it is the default: enabled, no note, no expiry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The id.
     pub id: ClientId,
     /// Whether it may authenticate.
     pub enabled: Option<bool>,
-    /// The operator's.
+    /// The operator's note.
     pub note: Option<String>,
-    /// From when on it may not any more; `Some(None)` is never.
+    /// The time from which on it is rejected; `Some(None)` is never.
     pub expires_at: Option<Option<SystemTime>>,
 }
 
-/// What an import did.
+/// The result of an import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Imported {
-    /// Ids that were not there.
+    /// New ids.
     pub added: usize,
-    /// Ids that were there.
+    /// Existing ids.
     pub updated: usize,
 }
 
-/// How many ids there are.
+/// The numbers of ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
     /// All of them.
     pub clients: u64,
-    /// Those among them that are disabled.
+    /// The disabled ones.
     pub disabled: u64,
 }
 
-/// What a roster is opened for.
+/// The purpose of opening a roster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Nothing is changed, and nothing is made.
+    /// Nothing is changed or created.
     Read,
-    /// A SQLite file that is missing is created, if its folder is that of a server.
+    /// A missing SQLite file is created, if its folder belongs to a server.
     Write,
 }
 
-/// Opens the tables that the config's source uses. With the source `list`, only those who tried and may not stand in one;
-/// `None` if not even they do.
+/// Opens the tables of the config's source. With the source `list`, these are only the rejected ids;
+/// `None` if there is no table for them either.
 pub fn open(config: &Config, access: Access) -> Result<Option<Box<dyn Roster>>, Unusable> {
     match config.credentials.source {
         Source::Postgres => postgres(config).map(Some),

@@ -13,10 +13,10 @@ use crate::credentials::unknown::Attempt;
 use crate::credentials::{Failed, Unusable};
 use crate::protocol::ClientId;
 
-/// How long one statement may take, locks that others hold included.
+/// The timeout of one statement, including its wait for locks.
 const STATEMENT: Duration = Duration::from_secs(60);
 
-/// What `Entry` says, column by column: `$4` tells apart to change the expiry to never and not to change it.
+/// The columns of an [`Entry`]: `$4` distinguishes an expiry that becomes never from one that is kept.
 const ENTRIES: &str = "unnest($1::text[], $2::bool[], $3::text[], $4::bool[], $5::timestamptz[])
      AS entry (id, enabled, note, has_expiry, expires_at)";
 
@@ -29,7 +29,7 @@ const UPDATE: &str = "UPDATE client SET enabled = coalesce(entry.enabled, client
      expires_at = CASE WHEN entry.has_expiry THEN entry.expires_at ELSE client.expires_at END
      FROM {entries} WHERE client.id = entry.id";
 
-/// Whoever may authenticate now is no stranger any more.
+/// An id that may authenticate now is no longer a rejected one.
 const FORGET: &str = "DELETE FROM unknown_client WHERE id IN (
      SELECT id FROM client WHERE enabled AND (expires_at IS NULL OR expires_at > now()))";
 
@@ -49,7 +49,7 @@ pub(super) struct Postgres {
 }
 
 impl Postgres {
-    /// Connects to the database of `url`, within this time.
+    /// Connects to the database of `url`, with this timeout.
     pub(super) fn open(url: &str, timeout: Duration) -> Result<Self, Unusable> {
         let address = Address::parse(url, timeout)?;
         let database = address.to_string();
@@ -58,7 +58,7 @@ impl Postgres {
         let (connection, task) = runtime
             .block_on(address.with_limit(STATEMENT).connect(NoTls))
             .map_err(|err| failed(&database, &err))?;
-        // How it ends is told by the questions.
+        // Its errors are those of the queries.
         drop(runtime.spawn(task));
         match runtime.block_on(foreign(&connection)).map_err(|err| failed(&database, &err))? {
             Some(encoding) => Err(Failed::Encoding { database, encoding }.into()),
@@ -66,7 +66,7 @@ impl Postgres {
         }
     }
 
-    /// Does all of `work` or, when it fails, nothing.
+    /// Does all of `work`, or nothing if it fails.
     fn change<T>(
         &mut self,
         work: impl AsyncFnOnce(&Transaction<'_>) -> Result<T, Error>,
@@ -125,7 +125,7 @@ impl Roster for Postgres {
         self.change(async |transaction| {
             let mut added = 0;
             for entries in entries.chunks(PAGE) {
-                // First those that are there: what is added next would be found, too.
+                // Existing ids first: added ones would be updated too.
                 run(transaction, UPDATE, entries).await?;
                 added += add(transaction, entries).await?;
             }
@@ -151,7 +151,7 @@ impl Roster for Postgres {
     }
 }
 
-/// How many of them were not there.
+/// Adds the new ones among `entries`. Returns their number.
 async fn add(transaction: &Transaction<'_>, entries: &[Entry]) -> Result<usize, Error> {
     run(transaction, ADD, entries).await
 }

@@ -20,7 +20,7 @@ const ADD: &str = "INSERT INTO client (id, enabled, note, expires_at, created_at
 const UPDATE: &str = "UPDATE client SET enabled = coalesce(?2, enabled), note = coalesce(?3, note),
      expires_at = CASE WHEN ?4 THEN ?5 ELSE expires_at END WHERE id = ?1";
 
-/// Whoever may authenticate now is no stranger any more.
+/// An id that may authenticate now is no longer a rejected one.
 const FORGET: &str = "DELETE FROM unknown_client WHERE id IN (
      SELECT id FROM client WHERE enabled AND (expires_at IS NULL OR expires_at > ?))";
 
@@ -39,7 +39,7 @@ pub(super) struct SqliteRoster {
 }
 
 impl SqliteRoster {
-    /// Opens the state in the folder of the data.
+    /// Opens the state in the data folder.
     pub(super) fn open(folder: &Path, access: Access) -> Result<Self, Error> {
         let path = State::file(folder);
         if !path.exists() {
@@ -52,7 +52,7 @@ impl SqliteRoster {
         Ok(Self { connection, path })
     }
 
-    /// Does all of `work` or, when it fails, nothing.
+    /// Does all of `work`, or nothing if it fails.
     fn change<T>(&mut self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Failed> {
         let change = || {
             let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -128,13 +128,13 @@ impl Roster for SqliteRoster {
     }
 }
 
-/// Fails if a new state would not be that of a server, or would be in the way of one.
+/// Fails if a new state would not belong to a server, or would hinder one.
 fn may_be_missing(folder: &Path, path: &Path) -> Result<(), Error> {
     if let Some(by) = holder(folder) {
         return Err(Error::new(path, Trouble::Awaited { by }));
     }
     let single = folder.join(SINGLE_FILE);
-    // A link that leads nowhere is one too.
+    // A dangling link counts too.
     if single.symlink_metadata().is_ok() {
         return Err(Error::new(&single, Trouble::NotTakenOver));
     }

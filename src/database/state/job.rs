@@ -72,7 +72,7 @@ where
     }
 
     fn answer(self: Box<Self>, committed: Result<(), Error>) {
-        // Nobody may be waiting any more.
+        // The caller may have stopped waiting.
         let _ = self.tell.send(committed.and(self.done));
     }
 }

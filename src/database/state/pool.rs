@@ -44,7 +44,7 @@ impl Pool {
         readers.file += 1;
         let before = std::mem::replace(&mut readers.idle, idle);
         drop(readers);
-        // Closing takes system calls, for which nobody should wait.
+        // Closing takes system calls, which should delay no caller.
         drop(before);
     }
 

@@ -1,4 +1,4 @@
-//! The state and its thread. In this process the file is opened a second time by nobody, as in a server.
+//! The state and its thread. As in a server, this process opens the file only once.
 
 mod faults;
 
@@ -101,13 +101,13 @@ fn done<T>(writing: Writing<T>) -> Result<T, Error> {
 fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < PATIENCE, "in vain: {what}");
+        assert!(start.elapsed() < PATIENCE, "timed out: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
 #[test]
-fn what_is_written_is_read_and_stays() {
+fn a_written_change_is_read_and_stays() {
     let mut running = Running::start();
     running.add("a");
     assert!(running.has("a") && !running.has("b"));
@@ -176,7 +176,7 @@ fn a_panic_ends_its_transaction_and_the_next_thread_goes_on() {
 }
 
 #[test]
-fn more_jobs_than_may_wait_are_refused_at_once() {
+fn jobs_above_the_limit_are_rejected_immediately() {
     let folder = tempfile::tempdir().unwrap();
     let state = open(&folder).unwrap();
     let waiting: Vec<_> = (0..MAX_WAITING).map(|_| state.write(|_| Ok(()))).collect();

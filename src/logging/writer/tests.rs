@@ -159,7 +159,7 @@ fn a_line_is_written_without_being_asked_for() {
 }
 
 #[test]
-fn a_stalled_destination_stalls_nobody_and_what_it_costs_is_reported_in_place() {
+fn a_stalled_destination_stalls_no_thread_and_dropped_lines_are_reported_in_place() {
     let (mut writer, backlog, destination) = stalled([]);
     write_numbered(&mut writer, 0..50_000);
     let dropped = backlog.dropped();
@@ -187,7 +187,7 @@ fn after_a_dropped_line_no_shorter_one_slips_in() {
 }
 
 #[test]
-fn a_line_that_can_never_fit_is_reported_at_once() {
+fn a_line_that_can_never_fit_is_reported_immediately() {
     let destination = Destination::default();
     let (mut writer, backlog) = open(destination.clone());
     writer.write_all(&vec![b'x'; CAPACITY + 1]).unwrap();
@@ -197,7 +197,7 @@ fn a_line_that_can_never_fit_is_reported_at_once() {
 }
 
 #[test]
-fn a_pipe_that_nobody_reads_stalls_nobody() {
+fn a_pipe_without_a_reader_stalls_no_thread() {
     let (reader, pipe) = io::pipe().unwrap();
     let (mut writer, backlog) = open(pipe);
     write_numbered(&mut writer, 0..60_000);
@@ -307,7 +307,7 @@ fn a_destination_that_takes_little_at_a_time_gets_it_all() {
 }
 
 #[test]
-fn flush_tells_whether_all_is_written() {
+fn flush_returns_whether_all_is_written() {
     let (mut writer, backlog, destination) = stalled([]);
     assert!(!backlog.flush(Duration::ZERO));
     writer.write_all(b"second\n").unwrap();

@@ -53,7 +53,7 @@ proptest! {
     }
 
     #[test]
-    fn what_looks_like_a_frame_never_panics(
+    fn bytes_like_those_of_a_frame_never_panic(
         first in select(vec![0x40, 0x41, 0x44, 0x47, 0x87, 0x4a, 0x4d, 0x4e, 0x4f]),
         bytes in vec(any::<u8>(), 0..600),
     ) {
@@ -75,7 +75,7 @@ proptest! {
     }
 
     #[test]
-    fn what_it_encodes_it_decodes(bytes in encoded(), behind in data()) {
+    fn an_encoded_frame_is_decoded(bytes in encoded(), behind in data()) {
         let glued = [bytes.clone(), behind].concat();
         let Ok(Decoded::Frame(frame, len)) = decode(&glued, MAX_DATA) else {
             panic!("not decoded: {bytes:02x?}");
@@ -85,7 +85,7 @@ proptest! {
     }
 
     #[test]
-    fn every_cut_of_a_frame_is_partial_and_tells_its_length_once_the_id_is_there(bytes in encoded()) {
+    fn every_cut_of_a_frame_is_partial_and_has_its_length_once_the_id_is_complete(bytes in encoded()) {
         for cut in 0..bytes.len() {
             match decode(&bytes[..cut], MAX_DATA) {
                 Ok(Decoded::Partial(None)) => {}
@@ -142,7 +142,7 @@ fn first_bytes_that_start_no_frame_of_a_device() {
 }
 
 #[test]
-fn lengths_are_judged_before_what_they_announce_arrives() {
+fn lengths_are_checked_before_the_bytes_that_they_announce_arrive() {
     assert_eq!(decoded(b"\x47\x00\x06", 5), Err(NotAFrame::DataTooLong { least: 6, max: 5 }));
     let none = Err(NotAFrame::Id(BadClientId::Length { got: 0 }));
     assert_eq!(decoded(b"\x47\x00\x05\x00", 5), none);
@@ -151,7 +151,7 @@ fn lengths_are_judged_before_what_they_announce_arrives() {
 }
 
 #[test]
-fn an_id_is_judged_before_the_data_arrives() {
+fn an_id_is_checked_before_the_data_arrives() {
     assert_eq!(
         decoded(b"\x47\x00\x05\x02a\x07", 5),
         Err(NotAFrame::Id(BadClientId::Control { found: '\x07' }))
@@ -176,7 +176,7 @@ fn data_that_does_not_fit_is_not_encoded() {
 }
 
 #[test]
-fn a_client_that_speaks_tls_is_told_apart() {
+fn a_client_that_speaks_tls_is_recognized() {
     let told = |byte| decode(&[byte], MAX_DATA).unwrap_err().to_string();
     assert_eq!(told(0x16), "first byte 0x16 has mode 0, expected 1 or 2 (looks like TLS)");
     assert_eq!(told(0x17), "first byte 0x17 has mode 0, expected 1 or 2");
@@ -185,10 +185,10 @@ fn a_client_that_speaks_tls_is_told_apart() {
 /// The most data of the streams below.
 const MAX: usize = 600;
 
-/// Mostly text, so that most mistakes stand behind something that is right.
+/// Mostly text, so that most mistakes follow valid bytes.
 fn id_bytes() -> impl Strategy<Value = Vec<u8>> {
     let text = select(vec!["a", " ", "~", "\u{a0}", "ß", "\u{7ff}", "\u{800}", "€", "\u{d7ff}", "😀"]);
-    // Where the rules of UTF-8 and of control characters turn.
+    // The limits of the rules of UTF-8 and of control characters.
     let turns = b"\0\n\x1f\x7f\x80\x8f\x90\x9f\xa0\xbf\xc0\xc2\xdf\xe0\xed\xef\xf0\xf4\xf5\xff";
     let piece = prop_oneof![
         3 => text.prop_map(|text| text.as_bytes().to_vec()),
@@ -213,7 +213,7 @@ fn almost_a_frame() -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
-/// Frames, what is almost one, padding, and junk.
+/// Frames, broken frames, padding, and junk.
 fn stream() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         4 => encoded(),
@@ -224,7 +224,7 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
     vec(piece, 0..6).prop_map(|pieces| pieces.concat())
 }
 
-/// What comes of a stream: its frames, the rule that it breaks, and how many bytes of a partial frame are left.
+/// The decoded stream: its frames, the rule that it breaks, and the number of bytes of a partial frame that are left.
 type Outcome = (Vec<String>, Option<NotAFrame>, usize);
 
 fn outcome<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
@@ -314,7 +314,7 @@ proptest! {
 }
 
 #[test]
-fn a_client_that_speaks_http_is_told_apart() {
+fn a_client_that_speaks_http_is_recognized() {
     for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PRI"] {
         let request = format!(
             "{method} * HTTP/1.0\r\nHost: localhost\r\nAccept: text/html\r\nUser-Agent: none\r\n\r\n"

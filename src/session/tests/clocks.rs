@@ -25,7 +25,7 @@ fn assert_near(since: Instant, after: Duration) {
 }
 
 #[actix::test]
-async fn no_auth_in_time_whatever_half_frame_is_there() {
+async fn no_auth_in_time_even_with_half_a_frame() {
     let halves = [&[][..], &[0x40], &auth(ID)[..9], &send(b"skipped")[..13], &one_shot(ID)[..14], &[0]];
     for half in halves {
         let rig = Rig::new(|_| {});
@@ -129,7 +129,7 @@ async fn padding_begins_no_frame() {
 }
 
 #[actix::test]
-async fn silence_ends_a_session_if_the_config_says_so() {
+async fn silence_ends_a_session_if_idle_timeout_is_set() {
     let rig = Rig::new(|session| session.idle_timeout = Some(secs(20)));
     let mut device = rig.authenticated(100).await;
     for _ in 0..3 {
@@ -159,7 +159,7 @@ async fn a_session_is_idle_from_its_auth_on() {
 }
 
 #[actix::test]
-async fn a_store_that_never_answers_has_failed_in_the_end() {
+async fn a_store_that_never_answers_times_out() {
     let rig = Rig::new(|_| {});
     rig.store.never_answers();
     let mut device = rig.authenticated(100).await;
@@ -190,7 +190,7 @@ async fn the_last_words_wait_for_the_store_and_no_longer() {
 }
 
 #[actix::test]
-async fn a_slow_store_is_waited_for_where_the_device_is_not_at_fault() {
+async fn a_slow_store_does_not_end_a_session() {
     let rig = Rig::new(|_| {});
     rig.store.never_answers();
     let mut closes = rig.authenticated(100).await;
@@ -208,7 +208,7 @@ async fn a_slow_store_is_waited_for_where_the_device_is_not_at_fault() {
 }
 
 #[actix::test]
-async fn who_waits_for_an_answer_is_not_idle() {
+async fn a_session_that_awaits_an_answer_is_not_idle() {
     let rig = Rig::new(|session| session.idle_timeout = Some(secs(1)));
     rig.store.never_answers();
     let mut device = rig.authenticated(100).await;
@@ -221,7 +221,7 @@ async fn who_waits_for_an_answer_is_not_idle() {
 }
 
 #[actix::test]
-async fn a_session_that_has_said_its_last_word_does_not_keep_its_id() {
+async fn a_session_that_has_sent_its_last_word_does_not_keep_its_id() {
     let rig = Rig::new(|session| session.duplicate = config::Duplicate::Reject);
     let mut older = rig.authenticated(100).await;
     older.send(&[0xc0]).await;
@@ -247,7 +247,7 @@ async fn a_peer_that_does_not_close_is_not_waited_for() {
 }
 
 #[actix::test]
-async fn a_peer_that_does_not_read_has_so_long() {
+async fn a_peer_that_does_not_read_is_closed_after_the_write_timeout() {
     let rig = Rig::new(|_| {});
     let mut device = rig.authenticated(10).await;
     let since = Instant::now();
@@ -260,7 +260,7 @@ async fn a_peer_that_does_not_read_has_so_long() {
 }
 
 #[actix::test]
-async fn whoever_keeps_the_session_busy_does_not_escape_its_deadlines() {
+async fn deadlines_apply_to_a_busy_session_too() {
     const PIPE: usize = 1 << 20;
     let rig = Rig::new(|_| {});
     let (mut from, mut to) = tokio::io::split(rig.device(PIPE).0);

@@ -1,4 +1,4 @@
-//! Peers that ask for more than their share, or leave while they wait.
+//! Peers that exceed their share, or leave while they wait.
 
 use super::*;
 use crate::config::Session as Settings;
@@ -18,7 +18,7 @@ async fn short_of_room(change: impl FnOnce(&mut Settings)) -> (Rig, Peer) {
 }
 
 #[actix::test]
-async fn a_half_close_throws_no_whole_frame_away_that_waits_for_room() {
+async fn a_half_close_discards_no_whole_frame_that_waits_for_room() {
     let (rig, mut busy) = short_of_room(|_| {}).await;
     let mut device = rig.authenticated(64 * 1024).await;
     device.send(&[send(b"a"), send(b"b")].concat()).await;
@@ -33,7 +33,7 @@ async fn a_half_close_throws_no_whole_frame_away_that_waits_for_room() {
 }
 
 #[actix::test]
-async fn the_wait_for_room_has_an_end() {
+async fn the_wait_for_room_times_out() {
     let (rig, _busy) = short_of_room(|_| {}).await;
     let mut device = rig.authenticated(64 * 1024).await;
     let half = &send(&[7; 60_000])[..400];
@@ -66,7 +66,7 @@ async fn a_stranger_that_does_not_read_holds_a_few_kilobytes() {
 }
 
 #[actix::test]
-async fn strangers_that_use_their_memory_up_keep_nobody_out() {
+async fn strangers_that_use_up_their_memory_do_not_affect_others() {
     let rig = Rig::with_budget(BUDGET, |_| {});
     let held = rig.strangers.hold(BUDGET);
     assert!(!rig.strangers.has_room());
@@ -93,7 +93,7 @@ async fn an_idle_session_owns_nothing_with_an_idle_timeout_too() {
 }
 
 #[actix::test]
-async fn a_flood_waits_for_its_turn_like_everybody() {
+async fn a_flood_waits_for_its_turn_like_other_sessions() {
     const PINGS: usize = 2_000_000;
     let rig = Rig::new(|_| {});
     let (mut from, mut to) = tokio::io::split(rig.authenticated(4 * PINGS).await.0);

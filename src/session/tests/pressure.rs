@@ -19,7 +19,7 @@ async fn the_data_of_a_new_session_is_never_kept() {
 }
 
 #[actix::test]
-async fn records_without_data_take_room_too() {
+async fn records_without_data_take_room() {
     for data in [&[][..], b"x", &[7; 1000], &[7; 65_535]] {
         let rig = Rig::new(|_| {});
         rig.store.never_answers();
@@ -91,7 +91,7 @@ async fn frame_and_idle_clocks_do_not_run_while_the_session_is_not_read() {
 }
 
 #[actix::test]
-async fn what_waits_for_room_when_the_server_stops_is_answered_too() {
+async fn frames_that_wait_for_room_are_answered_when_the_server_stops() {
     let rig = Rig::new(|_| {});
     let mut device = rig.authenticated(1 << 20).await;
     rig.store.never_answers();
@@ -112,7 +112,7 @@ async fn what_waits_for_room_when_the_server_stops_is_answered_too() {
 const SMALL_BUDGET: usize = 1000;
 
 #[actix::test]
-async fn while_all_together_have_too_much_unanswered_only_who_sent_nothing_is_read() {
+async fn above_the_common_limit_only_sessions_with_nothing_unanswered_are_read() {
     let rig = Rig::with_budget(SMALL_BUDGET, |_| {});
     let mut busy = rig.authenticated(64 * 1024).await;
     let mut quiet = rig.device(64 * 1024);
@@ -142,7 +142,7 @@ async fn while_all_together_have_too_much_unanswered_only_who_sent_nothing_is_re
 }
 
 #[actix::test]
-async fn many_that_wait_for_the_budget_all_get_their_turn_and_the_bound_holds() {
+async fn many_sessions_that_wait_for_the_budget_all_get_their_turn_within_the_limit() {
     const BUDGET: usize = 100_000;
     let rig = Rig::with_budget(BUDGET, |_| {});
     let mut devices = Vec::new();
@@ -192,7 +192,7 @@ async fn a_half_frame_that_waits_for_the_budget_has_no_clock() {
 }
 
 #[actix::test]
-async fn what_the_store_holds_of_a_session_that_is_gone_takes_room_until_it_is_stored() {
+async fn records_of_an_ended_session_take_room_until_they_are_stored() {
     let rig = Rig::with_budget(SMALL_BUDGET, |_| {});
     let mut device = rig.authenticated(64 * 1024).await;
     rig.store.never_answers();

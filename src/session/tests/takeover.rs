@@ -1,9 +1,9 @@
-//! Sessions that end without having done anything.
+//! Takeovers and stops at the least convenient moment.
 
 use super::*;
 
 #[actix::test]
-async fn a_session_that_was_taken_over_is_told_nothing_even_if_the_store_answers_now() {
+async fn a_session_that_was_taken_over_sends_nothing_even_if_the_store_answers_now() {
     let rig = Rig::new(|_| {});
     rig.store.never_answers();
     let (mut older, mut newer) = (rig.authenticated(100).await, rig.device(100));
@@ -21,7 +21,7 @@ async fn a_session_that_was_taken_over_is_told_nothing_even_if_the_store_answers
 }
 
 #[actix::test]
-async fn a_session_that_loses_its_id_before_it_knows_that_it_has_it_is_told_nothing() {
+async fn a_session_that_loses_its_id_before_its_auth_ok_sends_nothing() {
     let rig = Rig::new(|_| {});
     let first = rig.authenticated(100).await;
     rig.known.send_replace(false);
@@ -46,7 +46,7 @@ async fn a_session_that_loses_its_id_before_it_knows_that_it_has_it_is_told_noth
 }
 
 #[actix::test]
-async fn a_server_that_stops_answers_what_has_come() {
+async fn a_server_that_stops_answers_all_received_frames() {
     let rig = Rig::new(|_| {});
     let mut device = rig.authenticated(100).await;
     let mut idle = rig.device(100);

@@ -1,11 +1,11 @@
-//! Why there is no backup, or no restore.
+//! Why a backup or a restore failed.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::database;
 
-/// Why there is no backup, or no restore. Its display is for operators.
+/// Why a backup or a restore failed. Its display is for operators.
 #[derive(Debug, thiserror::Error)]
 pub enum Failed {
     /// A database cannot be used.

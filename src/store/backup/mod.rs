@@ -6,10 +6,10 @@
 //! | file | subject |
 //! |---|---|
 //! | `save` | making a backup |
-//! | `restore` | the way back |
-//! | `manifest` | what is in a backup |
+//! | `restore` | copying a backup back |
+//! | `manifest` | the content of a backup |
 //! | `copy` | files: links, copies, snapshots |
-//! | `failed` | why there is no backup, or no restore |
+//! | `failed` | why a backup or a restore failed |
 
 mod copy;
 mod failed;
@@ -26,13 +26,13 @@ pub use self::manifest::{File, Manifest};
 pub use self::restore::restore;
 pub use self::save::save;
 
-/// What happens meanwhile.
+/// The progress of a backup or a restore.
 #[derive(Debug)]
 pub enum Step {
     /// This many bytes will be copied.
     Total(u64),
     /// This many more bytes are copied.
     Copied(u64),
-    /// Messages that the backup does not have, or that nobody can read.
+    /// Messages that the backup does not have, or that are unreadable.
     Lost(Lost),
 }

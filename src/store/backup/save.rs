@@ -16,7 +16,7 @@ use crate::store::segments::segment;
 /// Copies the data of the folder `data` into `target`, which must be missing or empty.
 ///
 /// Everything that was stored before is in the backup, once: the segments are listed first, and a segment that is in
-/// use is copied as it is at one moment. Messages that retention removes meanwhile are reported and are not in it.
+/// use is copied as it is at one moment. Messages that retention removes during the backup are reported and are not in it.
 pub fn save(data: &Path, target: &Path, tell: &mut dyn FnMut(Step)) -> Result<Manifest, Failed> {
     if let Some(found) = content(target, &[])? {
         return Err(Failed::Used { folder: target.into(), found });
@@ -120,7 +120,7 @@ fn save_rows(segment: &Segment, to: &Path) -> Result<(), Failed> {
     copy::snapshot(&connection, from, to, SEALED)
 }
 
-/// Whether a segment is sealed, and nobody may write to it. SQLite creates a file without a write-ahead log: one that
+/// Whether a segment is sealed, and is never written again. SQLite creates a file without a write-ahead log: one that
 /// is just being created would look sealed otherwise.
 fn is_final(path: &Path) -> Result<bool, Failed> {
     let is_read_only = fs::metadata(path).map_err(Failed::at(path))?.permissions().readonly();

@@ -1,4 +1,4 @@
-//! Backups of segments that are written, sealed and removed meanwhile, and their way back.
+//! Backups while segments are written, sealed and removed, and their restores.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -84,7 +84,7 @@ fn a_segment_that_may_be_written_is_not_linked() {
 }
 
 #[test]
-fn segments_that_are_begun_and_sealed_meanwhile_change_nothing() {
+fn segments_begun_and_sealed_during_a_backup_change_nothing() {
     let mut sample = sample();
     let data = sample.data().to_owned();
     let target = tempfile::tempdir().unwrap();
@@ -100,7 +100,7 @@ fn segments_that_are_begun_and_sealed_meanwhile_change_nothing() {
 }
 
 #[test]
-fn a_segment_that_is_removed_meanwhile_is_named() {
+fn a_segment_removed_during_a_backup_is_named() {
     let sample = sample();
     let (target, manifest, lost) = backup(&sample, || fs::remove_file(sample.path(1)).unwrap());
     assert!(matches!(&lost[..], [Lost::Removed { segment, .. }] if *segment == sample.path(1)), "{lost:?}");
@@ -138,7 +138,7 @@ fn the_state_is_copied_while_it_is_written() {
 }
 
 #[test]
-fn what_the_server_has_rescued_is_copied_too() {
+fn rescued_messages_are_copied_too() {
     let sample = sample();
     fs::create_dir(sample.folder().rescued()).unwrap();
     fs::write(sample.folder().rescued().join("00000000000000000001.db"), "saved").unwrap();

@@ -38,6 +38,7 @@ use log::{info, warn};
 
 use self::folder::Folder;
 use self::open::Open;
+use self::retention::Keep;
 use self::upgrade::Upgraded;
 use self::writer::{Known, Writer, continue_after, prepare_folder, writing};
 use super::{Entrusted, Store, Turn, Work};
@@ -81,7 +82,8 @@ impl SegmentStore {
             Err(err) if err.is_lasting() => return Err(err),
             opened => Mutex::new(opened.ok()),
         };
-        Ok(Self { settings, lock, queue: Arc::default(), known: Known::default(), opened, faults })
+        let known = Known::new(Keep::new(&settings));
+        Ok(Self { settings, lock, queue: Arc::default(), known, opened, faults })
     }
 }
 
@@ -136,6 +138,10 @@ impl Store for SegmentStore {
             writer.start();
             database::write(&mut writer, &queue, limits);
         })))
+    }
+
+    fn configure(&self, settings: &config::Store) {
+        self.known.keep.set(settings);
     }
 
     fn finish(&self) {

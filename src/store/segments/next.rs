@@ -8,7 +8,7 @@ use super::folder::Folder;
 use super::open::{Writing, make};
 use crate::database::{Error, sync_folder};
 
-/// The name of the file that is ready, of one that is not yet, and of one that the writer makes itself meanwhile.
+/// The name of the file that is ready, of one that is not yet, and of one that the writer makes itself.
 const READY: &str = "next.db";
 const UNFINISHED: &str = "next.tmp";
 const UNPREPARED: &str = "first.tmp";

@@ -156,7 +156,7 @@ impl Open {
     pub(super) fn check(&mut self) -> Result<(), Lost> {
         match look(&self.path) {
             Ok((found, _)) if found != self.file => return Err(Lost::Replaced),
-            // Nobody but the sealer copies anything into it, and it was made with its tables.
+            // Only the sealer copies anything into it, and it was made with its tables.
             Ok((_, size)) if size < MADE => return Err(Lost::Cut),
             Ok(_) => {}
             Err(_) => return Err(Lost::Gone),

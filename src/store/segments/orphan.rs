@@ -1,4 +1,4 @@
-//! Write-ahead logs whose segment is gone, as it is after somebody has moved the open segment and the server was killed.
+//! Write-ahead logs whose segment is gone, as it is after the open segment was moved and the server was killed.
 //!
 //! An open segment is never checkpointed: its log has all of its messages, and its file has nothing but the empty tables.
 //! A new file with the same tables makes it whole again.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
@@ -10,6 +11,7 @@ use log::{info, warn};
 use super::folder::{Folder, Segment};
 use super::sealer::Unsealed;
 use super::segment;
+use crate::config;
 use crate::database::{Error, beside, sync_folder};
 
 /// A clock that is ahead of where it should be by more than this was set.
@@ -21,11 +23,47 @@ const DOUBT: Duration = Duration::from_secs(600);
 /// Microseconds.
 type Time = i64;
 
+/// How much is kept. A clone is a handle to the same limits, which a reload changes.
+#[derive(Clone)]
+pub(super) struct Keep(Arc<Mutex<KeepUp>>);
+
+/// The limits at one time.
+#[derive(Clone, Copy)]
+pub(super) struct KeepUp {
+    /// See [`config::Store::max_age`].
+    pub(super) max_age: Option<Duration>,
+    /// See [`config::Store::max_size`], in bytes.
+    pub(super) max_size: Option<u64>,
+}
+
+impl Keep {
+    pub(super) fn new(settings: &config::Store) -> Self {
+        Self(Arc::new(Mutex::new(KeepUp::of(settings))))
+    }
+
+    pub(super) fn now(&self) -> KeepUp {
+        *self.lock()
+    }
+
+    pub(super) fn set(&self, settings: &config::Store) {
+        *self.lock() = KeepUp::of(settings);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, KeepUp> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl KeepUp {
+    const fn of(settings: &config::Store) -> Self {
+        Self { max_age: settings.max_age, max_size: settings.max_size }
+    }
+}
+
 pub(super) struct Retention {
     folder: Folder,
     unsealed: Unsealed,
-    max_age: Option<Duration>,
-    max_size: Option<u64>,
+    keep: Keep,
     clock: Clock,
     /// First and last time of sealed segments that were looked at, by first id.
     times: BTreeMap<i64, (Time, Time)>,
@@ -72,26 +110,23 @@ fn micros(time: Duration) -> Time {
 }
 
 impl Retention {
-    pub(super) fn new(
-        folder: Folder,
-        unsealed: Unsealed,
-        (max_age, max_size): (Option<Duration>, Option<u64>),
-        now: Time,
-    ) -> Self {
+    pub(super) fn new(folder: Folder, unsealed: Unsealed, keep: Keep, now: Time) -> Self {
         let clock = Clock::new(Instant::now(), now);
         let (times, known) = (BTreeMap::new(), BTreeMap::new());
-        Self { folder, unsealed, max_age, max_size, clock, times, known, removed: 0 }
+        Self { folder, unsealed, keep, clock, times, known, removed: 0 }
     }
 
     /// The age at which an open segment is closed, so that its messages do not become much older than `max_age`.
     pub(super) fn max_open(&self) -> Option<Time> {
-        self.max_age.map(|age| micros(age / 8))
+        self.keep.now().max_age.map(|age| micros(age / 8))
     }
 
     /// Removes segments that are too old or too large together. The newest one is open, and never removed: its first
     /// message is of `open_since`.
     pub(super) fn step(&mut self, now: Time, open_since: Option<Time>) -> Result<(), Error> {
         let believes = self.clock.believes(Instant::now(), now);
+        let KeepUp { max_age, max_size } = self.keep.now();
+        let before = max_age.map(|age| now.saturating_sub(micros(age)));
         let segments = self.folder.list()?;
         self.miss(&segments);
         let mut total: u64 = segments.iter().map(|segment| segment.size).sum();
@@ -99,9 +134,9 @@ impl Retention {
         let mut why = "max_size";
         let mut closed = segments.split_last().map_or(&[][..], |(_, closed)| closed);
         while let [segment, later @ ..] = closed {
-            let too_large = self.max_size.is_some_and(|most| total > most);
-            let mut too_old = || believes && self.is_too_old(segment, later, open_since, now);
-            if !too_large && !too_old() {
+            let too_large = max_size.is_some_and(|most| total > most);
+            let mut too_old = |before| believes && self.is_too_old(segment, later, open_since, (before, now));
+            if !too_large && !before.is_some_and(&mut too_old) {
                 break;
             }
             if self.unsealed.contains(&segment.path) {
@@ -168,17 +203,15 @@ impl Retention {
         self.known = found;
     }
 
-    /// Whether all messages of the oldest segment are too old. They were stored before those of each later segment: if
+    /// Whether all messages of the oldest segment are from before this time. They were stored before those of each later segment: if
     /// the clock was ahead while the oldest was written, the later ones tell its age.
     fn is_too_old(
         &mut self,
         oldest: &Segment,
         later: &[Segment],
         open_since: Option<Time>,
-        now: Time,
+        (before, now): (Time, Time),
     ) -> bool {
-        let Some(max_age) = self.max_age.map(micros) else { return false };
-        let before = now.saturating_sub(max_age);
         let end = self.times(oldest).map(|(_, end)| end);
         if end.is_some_and(|end| end < before) {
             return true;

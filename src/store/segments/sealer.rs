@@ -32,13 +32,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 const PIECE: u64 = 2 << 20;
 const BETWEEN_PIECES: Duration = Duration::from_millis(10);
 
-/// The lowest priority of a thread.
-const NICE: i32 = 19;
+/// A third of the usual share of a processor: enough that segments are sealed faster than they fill on a busy machine.
+const NICE: i32 = 5;
 
 /// Permissions of a sealed segment: nothing writes it again.
 const SEALED: u32 = 0o400;
 
-/// Segments that are to be sealed. Nobody else in this process may open one of them: closing any descriptor of a file
+/// Segments that are to be sealed. No other code in this process may open one of them: closing any descriptor of a file
 /// drops the locks that SQLite has on it.
 #[derive(Clone, Default)]
 pub(super) struct Unsealed(Arc<Mutex<HashSet<PathBuf>>>);
@@ -155,7 +155,9 @@ impl Worker {
     fn seal(&mut self) {
         for _ in 0..self.waiting.len() {
             let Some(mut full) = self.waiting.pop_front() else { return };
-            match full.seal(self.writing, BETWEEN_PIECES) {
+            // A disk that is too slow for pauses is too slow anyway.
+            let pause = if self.waiting.is_empty() { BETWEEN_PIECES } else { Duration::ZERO };
+            match full.seal(self.writing, pause) {
                 Ok(()) => {
                     self.unsealed.paths().remove(&full.path);
                     self.sealing.works();
@@ -184,7 +186,7 @@ pub(super) struct Full {
 impl Full {
     /// Seals it, with this pause between the pieces.
     pub(super) fn seal(&mut self, writing: Writing, pause: Duration) -> Result<(), Error> {
-        // Somebody has removed it; it is missed elsewhere.
+        // It was removed by another program, which the retention reports.
         if self.connection.is_none() && !self.path.exists() {
             return Ok(());
         }

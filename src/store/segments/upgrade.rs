@@ -83,7 +83,7 @@ fn find(data: &Path, folder: &Folder) -> Result<Option<PathBuf>, Error> {
     if folder.list()?.is_empty() {
         return Err(alone);
     }
-    // It was there before, and keeps nobody from storing.
+    // It was there before, and does not prevent storing.
     warn!(target: super::TARGET, "{alone}");
     Ok(None)
 }

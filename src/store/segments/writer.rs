@@ -11,7 +11,7 @@ use log::{error, info};
 use super::folder::{Folder, Segment};
 use super::open::{Open, Writing};
 use super::rescue::Remains;
-use super::retention::Retention;
+use super::retention::{Keep, Retention};
 use super::sealer::{Full, Sealer, Task, Unsealed};
 use super::{next, orphan, segment};
 use crate::config;
@@ -35,11 +35,12 @@ pub(super) struct Known {
     /// No id below this one is given again, whatever happens to files.
     pub(super) next_id: Arc<AtomicI64>,
     pub(super) unsealed: Unsealed,
+    pub(super) keep: Keep,
 }
 
-impl Default for Known {
-    fn default() -> Self {
-        Self { next_id: Arc::new(AtomicI64::new(1)), unsealed: Unsealed::default() }
+impl Known {
+    pub(super) fn new(keep: Keep) -> Self {
+        Self { next_id: Arc::new(AtomicI64::new(1)), unsealed: Unsealed::default(), keep }
     }
 }
 
@@ -54,6 +55,7 @@ pub(super) struct Writer {
     /// Whether an id was noted since the last look at the files.
     has_noted: bool,
     state: State,
+    keep: Keep,
     retention: Retention,
     unsealed: Unsealed,
     sealer: Sealer,
@@ -78,11 +80,9 @@ impl Writer {
         open: Option<Open>,
         faults: Faults,
     ) -> Self {
-        let Known { next_id, unsealed } = known.clone();
+        let Known { next_id, unsealed, keep } = known.clone();
         let folder = Folder::of(lock.folder());
-        let (max_age, max_size) = (settings.max_age, settings.max_size);
-        let retention =
-            Retention::new(folder.clone(), unsealed.clone(), (max_age, max_size), Timestamp::now().0);
+        let retention = Retention::new(folder.clone(), unsealed.clone(), keep.clone(), Timestamp::now().0);
         let sealer = Sealer::start(folder.clone(), writing(&settings), unsealed.clone());
         let path = folder.path().display();
         let storing = Outage::none(format!("the store {path}"));
@@ -99,6 +99,7 @@ impl Writer {
             noted: 0,
             has_noted: false,
             state,
+            keep,
             retention,
             unsealed,
             sealer,
@@ -169,7 +170,7 @@ impl Writer {
 
     /// Begins the next segment if the open one is full or old. If that fails, the open one grows.
     fn roll(&mut self) {
-        let size = segment_size(&self.settings);
+        let size = self.segment_size();
         let max_open = self.retention.max_open();
         let State::Open(open) = &mut self.state else { return };
         let age = open.first_at.map_or(0, |first| Timestamp::now().0.saturating_sub(first));
@@ -191,6 +192,12 @@ impl Writer {
             // Two segments would give the same ids.
             Err(Begin::Half(err)) => self.state = State::Shut(err, Instant::now() + PAUSE),
         }
+    }
+
+    /// The size at which a segment is full, in bytes.
+    fn segment_size(&self) -> u64 {
+        let segment_size = self.settings.segment_size;
+        self.keep.now().max_size.map_or(segment_size, |most| segment_size.min(most / PARTS))
     }
 
     /// Looks whether the open segment is still there.
@@ -337,11 +344,6 @@ fn is_writable(path: &Path) -> bool {
 pub(super) fn writing(settings: &config::Store) -> Writing {
     let full = settings.synchronous == config::Synchronous::Full;
     Writing { full, lock_timeout: settings.lock_timeout }
-}
-
-/// The size at which a segment is full, in bytes.
-fn segment_size(settings: &config::Store) -> u64 {
-    settings.max_size.map_or(settings.segment_size, |most| settings.segment_size.min(most / PARTS))
 }
 
 /// Makes the folder, and whole what an interrupted run has left in it. Returns all segments.

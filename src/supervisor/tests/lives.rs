@@ -54,10 +54,10 @@ async fn a_name_from_the_first_life_reaches_the_present_one_and_so_does_a_stop()
 }
 
 #[actix::test]
-async fn a_new_life_begins_when_the_old_one_is_gone_even_if_that_was_killed() {
+async fn a_new_life_begins_after_the_old_one_has_ended_even_if_that_was_killed() {
     let mut tree = Tree::start(&["deaf"], 1000).await;
     for _ in 0..20 {
-        // Both at once: the restart is rejected for as long as the old life lasts.
+        // Both together: the restart is rejected for as long as the old life lasts.
         let terminate = TerminateChild { id: "deaf".into(), within: Duration::from_millis(1) };
         let terminated = actix_rt::spawn(tree.supervisor.send(terminate));
         while tree.ask(RestartChild("deaf".into())).await == Err(ChildError::Running) {

@@ -35,7 +35,7 @@ async fn delays(told: &mut UnboundedReceiver<Instant>, count: usize) -> Vec<Dura
 }
 
 #[actix::test]
-async fn a_child_that_cannot_start_is_retried_at_once_and_then_slower_and_slower() {
+async fn a_child_that_cannot_start_is_retried_immediately_and_then_with_growing_delays() {
     pause();
     let (spec, mut told) = failing("a");
     let (_addr, _link) = spawn(supervisor(1000).0.with(spec));
@@ -60,7 +60,7 @@ async fn a_terminated_child_is_not_restarted_when_its_delay_is_over() {
 }
 
 #[actix::test]
-async fn a_child_that_gives_up_alone_leaves_the_others_alone_and_is_retried_every_minute() {
+async fn a_child_that_gives_up_alone_does_not_affect_the_others_and_is_retried_every_minute() {
     pause();
     let (spec, mut told) = failing("a");
     let (supervisor, mut gave_up) = supervisor(0);

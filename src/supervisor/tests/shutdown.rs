@@ -40,7 +40,7 @@ async fn a_child_that_does_not_stop_is_killed_and_named_and_the_others_have_time
 }
 
 #[actix::test]
-async fn nothing_starts_any_more() {
+async fn no_child_is_added_during_a_shutdown() {
     let mut tree = Tree::start(&["a", "b deaf"], 1000).await;
     let stopping = StopAll { deadline: tokio::time::Instant::now() + PATIENCE };
     let stopping = actix_rt::spawn(tree.supervisor.send(stopping));
@@ -90,7 +90,7 @@ async fn a_child_between_two_lives_is_started_so_that_it_can_finish_its_work() {
     }
 }
 
-/// Tells at its end how many share a value.
+/// Reports at its end how many owners a value has.
 struct Counts(Arc<()>, UnboundedSender<usize>);
 
 impl Drop for Counts {

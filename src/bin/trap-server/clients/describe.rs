@@ -1,4 +1,4 @@
-//! What `--check` says of the credentials.
+//! The credentials, as `--check` prints them.
 
 use std::io::ErrorKind;
 
@@ -9,21 +9,21 @@ use trap_server::database::{State, Trouble, look};
 
 use crate::command::Failure;
 
-/// What the credentials of `config` are, in a line. Nothing is made and nothing is changed.
+/// The credentials of `config` in one line. Nothing is created or changed.
 pub(crate) fn describe(config: &Config) -> Result<String, Failure> {
     let (credentials, path) = (&config.credentials, &State::file(&config.store.path));
     match credentials.source {
         Source::List => return Ok(format!("list: {} in the config", clients(credentials.clients.len()))),
         Source::Sqlite if look(path).is_err_and(|err| err.kind() == ErrorKind::NotFound) => {
             return Ok(format!(
-                "sqlite {}: not there yet; the server makes it when it starts",
+                "sqlite {}: does not exist yet; the server creates it at its start",
                 path.display()
             ));
         }
         Source::Sqlite | Source::Postgres => {}
     }
     match count(config) {
-        // The message says that this will pass.
+        // The message says that this is temporary.
         Err(Unusable::Failed(Failed::File(err))) if matches!(err.trouble(), Trouble::Older { .. }) => {
             Ok(format!("sqlite {err}"))
         }

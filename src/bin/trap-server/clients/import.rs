@@ -1,4 +1,4 @@
-//! A csv file of ids, and all that is wrong with it.
+//! A csv file of ids, and its mistakes.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -17,16 +17,16 @@ use super::{note, quotes};
 use crate::command::Failure;
 use crate::output::unguarded;
 
-/// The most mistakes that are told of one file.
+/// Maximum mistakes in one report.
 const TOLD: usize = 100;
 
-/// Columns that are read, and one that `clients list --format csv` prints and the database fills by itself.
+/// The known columns. The last one is ignored: `clients list --format csv` prints it.
 const COLUMNS: [&str; 5] = ["id", "enabled", "note", "expires_at", "created_at"];
 
-/// The most bytes of a file: some hundred thousand ids. While it is imported, nobody else can write to a SQLite file.
+/// Maximum bytes of a file: some hundred thousand ids. An import locks a SQLite file.
 const MAX_FILE: u64 = 16 << 20;
 
-/// The ids of the file at `path`, or all that is wrong with it. "-" is standard input.
+/// The ids of the file at `path`, or its mistakes. "-" is standard input.
 pub(super) fn read(path: &Path) -> Result<Vec<Entry>, Failure> {
     let (name, input) = if path.as_os_str() == "-" {
         ("standard input".into(), read_all(io::stdin().lock()))
@@ -53,11 +53,11 @@ fn parse(input: &[u8], name: String) -> Result<Vec<Entry>, String> {
     let mut records = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&**input);
     let mut lines = Lines::new(input);
     for record in records.byte_records() {
-        // What is in memory can be read.
+        // Memory can always be read.
         let Ok(record) = record else { break };
         let line = lines.number(record.position().map_or(0, Position::byte));
         match StringRecord::from_byte_record(record) {
-            Err(_) => sheet.mistake(line, "this is no UTF-8; save the file as that"),
+            Err(_) => sheet.mistake(line, "invalid UTF-8; save the file as UTF-8"),
             Ok(names) if sheet.columns.is_empty() => sheet.header(line, &names),
             Ok(values) => sheet.entry(line, &values),
         }
@@ -68,13 +68,13 @@ fn parse(input: &[u8], name: String) -> Result<Vec<Entry>, String> {
     if sheet.columns.is_empty() && sheet.told.is_empty() {
         sheet.mistake(
             1,
-            "it is empty; its first line must name the columns, as in `id,enabled,note,expires_at`",
+            "the file is empty; its first line must name the columns, as in `id,enabled,note,expires_at`",
         );
     }
     sheet.finish()
 }
 
-/// The input, in which each line whose quotes are wrong is empty: the reader of csv would take all that follows for a
+/// The input, with each line of wrong quotes emptied: the csv reader would read all following lines as a
 /// part of it.
 fn without_broken_quotes(input: &[u8], sheet: &mut Sheet) -> Vec<u8> {
     let mut whole = Vec::with_capacity(input.len());
@@ -84,7 +84,7 @@ fn without_broken_quotes(input: &[u8], sheet: &mut Sheet) -> Vec<u8> {
             Err(err) => {
                 sheet.mistake(number, err);
                 if whole.trim_ascii().is_empty() {
-                    // It was to name the columns.
+                    // This line should name the columns.
                     return whole;
                 }
                 whole.push(b'\n');
@@ -94,7 +94,7 @@ fn without_broken_quotes(input: &[u8], sheet: &mut Sheet) -> Vec<u8> {
     whole
 }
 
-/// Tells the lines of records, which are asked for in their order.
+/// Finds the lines of records, in their order.
 struct Lines<'a> {
     behind: &'a [u8],
     at: u64,
@@ -123,7 +123,7 @@ impl<'a> Lines<'a> {
 #[derive(Default)]
 struct Sheet {
     name: String,
-    /// Where in a line each column stands.
+    /// The position of each column in a line.
     columns: HashMap<&'static str, usize>,
     width: usize,
     entries: Vec<Entry>,
@@ -140,18 +140,20 @@ impl Sheet {
         let mut columns = HashMap::new();
         for (index, name) in names.iter().enumerate() {
             match COLUMNS.into_iter().find(|known| *known == name.trim()) {
-                None => self
-                    .mistake(line, format_args!("there is no column {name:?}, only {}", COLUMNS.join(", "))),
+                None => self.mistake(
+                    line,
+                    format_args!("unknown column {name:?}, expected one of {}", COLUMNS.join(", ")),
+                ),
                 Some(known) if columns.insert(known, index).is_some() => {
-                    self.mistake(line, format_args!("the column `{known}` is there twice"));
+                    self.mistake(line, format_args!("duplicate column `{known}`"));
                 }
                 Some(_) => {}
             }
         }
         if !columns.contains_key("id") {
-            self.mistake(line, "there is no column `id`; the first line names the columns, as in `id,note`");
+            self.mistake(line, "missing column `id`; the first line must name the columns, as in `id,note`");
         }
-        // With a wrong header nothing is right that follows.
+        // With a wrong header, all other lines would be wrong.
         if self.told.len() == before {
             (self.columns, self.width) = (columns, names.len());
         }
@@ -160,10 +162,7 @@ impl Sheet {
     fn entry(&mut self, line: u64, values: &StringRecord) {
         if values.len() != self.width {
             let (got, width) = (values.len(), self.width);
-            self.mistake(
-                line,
-                format_args!("there must be {width} values as in the first line, here are {got}"),
-            );
+            self.mistake(line, format_args!("expected {width} values, as in the first line, got {got}"));
             return;
         }
         let Some(id) = self.id(line, values) else { return };
@@ -189,13 +188,13 @@ impl Sheet {
         match self.lines.insert(id.clone(), line) {
             None => Some(id),
             Some(above) => {
-                self.mistake(line, format_args!("the id {text:?} stands on line {above} already"));
+                self.mistake(line, format_args!("duplicate id {text:?}, also on line {above}"));
                 None
             }
         }
     }
 
-    /// The value of a column, if the file has it and it is right.
+    /// The value of a column, if the file has the column and the value is valid.
     fn value<T>(
         &mut self,
         line: u64,
@@ -250,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_that_is_not_there_changes_nothing_and_an_empty_cell_does() {
+    fn a_missing_column_changes_nothing_and_an_empty_cell_clears_the_expiry() {
         let [a, b] = <[Entry; 2]>::try_from(entries(b"id\na\n\" b,1\"\n")).unwrap();
         assert_eq!((a.enabled, a.note, a.expires_at, b.id.as_str()), (None, None, None, " b,1"));
         let text =
@@ -263,15 +262,15 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_told_with_its_line() {
+    fn every_mistake_is_reported_with_its_line() {
         let text = "id,enabled,note,expires_at\na,true,,\n,true,,\nb,yes,,soon\na,true,,\nc\n\nd,true,\"a\ne,maybe,,\n";
         let told = mistakes(text);
         let begin = [
-            "x.csv:3: an id has 1 to 255 bytes",
+            "x.csv:3: invalid id length 0",
             "x.csv:4: `enabled` must be `true` or `false`, not \"yes\"",
             "x.csv:4: `expires_at` must be a date (2026-12-31)",
-            "x.csv:5: the id \"a\" stands on line 2 already",
-            "x.csv:6: there must be 4 values as in the first line, here are 1",
+            "x.csv:5: duplicate id \"a\", also on line 2",
+            "x.csv:6: expected 4 values, as in the first line, got 1",
             "x.csv:8: a quote is not closed",
             "x.csv:9: `enabled` must be `true` or `false`, not \"maybe\"",
         ];
@@ -283,18 +282,18 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_header_is_all_that_is_told() {
+    fn a_wrong_header_is_the_only_mistake_in_the_report() {
         assert_eq!(mistakes("name\na\n").len(), 2);
         assert_eq!(mistakes("\n\"id\na\n\"b\n").len(), 1);
-        assert!(mistakes("id,id\na,a\n")[0].contains("twice"));
-        assert!(mistakes("")[0].starts_with("x.csv:1: it is empty"));
+        assert!(mistakes("id,id\na,a\n")[0].contains("duplicate column"));
+        assert!(mistakes("")[0].starts_with("x.csv:1: the file is empty"));
         assert!(mistakes(b"id\xff\na\n")[0].contains("UTF-8"));
     }
 
     #[test]
-    fn so_many_mistakes_are_told_and_the_others_counted() {
+    fn a_hundred_mistakes_are_reported_and_the_others_are_counted() {
         let told = mistakes(format!("id\n{}", "\u{7f}\n".repeat(130)));
         assert_eq!((told.len(), told.last().map(String::as_str)), (101, Some("and 30 more")));
-        assert!(mistakes(b"id\na\xff\nb\n")[0].starts_with("x.csv:2: this is no UTF-8"));
+        assert!(mistakes(b"id\na\xff\nb\n")[0].starts_with("x.csv:2: invalid UTF-8"));
     }
 }

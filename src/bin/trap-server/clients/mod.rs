@@ -1,11 +1,11 @@
-//! `trap-server clients`: who may authenticate, shown and changed beside a server that runs.
+//! `trap-server clients`: lists and changes the ids that may authenticate, while a server may run.
 //!
 //! | file | subject |
 //! |---|---|
-//! | `import` | a csv file of ids, and all that is wrong with it |
-//! | `quotes` | whether the quotes of a csv line are right |
-//! | `print` | how ids are printed |
-//! | `describe` | what `--check` says |
+//! | `import` | a csv file of ids, and its mistakes |
+//! | `quotes` | the quotes of a csv line |
+//! | `print` | printing ids |
+//! | `describe` | a summary for `--check` |
 
 mod describe;
 mod import;
@@ -38,19 +38,19 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Let an id authenticate
+    /// Add an id
     Add(Add),
-    /// Remove an id; who is connected stays until it has to authenticate again
+    /// Remove an id; an open session stays until its device has to authenticate again
     Remove(Id),
-    /// Let an id authenticate that was disabled
+    /// Enable a disabled id
     Enable(Id),
-    /// Keep an id from authenticating, and keep what is known of it
+    /// Disable an id: it is rejected, and keeps its note and expiry
     Disable(Id),
-    /// Print the ids that are known; `clients import` reads this list in csv
+    /// Print all ids; `clients import` reads this list in csv
     List(List),
-    /// Add and change the ids of a csv file: all of them, or none if there is a mistake
+    /// Add and change the ids of a csv file: all lines, or none if one has a mistake
     Import(Import),
-    /// Print the ids that tried and may not, the newest first; `clients import` does not read this list
+    /// Print rejected ids, the newest first; `clients import` does not read this list
     Unknown(List),
 }
 
@@ -66,20 +66,20 @@ struct Id {
 struct Add {
     #[command(flatten)]
     id: Id,
-    /// A line for yourself
+    /// A note for operators, on one line
     #[arg(long, value_parser = note)]
     note: Option<String>,
-    /// When it expires; a duration counts from now
+    /// Time of expiry; a duration counts from now
     #[arg(long, value_name = "TIME", value_parser = when::future)]
     expires: Option<SystemTime>,
-    /// It may not yet
+    /// Add it disabled
     #[arg(long)]
     disabled: bool,
 }
 
 #[derive(clap::Args)]
 struct List {
-    /// How
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -87,7 +87,7 @@ struct List {
 #[derive(clap::Args)]
 #[command(after_help = when::HELP)]
 struct Import {
-    /// Its first line names the columns: id, and enabled, note, expires_at as far as they are there; "-" is standard input.
+    /// The csv file, "-" is standard input. Its first line names the columns: id, and optionally enabled, note, expires_at.
     /// `expires_at` is a TIME, or empty for never
     file: PathBuf,
 }
@@ -96,7 +96,7 @@ fn client_id(text: &str) -> Result<ClientId, BadClientId> {
     ClientId::try_from(text)
 }
 
-/// The most bytes of a note.
+/// Maximum bytes of a note.
 const NOTE: usize = 1000;
 
 fn note(text: &str) -> Result<String, String> {
@@ -130,8 +130,8 @@ fn add(args: &Add, config: &Config) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::no(format!(
-        "{id:?} is there already; `clients enable` and `disable` switch it, `clients import` changes its note and its \
-         expiry, and after `clients remove` it can be added anew",
+        "{id:?} exists already; `clients enable` and `disable` switch it, `clients import` changes its note and its \
+         expiry",
         id = id.as_str()
     )))
 }
@@ -140,7 +140,7 @@ fn changed(is_there: bool, id: &ClientId) -> Result<(), Failure> {
     if is_there {
         return Ok(());
     }
-    Err(Failure::no(format!("{:?} is not there; `clients list` shows who is", id.as_str())))
+    Err(Failure::no(format!("{:?} does not exist; `clients list` prints all ids", id.as_str())))
 }
 
 fn list(args: &List, config: &Config) -> Result<(), Failure> {
@@ -162,7 +162,7 @@ fn list(args: &List, config: &Config) -> Result<(), Failure> {
 }
 
 fn import(args: &Import, config: &Config) -> Result<(), Failure> {
-    // Before a mistake in the file is looked for: with the source `list` there is nowhere to put it.
+    // Before the file is read: with the source `list`, an import is not possible.
     let mut roster = writable(config)?;
     let entries = import::read(&args.file)?;
     let Imported { added, updated } = roster.import(&entries)?;
@@ -174,7 +174,7 @@ fn unknown(args: &List, config: &Config) -> Result<(), Failure> {
     printed(|| print(&mut printer::<Attempt>(args.format)?, &attempts))
 }
 
-/// A printer that has printed what stands above these records.
+/// A printer that has printed the header of these records.
 fn printer<R: Record>(format: Format) -> io::Result<Printer> {
     let mut printer = Printer::new(format)?;
     printer.header::<R>()?;
@@ -193,7 +193,7 @@ fn printed<T>(print: impl FnOnce() -> io::Result<T>) -> Result<T, Failure> {
 fn writable(config: &Config) -> Result<Box<dyn Roster>, Failure> {
     if config.credentials.source == Source::List {
         return Err(Failure::usage(
-            "with source = \"list\" the ids stand in `clients` of [credentials]: change them there and restart the \
+            "with source = \"list\", the ids are in `clients` of [credentials]: change them there and restart the \
              server, or set source = \"sqlite\" to change them while it runs",
         ));
     }
@@ -203,8 +203,7 @@ fn writable(config: &Config) -> Result<Box<dyn Roster>, Failure> {
 fn open(config: &Config, access: Access) -> Result<Box<dyn Roster>, Failure> {
     roster::open(config, access)?.ok_or_else(|| {
         Failure::usage(
-            "with source = \"list\" and store = \"log\" there is no database that would keep who was refused; the log \
-             has them",
+            "with source = \"list\" and store.kind = \"log\", rejected ids are not recorded; the log has them",
         )
     })
 }

@@ -1,4 +1,4 @@
-//! How ids are printed.
+//! Printing ids.
 
 use std::time::SystemTime;
 
@@ -19,7 +19,7 @@ fn or_nothing(time: Option<SystemTime>) -> String {
 impl Record for Client {
     const TABLE: &'static [Column] =
         &[Left("ID", 24), Left("STATE", 8), Left("EXPIRES", 20), Left("NOTE", 0)];
-    /// The header of an import; what `created_at` says is not taken from there.
+    /// The header of an import, which ignores `created_at`.
     const CSV: &'static [&'static str] = &["id", "enabled", "note", "expires_at", "created_at"];
 
     fn table(&self) -> Vec<String> {
@@ -87,7 +87,7 @@ impl Record for Attempt {
     }
 }
 
-/// With the source `list`, what stands in the config.
+/// With the source `list`, the patterns of the config.
 impl Record for ClientPattern {
     const TABLE: &'static [Column] = &[Left("ID", 0)];
     const CSV: &'static [&'static str] = &["id"];

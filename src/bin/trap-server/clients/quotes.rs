@@ -1,7 +1,7 @@
-//! Whether the quotes of a csv line are right. The crate `csv` reads a file whatever its quotes are like, and one that is not
-//! closed swallows all that follows.
+//! Checks the quotes of a csv line. The crate `csv` accepts wrong quotes, and one that is not
+//! closed swallows all following lines.
 
-/// What is wrong with the quotes of a line, and what would be right.
+/// A mistake in the quotes of a line, and a correction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadQuotes {
     #[error(
@@ -16,7 +16,7 @@ pub(super) enum BadQuotes {
     Inside,
 }
 
-/// Checks a line. No value has a line break, so each line stands for itself.
+/// Checks a line. Values have no line breaks, so each line is checked alone.
 pub(super) fn check(line: &[u8]) -> Result<(), BadQuotes> {
     let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line).trim_ascii_end();
     let mut rest = Some(line);
@@ -29,7 +29,7 @@ pub(super) fn check(line: &[u8]) -> Result<(), BadQuotes> {
     Ok(())
 }
 
-/// The values behind the first one, which has no quotes.
+/// The values after the first one, which has no quotes.
 fn behind_plain(value: &[u8]) -> Result<Option<&[u8]>, BadQuotes> {
     let (value, rest) = match value.iter().position(|byte| *byte == b',') {
         Some(comma) => (&value[..comma], Some(&value[comma + 1..])),
@@ -38,7 +38,7 @@ fn behind_plain(value: &[u8]) -> Result<Option<&[u8]>, BadQuotes> {
     if value.contains(&b'"') { Err(BadQuotes::Inside) } else { Ok(rest) }
 }
 
-/// The values behind the first one, whose opening quote is left out.
+/// The values after the first one, whose opening quote is left out.
 fn behind_quoted(value: &[u8]) -> Result<Option<&[u8]>, BadQuotes> {
     let mut rest = value;
     loop {

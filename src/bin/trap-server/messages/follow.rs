@@ -1,4 +1,4 @@
-//! New messages, until nobody reads the output.
+//! New messages, until the output is closed.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{Interrupted, Messages};
 const PAUSE: Duration = Duration::from_millis(200);
 
 impl Messages {
-    /// Prints messages as they come, whether or not a server runs.
+    /// Prints messages as they arrive, whether or not a server runs.
     pub(super) fn follow(&mut self) -> Result<(), Interrupted> {
         while self.printer.stdout().is_read_after(PAUSE)? {
             match self.print_new() {

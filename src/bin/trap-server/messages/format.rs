@@ -1,4 +1,4 @@
-//! How a message is printed.
+//! Printing messages.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::Serialize;
@@ -8,24 +8,24 @@ use trap_server::store::segments::reader::Message;
 use crate::output::Column::{Left, Right};
 use crate::output::{self, Column, Field, Record, visible};
 
-/// How many bytes of the data a table shows.
+/// Maximum bytes of the data in a table.
 const SHOWN: usize = 64;
 
-/// How messages are printed.
+/// The formats of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Format {
-    /// A line each, with the beginning of the data
+    /// One line per message, with the beginning of the data
     Table,
-    /// A JSON object each, on a line of its own
+    /// One JSON object per line
     Ndjson,
-    /// With a header; a text that a spreadsheet would take for a formula has a ' before it
+    /// With a header; a text that a spreadsheet would read as a formula has a ' before it
     Csv,
-    /// The data alone
+    /// Only the bytes of the data
     Raw,
 }
 
 impl Format {
-    /// The format of a record. With `raw` there are none.
+    /// The format of a record; `raw` has none.
     pub(super) fn of_records(self) -> Option<output::Format> {
         match self {
             Self::Table => Some(output::Format::Table),

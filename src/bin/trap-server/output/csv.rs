@@ -1,4 +1,4 @@
-//! Lines of csv that a spreadsheet does not take for formulas.
+//! Csv lines that a spreadsheet does not read as formulas.
 
 use std::borrow::Cow;
 use std::io;
@@ -7,9 +7,9 @@ use csv::WriterBuilder;
 
 /// A value in a line.
 pub(crate) enum Field {
-    /// What somebody else has chosen.
+    /// A text of foreign origin.
     Text(String),
-    /// Numbers, times and base64. Of base64 a program wants every character, and no formula that does anything can be
+    /// Numbers, times and base64. Base64 must stay exact, and no harmful formula can be
     /// written in it.
     Plain(String),
 }
@@ -20,13 +20,13 @@ pub(super) fn row(out: &mut Vec<u8>, fields: &[Field]) -> io::Result<()> {
         Field::Text(text) => guarded(text),
         Field::Plain(text) => text.into(),
     });
-    // A buffer of its own usual size would be made for each line.
+    // The default buffer would be allocated for each line.
     let mut writer = WriterBuilder::new().buffer_capacity(256).from_writer(out);
     writer.write_record(fields.map(|field| field.into_owned()))?;
     writer.flush()
 }
 
-/// A text with `'` before what would begin a formula. [`unguarded`] takes it away again.
+/// A text with `'` before the start of a formula. [`unguarded`] removes it.
 fn guarded(text: &str) -> Cow<'_, str> {
     if is_formula(text) { format!("'{text}").into() } else { text.into() }
 }
@@ -36,7 +36,7 @@ pub(crate) fn unguarded(text: &str) -> &str {
     text.strip_prefix('\'').filter(|text| is_formula(text)).unwrap_or(text)
 }
 
-/// Whether it is one, or one that was guarded: so that each text comes back as it was.
+/// Whether it is a formula, or a guarded one: so every text survives a round trip.
 fn is_formula(text: &str) -> bool {
     text.trim_start_matches('\'').starts_with(['=', '+', '-', '@', '\t', '\r'])
 }

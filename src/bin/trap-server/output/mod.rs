@@ -1,8 +1,8 @@
-//! What commands print: tables for people, csv and ndjson for programs.
+//! The output of commands: tables for people, csv and ndjson for programs.
 //!
 //! | file | subject |
 //! |---|---|
-//! | `csv` | lines of csv that a spreadsheet does not take for formulas |
+//! | `csv` | csv lines that a spreadsheet does not read as formulas |
 //! | `stdout` | standard output |
 
 mod csv;
@@ -18,16 +18,16 @@ pub(crate) use self::csv::{Field, unguarded};
 pub(crate) use self::stdout::Stdout;
 use crate::command::Failure;
 
-/// The most bytes of a cell that a table shows.
+/// Maximum bytes of a cell in a table.
 const CELL: usize = 256;
 
-/// How records are printed.
+/// The formats of records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// For people
+    /// A table for people
     #[default]
     Table,
-    /// With a header; a text that a spreadsheet would take for a formula has a ' before it
+    /// With a header; a text that a spreadsheet would read as a formula has a ' before it
     Csv,
     /// One JSON object per line
     Ndjson,
@@ -41,7 +41,7 @@ pub(crate) enum Column {
     Right(&'static str, usize),
 }
 
-/// What is printed on a line.
+/// A value that is printed as a line.
 pub(crate) trait Record {
     /// The columns of a table.
     const TABLE: &'static [Column];
@@ -73,7 +73,7 @@ impl Printer {
         Ok(Self { out: BufWriter::new(Stdout::open()?), format, line: Vec::new() })
     }
 
-    /// Prints what stands above records.
+    /// Prints the header of records.
     pub(crate) fn header<R: Record>(&mut self) -> io::Result<()> {
         self.write(|format, line| header::<R>(format, line))
     }
@@ -88,12 +88,12 @@ impl Printer {
         self.out.write_all(bytes)
     }
 
-    /// Hands on what is printed.
+    /// Flushes the output.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
 
-    /// Where it prints.
+    /// The output.
     pub(crate) fn stdout(&self) -> &Stdout {
         self.out.get_ref()
     }
@@ -105,12 +105,12 @@ impl Printer {
     }
 }
 
-/// Prints a line that stands alone.
+/// Prints a single line.
 pub(crate) fn line(line: impl Display) -> Result<(), Failure> {
     text(format_args!("{line}\n"))
 }
 
-/// Prints a text that stands alone.
+/// Prints a single text.
 pub(crate) fn text(text: impl Display) -> Result<(), Failure> {
     let text = text.to_string();
     Stdout::open().and_then(|mut out| out.write_all(text.as_bytes())).map_err(Failure::output)
@@ -139,7 +139,7 @@ fn row<R: Record>(format: Format, record: &R, out: &mut Vec<u8>) -> io::Result<(
     }
 }
 
-/// A line of a table. Nothing is known of the lines below, so the widths are the usual ones.
+/// A line of a table. The widths are fixed, because the lines below are not known yet.
 fn cells<'a, R: Record>(out: &mut Vec<u8>, cells: impl Iterator<Item = &'a str>) -> io::Result<()> {
     let mut text = String::new();
     for (column, cell) in R::TABLE.iter().zip(cells) {

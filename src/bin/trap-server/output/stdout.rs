@@ -1,4 +1,4 @@
-//! Standard output, as every command writes to it.
+//! Standard output, used by every command.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -8,9 +8,9 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
 
-/// Standard output, without the buffer that Rust puts before it.
+/// Standard output without Rust's buffer.
 ///
-/// Another process may have made it non-blocking, a parent on Node.js for one: then a write waits for room.
+/// Another process, such as a parent on Node.js, may have made it non-blocking: then a write waits for room.
 pub(crate) struct Stdout(File);
 
 impl Stdout {
@@ -18,8 +18,8 @@ impl Stdout {
         io::stdout().as_fd().try_clone_to_owned().map(|output| Self(output.into()))
     }
 
-    /// Waits for this long, and ends before if nobody reads any more. Whether somebody still reads then. A file has no
-    /// reader, and is never left.
+    /// Waits for this time, or until the reader closes. Returns whether there is still a reader. A file has no
+    /// reader, and counts as open.
     pub(crate) fn is_read_after(&self, pause: Duration) -> io::Result<bool> {
         let pause = Timespec::try_from(pause).map_err(io::Error::other)?;
         match poll(&mut [PollFd::new(&self.0, PollFlags::empty())], Some(&pause)) {

@@ -1,4 +1,4 @@
-//! What becomes of the state when somebody does something to its files.
+//! The state when its files are moved, removed, replaced or changed.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -37,7 +37,7 @@ fn locks(path: &Path) -> usize {
     locks.lines().filter(ours).count()
 }
 
-/// A read that goes on until it is told to end. It sees the file as it was at its beginning.
+/// A read that continues until it is ended. It sees the file as it was at its beginning.
 struct Held {
     go: mpsc::Sender<()>,
     thread: JoinHandle<i64>,
@@ -105,7 +105,7 @@ fn a_file_that_was_moved_is_written_again_before_the_end_too() {
 }
 
 #[test]
-fn an_empty_file_is_no_replacement() {
+fn an_empty_file_is_not_a_replacement() {
     let mut running = Running::start();
     running.add("a");
     fs::write(running.path("empty"), "").unwrap();
@@ -115,7 +115,7 @@ fn an_empty_file_is_no_replacement() {
 }
 
 #[test]
-fn a_replacement_is_used_and_what_was_there_is_saved() {
+fn a_replacement_is_used_and_the_former_content_is_saved() {
     let mut running = Running::start();
     running.add("a");
     let (path, _folder) = other("b");

@@ -22,7 +22,7 @@ fn lines_of_the_server_have_room_when_those_of_sessions_have_none_left() {
 }
 
 #[test]
-fn what_is_dropped_is_said_for_each_lane() {
+fn dropped_lines_are_reported_per_lane() {
     let (writer, backlog, destination) = stalled([]);
     for lane in [Lane::Server, Lane::Sessions, Lane::Sessions] {
         writer.write(lane, &[b'x'; CAPACITY + 1]);

@@ -12,7 +12,7 @@ use crate::store::segments::segment;
 
 /// At most one open segment. A connection to a segment that is not sealed keeps the server from sealing it, so that
 /// connection is closed after each read while a server runs. Without a server it stays, because SQLite reads the whole
-/// write-ahead log at the first connection to a file that nobody else has open.
+/// write-ahead log at the first connection to a file that no other process has open.
 #[derive(Default)]
 pub(super) struct Opened(Option<Open>);
 
@@ -61,7 +61,7 @@ impl Opened {
         self.with(&segment.path, |connection| Message::read_some(connection, range, client))
     }
 
-    /// Opens the segment at `path`, unless it is open. A file that was removed meanwhile is still read.
+    /// Opens the segment at `path`, unless it is open. A file that was removed since is still read.
     fn with<T>(
         &mut self,
         path: &Path,

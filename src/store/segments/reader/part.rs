@@ -1,4 +1,4 @@
-//! What a read brings: messages, or why there are none.
+//! The result of a read: messages, or why there are none.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use super::Message;
 use crate::database::Error;
 use crate::store::segments::folder::Segment;
 
-/// What a read brings.
+/// The result of a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     /// The next messages.

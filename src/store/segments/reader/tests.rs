@@ -103,7 +103,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn what_is_read_is_what_was_selected(
+    fn exactly_the_selected_messages_are_read(
         sent in rows(),
         cuts in cuts(),
         selections in vec(selections(), 1..8),
@@ -130,7 +130,7 @@ proptest! {
 }
 
 #[test]
-fn a_part_ends_after_so_many_rows_or_bytes() {
+fn a_part_ends_at_its_limit_of_rows_or_bytes() {
     let parts = |sent: &[Sent]| {
         let mut sample = Sample::new();
         sample.sealed(sent);

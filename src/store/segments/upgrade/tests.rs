@@ -152,7 +152,7 @@ fn a_link_leads_to_the_file_and_is_removed() {
 }
 
 #[test]
-fn a_link_to_a_disk_that_is_missing_is_no_reason_to_begin_at_1() {
+fn with_a_link_to_a_missing_disk_no_store_begins_at_1() {
     let data = tempfile::tempdir().unwrap();
     symlink("/nowhere/trap.db", data.path().join(SINGLE_FILE)).unwrap();
     let refusal = refused(data.path());
@@ -195,7 +195,7 @@ fn a_log_without_its_file_is_kept_and_named() {
         assert!(refusal.contains("trap.db-wal: belongs to a file of a former version"), "{refusal}");
         assert!(fs::read(&log).unwrap() == before);
 
-        // Once there are segments, it keeps nobody from storing.
+        // Once there are segments, it does not prevent storing.
         fs::create_dir(Folder::of(data.path()).path()).unwrap();
         fs::write(Folder::of(data.path()).segment(1), "").unwrap();
         assert_eq!(upgrade(data.path(), WRITING).unwrap(), None);

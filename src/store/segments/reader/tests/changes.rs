@@ -41,7 +41,7 @@ fn messages_are_read_once_while_segments_are_begun_and_sealed() {
 }
 
 #[test]
-fn a_limit_counts_only_what_is_there_at_first() {
+fn a_limit_counts_only_messages_that_exist_at_the_start() {
     let mut sample = Sample::new();
     sample.begin(1);
     sample.insert(&regular(1, 5));
@@ -54,7 +54,7 @@ fn a_limit_counts_only_what_is_there_at_first() {
 }
 
 #[test]
-fn what_was_removed_before_it_was_read_is_named_once() {
+fn segments_removed_before_they_were_read_are_named_once() {
     let mut sample = Sample::new();
     sample.sealed(&regular(1, 5));
     let mut reader = reader(&sample, &Selection::default());
