@@ -30,6 +30,8 @@ pub enum Point {
     Store,
     /// The thread that writes the store's file, at its next transaction.
     Writer,
+    /// The thread that seals full segments, at its next task.
+    Sealer,
     /// The child behind the state.
     State,
     /// The child that records rejected ids.
@@ -38,7 +40,7 @@ pub enum Point {
 
 impl Point {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Session,
         Self::Frame,
         Self::Acceptor,
@@ -50,6 +52,7 @@ impl Point {
         Self::Clock,
         Self::Store,
         Self::Writer,
+        Self::Sealer,
         Self::State,
         Self::Rejected,
     ];

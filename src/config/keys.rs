@@ -45,6 +45,7 @@ const BUFFER: RangeInclusive<usize> = 4 << 10..=1 << 30;
 /// What a zero means.
 const OFF: &str = "off";
 const KERNEL: &str = "the kernel's choice";
+const PROBED: &str = "`keepalive` and all probes";
 /// More than any machine holds: the limit on open files lowers it.
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000_000;
 /// The kernel lowers it to `net.core.somaxconn`, once a 16-bit number.
@@ -251,7 +252,7 @@ pub(super) fn listener() -> Vec<Key<Listener>> {
         keepalive: Seconds(KEEPALIVE, OFF), NewConnections, if is_ip;
         keepalive_interval: Seconds(KEEPALIVE, "a quarter of `keepalive`"), NewConnections, if probes;
         keepalive_count: Count(PROBES), NewConnections, if probes;
-        user_timeout: TimeOr(TIME, "twice `keepalive`"), NewConnections, if is_ip;
+        user_timeout: TimeOr(TIME, PROBED), NewConnections, if is_ip;
         receive_buffer: SizeOr(BUFFER, KERNEL), Rebind;
         send_buffer: SizeOr(BUFFER, KERNEL), Rebind;
         access: Access, Reload, if is_ip;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Config;
+use super::{Config, Listener};
 
 /// Descriptors that the process needs beside its listeners and workers: the standard streams, logs, the store, and room.
 const PROCESS: u128 = 64;
@@ -99,8 +99,13 @@ fn lower_connections(config: &mut Config, open_files: u64) -> Option<Warning> {
 
 /// Descriptors that no connection can have. A listener has its socket, and each acceptor a duplicate of it.
 fn reserve(config: &Config) -> u128 {
-    let listening: u128 = config.listeners.iter().map(|listener| 1 + listener.acceptors as u128).sum();
+    let listening: u128 = config.listeners.iter().map(sockets).sum();
     PROCESS + listening + PER_WORKER * config.server.workers as u128
+}
+
+fn sockets(listener: &Listener) -> u128 {
+    let acceptors = listener.acceptors as u128;
+    acceptors + if listener.reuse_port { acceptors } else { 1 }
 }
 
 #[cfg(test)]
@@ -109,7 +114,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::Listener;
 
     /// Listeners with these numbers of acceptors and connections.
     fn config(workers: usize, listeners: &[(usize, usize)]) -> Config {

@@ -190,9 +190,10 @@ pub struct Listener {
     pub keepalive: Option<Duration>,
     /// Whole seconds between two probes; `None` is a quarter of `keepalive`.
     pub keepalive_interval: Option<Duration>,
-    /// Unanswered probes after which the connection is dropped.
+    /// Unanswered probes after which the connection is dropped, unless `user_timeout` says when.
     pub keepalive_count: u32,
-    /// How long data may stay unacknowledged, and probes unanswered; `None` is twice `keepalive`.
+    /// How long data may stay unacknowledged, and probes unanswered; `None` is the time of `keepalive` and
+    /// all probes.
     pub user_timeout: Option<Duration>,
     /// Bytes of the receive buffer; `None` leaves them to the kernel.
     pub receive_buffer: Option<usize>,

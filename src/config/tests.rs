@@ -263,7 +263,7 @@ listener wan-2
   keepalive           1m
   keepalive_interval  a quarter of `keepalive`
   keepalive_count     4
-  user_timeout        twice `keepalive`
+  user_timeout        `keepalive` and all probes
   receive_buffer      the kernel's choice
   send_buffer         the kernel's choice
   access              allow all

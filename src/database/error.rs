@@ -54,6 +54,8 @@ pub enum Trouble {
     Corrupt {
         /// The error of SQLite.
         cause: String,
+        /// Whether it is a sealed segment: no server writes it.
+        is_sealed: bool,
     },
     /// The file is not writable.
     ReadOnly,
@@ -84,6 +86,8 @@ pub enum Trouble {
     Emptied,
     /// The folder was moved away while the server uses it, or its file system was unmounted.
     Moved,
+    /// Another file was copied over it while the server has it open.
+    Overwritten,
     /// The file was moved or removed while it was open, and another file may have its path.
     Replaced,
     /// The file is missing, and its content is lost or saved elsewhere.
@@ -144,7 +148,7 @@ impl Error {
         let cause = err.to_string();
         let trouble = match err.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Trouble::NotADatabase,
-            Some(ErrorCode::DatabaseCorrupt) => Trouble::Corrupt { cause },
+            Some(ErrorCode::DatabaseCorrupt) => Trouble::Corrupt { cause, is_sealed: false },
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Trouble::ReadOnly,
             Some(ErrorCode::CannotOpen) => Trouble::Unopened { cause },
             Some(ErrorCode::DiskFull) => Trouble::Full,
@@ -152,6 +156,14 @@ impl Error {
             _ => Trouble::Failed { cause },
         };
         Self::new(path, trouble)
+    }
+
+    /// The same of a sealed segment.
+    pub fn of_sealed(mut self) -> Self {
+        if let Trouble::Corrupt { is_sealed, .. } = &mut self.trouble {
+            *is_sealed = true;
+        }
+        self
     }
 
     /// The file or folder.
@@ -211,7 +223,13 @@ impl fmt::Display for Trouble {
                 "created by an older trap-server (table version {found}, required {required}); the server upgrades it \
                  when it starts"
             ),
-            Self::Corrupt { cause } => write!(
+            Self::Corrupt { cause, is_sealed: true } => write!(
+                f,
+                "damaged ({cause}); the other segments stay readable, and the server goes on without this one: move it \
+                 away, and restore it from a backup, or save its readable messages with `sqlite3 FILE .recover`; its ids \
+                 are from the one in its name to the one before the next segment"
+            ),
+            Self::Corrupt { cause, is_sealed: false } => write!(
                 f,
                 "damaged ({cause}); stop the server, save the readable data with `sqlite3 FILE .recover`, and move \
                  the file and its -wal and -shm files away: the server creates a new one"
@@ -254,8 +272,12 @@ impl fmt::Display for Trouble {
             Self::Moved => f.write_str(
                 "the folder was moved, removed or unmounted; put it back, or restart the server to begin a new one",
             ),
+            Self::Overwritten => f.write_str(
+                "another file was copied over it while the server has it open, and what it contained is gone; restart the \
+                 server to use what is there now, or move (`mv`) the right file there, which needs no restart",
+            ),
             Self::Replaced => {
-                f.write_str("moved, removed or replaced since the start of the command; run it again to use the current file")
+                f.write_str("moved, removed or replaced during the change; check the file, and repeat the change")
             }
             Self::Missing => f.write_str(
                 "missing, and the server does not have its content any more; put a copy of the file there, or restart \

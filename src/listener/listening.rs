@@ -17,7 +17,8 @@ pub struct Listening {
     sockets: Vec<Arc<Socket>>,
     address: Address,
     file: Option<SocketFile>,
-    backlog: u32,
+    /// What the sockets have.
+    options: Options,
 }
 
 impl Listening {
@@ -55,7 +56,7 @@ impl Listening {
     fn of(socket: Socket, file: Option<SocketFile>, options: &Options) -> io::Result<Self> {
         socket.apply(options)?;
         let address = socket.address().unwrap_or_else(|| options.bind.clone());
-        Ok(Self { sockets: vec![Arc::new(socket)], address, file, backlog: options.socket.backlog })
+        Ok(Self { sockets: vec![Arc::new(socket)], address, file, options: options.clone() })
     }
 
     /// With `reuse_port`: a socket for each acceptor. A socket is never closed before the others, because the clients that
@@ -72,7 +73,7 @@ impl Listening {
 
     /// Lets all sockets listen, whatever has happened to them.
     pub(super) fn listen(&self) -> io::Result<()> {
-        self.sockets.iter().try_for_each(|socket| socket.listen(self.backlog))
+        self.sockets.iter().try_for_each(|socket| socket.listen(self.options.socket.backlog))
     }
 
     /// Where clients connect; a port 0 has become a real one.
@@ -84,16 +85,23 @@ impl Listening {
         &self.sockets
     }
 
-    /// Changes the options of the sockets while they listen. Accepted sockets keep theirs. The address, `reuse_port` and
-    /// `only_v6` cannot change.
+    /// Changes the options of the sockets while they listen, or none of them. Accepted sockets keep theirs. The address,
+    /// `reuse_port` and `only_v6` cannot change.
     pub fn apply(&mut self, options: &Options) -> Result<(), BindError> {
-        let apply = |this: &mut Self| {
-            this.sockets.iter().try_for_each(|socket| socket.apply(options))?;
-            this.backlog = options.socket.backlog;
-            this.file.iter().try_for_each(|file| file.set_mode(options.mode))?;
-            this.add_sockets(options)
-        };
-        apply(self).map_err(|cause| BindError::new(options, cause))
+        if let Err(cause) = self.set(options) {
+            let before = self.options.clone();
+            // They were taken before.
+            let _ = self.set(&before);
+            return Err(BindError::new(options, cause));
+        }
+        self.options = options.clone();
+        Ok(())
+    }
+
+    fn set(&mut self, options: &Options) -> io::Result<()> {
+        self.sockets.iter().try_for_each(|socket| socket.apply(options))?;
+        self.file.iter().try_for_each(|file| file.set_mode(options.mode))?;
+        self.add_sockets(options)
     }
 }
 
@@ -106,8 +114,10 @@ impl Drop for Listening {
 #[cfg(test)]
 mod tests {
     use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
 
     use super::*;
+    use crate::listener::Keepalive;
 
     #[test]
     fn a_port_of_another_server_is_an_error_with_reuse_port_too() {
@@ -132,6 +142,28 @@ mod tests {
         drop(listening);
         assert_eq!(TcpStream::connect(address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
         drop(in_use);
+    }
+
+    #[test]
+    fn options_change_together_or_not_at_all() {
+        let mut options = Options::new("test", SocketAddr::from(([127, 0, 0, 1], 0)));
+        let mut listening = Listening::open(&options).unwrap();
+        let nodelay =
+            |listening: &Listening| socket2::SockRef::from(&*listening.sockets()[0]).tcp_nodelay().unwrap();
+        options.socket.nodelay = false;
+        options.socket.backlog = 7;
+        listening.apply(&options).unwrap();
+        assert!(!nodelay(&listening));
+        // The kernel takes the first one of them.
+        options.socket.nodelay = true;
+        options.socket.keepalive = Some(Keepalive {
+            idle: Duration::from_secs(100_000),
+            interval: Duration::from_secs(1),
+            count: 1,
+        });
+        let err = listening.apply(&options).unwrap_err().to_string();
+        assert!(err.contains("keepalive = 100000s every 1s: "), "{err}");
+        assert!(!nodelay(&listening));
     }
 
     #[test]

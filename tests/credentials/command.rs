@@ -1,7 +1,11 @@
 use std::fs;
 use std::process::Stdio;
+use std::time::Duration;
 
-use crate::site::{Site, text};
+use trap_server::database::{self, Lock, Options, STATE};
+
+use crate::child::PATIENCE;
+use crate::site::{Site, auth, text};
 
 const SQLITE: &str = "source = \"sqlite\"";
 
@@ -120,6 +124,54 @@ fn check_says_what_is_there() {
     site.done(&["clients", "add", "b", "--disabled"]);
     assert!(site.done(&["--check"]).contains("state.db: 2 clients, 1 disabled\n"));
     assert!(Site::new("clients = [\"*\"]").done(&["--check"]).contains("list: 1 client in the config\n"));
+}
+
+#[test]
+fn check_says_where_rejected_ids_are_recorded() {
+    let rejected = |site: &Site| {
+        let checked = site.done(&["--check"]);
+        let line = checked.lines().find_map(|line| line.strip_prefix("  rejected ids        "));
+        line.unwrap().to_owned()
+    };
+    let site = Site::with_store("sqlite", "clients = []");
+    let path = site.data("state.db").display().to_string();
+    assert_eq!(
+        rejected(&site),
+        format!("sqlite {path}: does not exist yet; the server creates it at its start")
+    );
+    let mut server = site.start();
+    assert_eq!(auth(server.address(), "a"), "auth_failure");
+    server.signal("TERM");
+    server.ended();
+    assert_eq!(rejected(&site), format!("sqlite {path}: 1 recorded"));
+    let site = Site::new(SQLITE);
+    site.done(&["clients", "add", "a"]);
+    assert!(rejected(&site).ends_with("state.db: 0 recorded"));
+    let none = Site::new("clients = [\"*\"]");
+    assert_eq!(rejected(&none), "not recorded, because no database is used; the log has them");
+    let zero = Site::with_store("sqlite", "clients = []\nmax_unknown = 0");
+    assert_eq!(rejected(&zero), "not recorded, because `max_unknown` is 0; the log has them");
+}
+
+#[test]
+fn a_command_waits_for_a_server_that_is_about_to_create_the_file() {
+    let site = Site::new(SQLITE);
+    let lock = Lock::take(&site.path("data")).unwrap();
+    let command = |arguments| site.command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    let mut add = command(&["clients", "add", "a"]).unwrap();
+    let mut list = command(&["clients", "list"]).unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!([add.try_wait().unwrap(), list.try_wait().unwrap()], [None, None]);
+    // First without its tables, as for a moment.
+    fs::write(site.data("state.db"), "").unwrap();
+    let options = Options { path: site.data("state.db"), full: false, lock_timeout: PATIENCE };
+    database::open(&STATE, &options).unwrap();
+    assert!(add.wait().unwrap().success() && list.wait().unwrap().success());
+    assert!(site.done(&["clients", "list"]).contains('a'));
+    fs::remove_file(site.data("state.db")).unwrap();
+    let (code, why) = site.refused(&["clients", "list"]);
+    assert!(code == 74 && why.contains("state.db: missing, although a trap-server has its folder"), "{why}");
+    drop(lock);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! | `import` | csv files |
 //! | `changes` | changes while a server runs |
 //! | `outage` | a database that fails for a while |
+//! | `owner` | commands of root, and a server that is not root |
 //! | `unknown` | rejected ids |
 //! | `postgres` | the same with PostgreSQL, a server of which `cluster` runs |
 //! | `site` | a folder with a config, in which all of it happens |
@@ -20,6 +21,7 @@ mod cluster;
 mod command;
 mod import;
 mod outage;
+mod owner;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod site;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
 
-use crate::child::{CONFIG, Server, command_in, eventually, run_in};
+use trap_server::database::{self, Options, SINGLE};
+
+use crate::child::{CONFIG, PATIENCE, Server, command_in, eventually, run_in};
 use crate::lifetime::device;
 use crate::messages::ids;
 use crate::segments::{Writer, damage};
@@ -192,4 +194,27 @@ fn a_full_disk_leaves_a_backup_that_is_refused() {
     drop(writer);
     assert_ends(&run_in(folder.path(), &["restore", "b"]), 74, &[], &["it has no backup.json"]);
     assert!(!folder.path().join("data").exists());
+}
+
+#[test]
+fn the_file_of_a_former_version_is_named_until_a_start_has_taken_it_over() {
+    let folder = folder(CONFIG);
+    fs::create_dir(folder.path().join("data")).unwrap();
+    let single = folder.path().join("data/trap.db");
+    let options = Options { path: single.clone(), full: false, lock_timeout: PATIENCE };
+    let old = database::open(&SINGLE, &options).unwrap();
+    old.execute_batch("INSERT INTO message VALUES (7, 0, 'one', '127.0.0.1:1', 'test', 'session', x'6869')")
+        .unwrap();
+    drop(old);
+    let told = ["data/trap.db: the file of an older version; start the server once"];
+    assert_ends(&run_in(folder.path(), &["backup", "copy"]), 74, &[], &told);
+    assert!(!folder.path().join("copy").exists());
+    let mut server = Server::of(command_in(folder.path(), &[]), tempfile::tempdir().unwrap());
+    server.address();
+    server.signal("TERM");
+    server.ended();
+    assert_ends(&run_in(folder.path(), &["backup", "copy"]), 0, &["2 segments, 1 message (7)"], &[]);
+    fs::rename(folder.path().join("data"), folder.path().join("old")).unwrap();
+    assert_ends(&run_in(folder.path(), &["restore", "copy"]), 0, &["restored "], &[]);
+    assert_eq!(all(folder.path(), &[]), [7]);
 }

@@ -1,10 +1,12 @@
 //! `messages --follow`: what comes later, and how it ends.
 
 use std::fs;
+use std::io::BufRead;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
 
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::unix::pipe::Receiver;
@@ -190,6 +192,35 @@ async fn messages_removed_before_they_were_printed_are_named() {
     follower.lines = None;
     assert_eq!(follower.ended().code(), Some(0));
     assert_eq!(follower.said(), "trap-server: messages 2 to 5 are missing: their segment was removed\n");
+}
+
+#[tokio::test]
+async fn messages_that_come_back_are_named() {
+    let folder = folder(CONFIG);
+    let mut writer = Writer::new(folder.path());
+    writer.send_many(1);
+    let mut follower = Follower::start(folder.path(), &[]);
+    assert_eq!((follower.id().await, follower.id().await), ("id".into(), "1".into()));
+    follower.signal("STOP");
+    let _first = writer.roll();
+    writer.send_many(4);
+    writer.roll().seal();
+    let aside = folder.path().join("aside");
+    fs::rename(writer.path(2), &aside).unwrap();
+    writer.send_many(1);
+    follower.signal("CONT");
+    assert_eq!(follower.id().await, "6");
+    fs::rename(&aside, writer.path(2)).unwrap();
+    let (tell, told) = mpsc::channel();
+    let said = std::io::BufReader::new(follower.child.stderr.take().unwrap());
+    std::thread::spawn(move || said.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+    let missing = "trap-server: messages 2 to 5 are missing: their segment was removed";
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), missing);
+    let back = "trap-server: messages 2 to 5 were missing and are there now; they are not printed: read them with \
+                `--after 1`";
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), back);
+    writer.send_many(1);
+    assert_eq!(follower.id().await, "7");
 }
 
 #[tokio::test]

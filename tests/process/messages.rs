@@ -237,6 +237,7 @@ fn a_damaged_segment_is_an_error_after_all_others_are_printed() {
     let told = [
         "messages 11 to 20 cannot be read: ",
         "00000000000000000011.db: damaged",
+        "move it away, and restore it from a backup",
         "1 segment could not be read",
     ];
     assert_ends(&output, 74, &["id,received_at"], &told);

@@ -34,6 +34,33 @@ fn without_a_config_the_server_starts_with_the_defaults_and_logs_it() {
 }
 
 #[test]
+fn a_command_without_a_config_does_nothing_and_names_the_paths() {
+    let commands: [&[&str]; 6] = [
+        &["clients", "add", "a"],
+        &["clients", "list"],
+        &["clients", "unknown"],
+        &["messages"],
+        &["backup", "copy"],
+        &["restore", "copy"],
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().canonicalize().unwrap();
+    let [config, data] = ["config.toml", "data"].map(|name| place.join(name).display().to_string());
+    for arguments in commands {
+        assert_ends(&run_in(folder.path(), arguments), 64, &[], &[&config, &data, "`--config FILE`"]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{arguments:?}");
+    }
+}
+
+#[test]
+fn other_segments_are_read_without_a_config() {
+    let folder = folder(CONFIG);
+    segment(folder.path());
+    fs::remove_file(folder.path().join("config.toml")).unwrap();
+    assert_ends(&run_in(folder.path(), &["messages", "--from", "data"]), 0, &["DATA"], &[]);
+}
+
+#[test]
 fn a_config_in_the_folder_is_taken() {
     let server = Server::start(CONFIG);
     server.await_line("starts with config.toml, workers=2");

@@ -12,6 +12,7 @@ use trap_server::store::segments::segment;
 use crate::child::{CONFIG, Server, command};
 use crate::common::raw::{auth, send};
 use crate::common::{TestServer, eventually, logs};
+use crate::file::recovers;
 use crate::{pair, rows, rows_of, segments, server};
 
 const BEFORE: usize = 50;
@@ -283,4 +284,21 @@ async fn a_log_that_is_cut_short_is_noticed_although_it_grows_again() {
     })
     .await;
     server.stop();
+}
+
+#[tokio::test]
+async fn ids_are_not_given_again_if_the_older_segment_was_locked_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    server("locked-start", folder.path(), |_| {}).stop();
+    // As a server notes it that is killed; its newest segment is gone.
+    fs::write(folder.path().join("lock"), "pid 1 since 2026-01-01T00:00:00Z\nlast id 1000\n").unwrap();
+    let other = crate::open(folder.path());
+    other.execute_batch("PRAGMA locking_mode = exclusive; BEGIN EXCLUSIVE").unwrap();
+    let server = server("locked-start", folder.path(), |config| {
+        config.store.lock_timeout = Duration::from_millis(20);
+    });
+    assert!(server.authenticated("a").await.send(b"during").await.is_err());
+    drop(other);
+    recovers(&server, "after").await;
+    assert_eq!(ids(folder.path()), [10_001_000]);
 }

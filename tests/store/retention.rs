@@ -87,11 +87,16 @@ async fn the_segments_stay_within_their_size_while_messages_come() {
 #[tokio::test]
 async fn a_segment_removed_by_another_program_is_reported() {
     let folder = tempfile::tempdir().unwrap();
-    let server = server("missed", folder.path(), |config| config.store.segment_size = 64 << 10);
+    let server = server("missed", folder.path(), |config| {
+        config.store.segment_size = 64 << 10;
+        // With a limit, the folder is looked at often.
+        config.store.max_size = Some(1 << 30);
+    });
     send(&server, 0, 50).await;
     sealed(folder.path(), 2).await;
     let second = segments(folder.path()).remove(1);
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    // Twice the interval.
+    tokio::time::sleep(Duration::from_secs(2)).await;
     fs::remove_file(&second).unwrap();
     let second = second.display().to_string();
     eventually("it is missed", || logs::has(&["WARN", &second, "is no longer there", "messages "])).await;

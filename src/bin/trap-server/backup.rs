@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytesize::ByteSize;
 use trap_server::config::Config;
-use trap_server::database::{State, look};
+use trap_server::database::{SINGLE_FILE, State, look};
 use trap_server::store::backup::{self, Failed, Manifest, Step};
 use trap_server::store::segments::folder::Folder;
 use trap_server::store::segments::reader::Lost;
@@ -26,7 +26,9 @@ pub(crate) struct Args {
 pub(crate) fn save(args: &Args, config: &Config, from: &str) -> Result<(), Failure> {
     let data = &config.store.path;
     let messages = Folder::of(data);
-    if look(messages.path()).is_err() && look(&State::file(data)).is_err() {
+    // Without the other two, a file of a former version may be there, which is refused by name.
+    let places = [messages.path(), &State::file(data), &data.join(SINGLE_FILE)];
+    if places.iter().all(|place| look(place).is_err()) {
         return Err(Failure::io(messages::missing(messages.path(), config.store.kind, from)));
     }
     let work = |tell: &mut dyn FnMut(Step)| backup::save(data, &args.folder, tell);

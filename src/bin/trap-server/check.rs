@@ -36,8 +36,11 @@ pub(crate) fn stores(config: &Config) -> Result<String, Failure> {
         StoreKind::Sqlite => segments(config)?,
         StoreKind::Log => "the log".into(),
     };
-    let credentials = clients::describe(config)?;
-    Ok(format!("stores\n  {:<20}{store}\n  {:<20}{credentials}\n", "store", "credentials"))
+    let (credentials, rejected) = (clients::describe(config)?, clients::rejected(config)?);
+    Ok(format!(
+        "stores\n  {:<20}{store}\n  {:<20}{credentials}\n  {:<20}{rejected}\n",
+        "store", "credentials", "rejected ids"
+    ))
 }
 
 /// A section about the certificates of each listener with TLS, a line for each. Fails if one of them is unusable.

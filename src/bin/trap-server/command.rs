@@ -21,6 +21,13 @@ pub(crate) enum Command {
     Restore(backup::Args),
 }
 
+impl Command {
+    /// Whether it works on the data that a config names.
+    pub(crate) const fn needs_config(&self) -> bool {
+        !matches!(self, Self::Messages(messages) if messages.reads_elsewhere())
+    }
+}
+
 /// Why a command ended early.
 pub(crate) enum Failure {
     /// The reader of its output has closed it, as with `| head`. This is not an error.

@@ -40,7 +40,7 @@ const IO: u8 = 74;
 #[derive(Parser)]
 #[command(version)]
 struct Args {
-    /// The config file; the default is ./config.toml, or the built-in settings if that is missing
+    /// The config file; the default is ./config.toml. Without it, a server starts with the built-in settings; a command fails
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 
@@ -83,8 +83,10 @@ fn main() -> ExitCode {
     if args.command.is_none() && !args.check {
         return serve::serve(named);
     }
+    let needs_config = args.command.as_ref().is_some_and(Command::needs_config);
     let (config, from) = match load(named) {
-        Ok(loaded) => loaded,
+        Ok((config, None)) if needs_config => return complain(USAGE, &no_config(&config)),
+        Ok((config, from)) => (config, from.unwrap_or_else(defaults)),
         Err(message) => return complain(USAGE, &message),
     };
     match args.command {
@@ -99,14 +101,29 @@ fn complain(code: u8, why: &str) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// The config, and its origin.
-fn load(named: Option<&Path>) -> Result<(Config, String), String> {
+/// The config, and its origin; none for the default config.
+fn load(named: Option<&Path>) -> Result<(Config, Option<String>), String> {
     let path = named.unwrap_or(Path::new(CONFIG));
     if named.is_none() && path.symlink_metadata().is_err_and(|err| err.kind() == io::ErrorKind::NotFound) {
-        return Ok((Config::default(), format!("the default config (./{CONFIG} does not exist)")));
+        return Ok((Config::default(), None));
     }
     let config = Config::load(path).map_err(|err| err.to_string())?;
-    Ok((config, path.display().to_string()))
+    Ok((config, Some(path.display().to_string())))
+}
+
+fn defaults() -> String {
+    format!("the default config (./{CONFIG} does not exist)")
+}
+
+/// Why a command does nothing with the default config: in another working directory, its folder is another one.
+fn no_config(config: &Config) -> String {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.into());
+    format!(
+        "trap-server: there is no config: `--config` is not given, and there is no {}; the default folder of the data \
+         would be {}; name the server's config with `--config FILE`",
+        absolute(Path::new(CONFIG)).display(),
+        absolute(&config.store.path).display()
+    )
 }
 
 /// Prints the effective settings of a config and a summary of its stores and certificates, or the changes that a reload would make.

@@ -10,7 +10,7 @@ use trap_server::config::{Config, StoreKind};
 use trap_server::database::{self, Timestamp, look};
 use trap_server::protocol::{BadClientId, ClientId};
 use trap_server::store::segments::folder::Folder;
-use trap_server::store::segments::reader::{Lost, Message, Part, Reader, Selection, Source};
+use trap_server::store::segments::reader::{Ids, Lost, Message, Part, Reader, Selection, Source};
 use trap_server::when::{self, NotATime};
 
 use self::format::Format;
@@ -61,6 +61,11 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Whether other segments are read than those of the config.
+    pub(crate) const fn reads_elsewhere(&self) -> bool {
+        self.from.is_some()
+    }
+
     fn selection(&self) -> Selection {
         let client = self.client.as_ref().map(ToString::to_string);
         Selection { client, since: self.since, until: self.until, after: self.after, limit: self.limit }
@@ -190,6 +195,7 @@ impl Messages {
                     return Err(Interrupted::Incomplete(lost.to_string()));
                 }
                 Part::Lost(lost) => self.complain(&lost),
+                Part::Returned(ids) => announce(ids),
             }
         }
         Ok(())
@@ -208,4 +214,13 @@ impl Messages {
         self.unreadable += usize::from(lost.is_failure());
         let _ = writeln!(io::stderr(), "trap-server: {lost}");
     }
+}
+
+/// Says which messages came too late to be printed in their order.
+fn announce(ids: Ids) {
+    let before = ids.first.saturating_sub(1);
+    let _ = writeln!(
+        io::stderr(),
+        "trap-server: {ids} were missing and are there now; they are not printed: read them with `--after {before}`"
+    );
 }

@@ -10,7 +10,7 @@ use trap_server::config::{Change, Config, Effect};
 use trap_server::logging;
 use trap_server::server::{Reloaded, Running};
 
-use crate::{load, lower};
+use crate::{defaults, load, lower};
 
 /// Timeout of reading the file: it may be on a disk that hangs.
 const READ: Duration = Duration::from_secs(10);
@@ -18,7 +18,7 @@ const READ: Duration = Duration::from_secs(10);
 /// Reads the config file again and applies it to the server. After an error, the running config stays.
 pub async fn reload(running: &mut Running, named: Option<PathBuf>) {
     let reloaded = match timeout(READ, spawn_blocking(move || load(named.as_deref()))).await {
-        Ok(Ok(Ok((config, from)))) => apply(running, config, &from).await,
+        Ok(Ok(Ok((config, from)))) => apply(running, config, &from.unwrap_or_else(defaults)).await,
         Ok(Ok(Err(mistakes))) => Err(mistakes),
         Ok(Err(panic)) => Err(panic.to_string()),
         Err(_) => Err(format!("timed out after {}s reading the config", READ.as_secs())),

@@ -15,7 +15,7 @@ use trap_server::server::{OpenError, Running, Server};
 
 use crate::reload::reload;
 use crate::signals::{Request, Signals};
-use crate::{CONFIG, IO, SOFTWARE, UNAVAILABLE, USAGE, complain, load, lower};
+use crate::{CONFIG, IO, SOFTWARE, UNAVAILABLE, USAGE, complain, defaults, load, lower};
 
 /// How long pending log lines may delay the exit.
 const FLUSH: Duration = Duration::from_millis(500);
@@ -26,7 +26,7 @@ pub fn serve(named: Option<&Path>) -> ExitCode {
     // First: an earlier signal ends the process, or is lost if the process is the first of a container.
     let signals = system.block_on(async { Signals::handle() });
     let (config, from) = match load(named) {
-        Ok(loaded) => loaded,
+        Ok((config, from)) => (config, from.unwrap_or_else(defaults)),
         Err(message) => return complain(USAGE, &message),
     };
     let logging = match logging::start(config.log.level) {

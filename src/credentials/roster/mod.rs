@@ -71,6 +71,8 @@ pub struct Count {
     pub clients: u64,
     /// The disabled ones.
     pub disabled: u64,
+    /// Rejected ids that are recorded.
+    pub rejected: u64,
 }
 
 /// The purpose of opening a roster.

@@ -39,7 +39,9 @@ const CLIENTS: &str =
 const UNKNOWN: &str =
     "SELECT id, peer, first_at, last_at, times, reason FROM unknown_client ORDER BY last_at DESC, id";
 
-const COUNT: &str = "SELECT count(*), count(*) FILTER (WHERE NOT enabled) FROM client";
+const COUNT: &str =
+    "SELECT count(*), count(*) FILTER (WHERE NOT enabled), (SELECT count(*) FROM unknown_client)
+     FROM client";
 
 /// A connection to the database, on the thread that uses it.
 pub(super) struct Postgres {
@@ -145,9 +147,9 @@ impl Roster for Postgres {
     fn count(&mut self) -> Result<Count, Failed> {
         let count = self.rows(COUNT, &[], |row| {
             let number = |column| row.try_get::<_, i64>(column).map(i64::unsigned_abs);
-            Ok(Count { clients: number(0)?, disabled: number(1)? })
+            Ok(Count { clients: number(0)?, disabled: number(1)?, rejected: number(2)? })
         })?;
-        Ok(count.into_iter().next().unwrap_or(Count { clients: 0, disabled: 0 }))
+        Ok(count.into_iter().next().unwrap_or(Count { clients: 0, disabled: 0, rejected: 0 }))
     }
 }
 

@@ -3,7 +3,8 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::{Connection, Row, TransactionBehavior};
 
@@ -11,8 +12,14 @@ use super::{Access, Count, Entry, Imported, PAGE, Roster};
 use crate::credentials::Failed;
 use crate::credentials::client::{Client, Standing};
 use crate::credentials::unknown::Attempt;
-use crate::database::{self, Error, SINGLE_FILE, STATE, State, Timestamp, Trouble, holder};
+use crate::database::{
+    self, Error, Identity, SINGLE_FILE, STATE, State, Timestamp, Trouble, holder, identity_of,
+};
 use crate::protocol::ClientId;
+
+/// How long a command waits for a file that a server is about to put in its place, and between two looks.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(20);
 
 const ADD: &str = "INSERT INTO client (id, enabled, note, expires_at, created_at)
      VALUES (?, coalesce(?, 1), coalesce(?, ''), ?, ?) ON CONFLICT (id) DO NOTHING";
@@ -30,17 +37,30 @@ const CLIENTS: &str =
 const UNKNOWN: &str =
     "SELECT id, peer, first_at, last_at, times, reason FROM unknown_client ORDER BY last_at DESC, id";
 
-const COUNT: &str = "SELECT count(*), count(*) FILTER (WHERE NOT enabled) FROM client";
+const COUNT: &str =
+    "SELECT count(*), count(*) FILTER (WHERE NOT enabled), (SELECT count(*) FROM unknown_client)
+     FROM client";
 
 /// The file.
 pub(super) struct SqliteRoster {
     connection: Connection,
     path: PathBuf,
+    identity: Option<Identity>,
 }
 
 impl SqliteRoster {
-    /// Opens the state in the data folder.
+    /// Opens the state in the data folder. Waits while a server creates, upgrades or rewrites it.
     pub(super) fn open(folder: &Path, access: Access) -> Result<Self, Error> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match Self::open_now(folder, access) {
+                Err(err) if passes(&err, folder) && Instant::now() < deadline => thread::sleep(PAUSE),
+                opened => return opened,
+            }
+        }
+    }
+
+    fn open_now(folder: &Path, access: Access) -> Result<Self, Error> {
         let path = State::file(folder);
         if !path.exists() {
             may_be_missing(folder, &path)?;
@@ -49,7 +69,8 @@ impl SqliteRoster {
             Access::Read => database::open_read_only(&STATE, &path)?,
             Access::Write => database::open_for_command(&STATE, &path)?,
         };
-        Ok(Self { connection, path })
+        let identity = identity_of(&path);
+        Ok(Self { connection, path, identity })
     }
 
     /// Does all of `work`, or nothing if it fails.
@@ -61,7 +82,12 @@ impl SqliteRoster {
             transaction.commit()?;
             Ok(done)
         };
-        change().map_err(|err| Error::of(&self.path, &err).into())
+        let done = change().map_err(|err| Error::of(&self.path, &err))?;
+        // A server that rewrites the file meanwhile may have copied it before the change.
+        if identity_of(&self.path) != self.identity {
+            return Err(Error::new(&self.path, Trouble::Replaced).into());
+        }
+        Ok(done)
     }
 
     fn rows<T>(
@@ -121,11 +147,17 @@ impl Roster for SqliteRoster {
     }
 
     fn count(&mut self) -> Result<Count, Failed> {
-        let count = self
-            .connection
-            .query_row(COUNT, [], |row| Ok(Count { clients: row.get(0)?, disabled: row.get(1)? }));
+        let count = self.connection.query_row(COUNT, [], |row| {
+            Ok(Count { clients: row.get(0)?, disabled: row.get(1)?, rejected: row.get(2)? })
+        });
         count.map_err(|err| Error::of(&self.path, &err).into())
     }
+}
+
+/// Whether a server is about to put a complete file there.
+fn passes(err: &Error, folder: &Path) -> bool {
+    let is_unfinished = matches!(err.trouble(), Trouble::Older { found: 0, .. } | Trouble::Emptied);
+    (is_unfinished || !State::file(folder).exists()) && holder(folder).is_some()
 }
 
 /// Fails if a new state would not belong to a server, or would hinder one.

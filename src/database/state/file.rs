@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
+use super::mark::Mark;
 use super::pool::READERS;
 use crate::database::{
     self, Error, Identity, Options, STATE, Trouble, beside, identity_of, look, make_file,
@@ -23,6 +24,9 @@ pub(super) struct File {
     log: Option<Identity>,
     index: Option<Identity>,
     size: u64,
+    mark: Mark,
+    /// Another file was copied over it, once and for all: its content is mixed with what SQLite has in memory.
+    pub(super) is_overwritten: bool,
 }
 
 /// What became of the open file.
@@ -34,6 +38,8 @@ pub(super) enum Place {
     Missing,
     /// Another file is at its path.
     Replaced,
+    /// Another file was copied over it.
+    Overwritten,
     /// It has lost its end.
     CutShort,
     /// The write-ahead log or its index was removed or replaced.
@@ -50,10 +56,11 @@ impl File {
         let (identity, _) = look(at).map_err(|source| missing(at, &source))?;
         let path = fs::canonicalize(at).map_err(|source| Error::unreadable(at, &source))?;
         let connection = database::open(&STATE, options)?;
+        let mark = Mark::set(&connection, &path).map_err(|err| Error::of(at, &err))?;
         let readers = (0..READERS).map(|_| reader(at, options.lock_timeout)).collect::<Result<_, Error>>()?;
         let size = look(at).map_or(0, |(_, size)| size);
         let [log, index] = ["-wal", "-shm"].map(|ending| identity_of(&beside(&path, ending)));
-        let file = Self { connection, identity, path, log, index, size };
+        let mut file = Self { connection, identity, path, log, index, size, mark, is_overwritten: false };
         // All of them must have opened the same file.
         if file.place(at)? != Place::Kept {
             file.abandon();
@@ -64,7 +71,7 @@ impl File {
     }
 
     /// What became of the file at this path.
-    pub(super) fn place(&self, at: &Path) -> Result<Place, Error> {
+    fn place(&mut self, at: &Path) -> Result<Place, Error> {
         let (identity, size) = match look(at) {
             Ok(found) => found,
             Err(err) if err.kind() == ErrorKind::NotFound => return Ok(Place::Missing),
@@ -73,15 +80,17 @@ impl File {
         Ok(match identity == self.identity {
             false if size == 0 => Place::Missing,
             false => Place::Replaced,
-            true if !self.has_log() => Place::WithoutLog,
             true if size < self.size && self.lacks_pages(size) => Place::CutShort,
+            true if self.is_overwritten || !self.mark.is_there(&self.connection) => Place::Overwritten,
+            true if !self.has_log() => Place::WithoutLog,
             true => Place::Kept,
         })
     }
 
-    /// The same, and remembers how large the file is.
+    /// The same, and remembers how large the file is, and that it was overwritten.
     pub(super) fn check(&mut self, at: &Path) -> Result<Place, Error> {
         let place = self.place(at)?;
+        self.is_overwritten |= place == Place::Overwritten;
         if place == Place::Kept {
             self.size = look(at).map_or(self.size, |(_, size)| size);
         }

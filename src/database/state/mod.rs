@@ -10,11 +10,13 @@
 //! | `job` | a change, and its answer |
 //! | `writer` | the thread: transactions, and a look at the file every second |
 //! | `file` | the open file: whether it is still in its place |
+//! | `mark` | whether another file was copied over it |
 //! | `mend` | what is done if it is not |
 //! | `pool` | the connections that read |
 
 mod file;
 mod job;
+mod mark;
 mod mend;
 mod pool;
 mod writer;

@@ -75,13 +75,30 @@ impl Writer {
     pub(super) fn mend(&mut self) -> Result<(), Error> {
         self.check_folder()?;
         let Some(file) = &mut self.file else { return self.open() };
-        match file.check(&self.options.path)? {
+        let place = file.check(&self.options.path)?;
+        if file.is_overwritten {
+            return self.leave(place);
+        }
+        match place {
             Place::Kept if self.failed.is_none() => Ok(()),
             Place::Kept => self.open(),
             Place::Replaced => self.follow(),
             Place::Missing => self.rewrite("the file was moved or removed"),
             Place::CutShort => self.rewrite("the file was cut short"),
             Place::WithoutLog => self.rewrite("its -wal or -shm was removed"),
+            Place::Overwritten => self.leave(place),
+        }
+    }
+
+    /// Uses another file than the open one, which was overwritten. Until there is one, nothing is read or written.
+    fn leave(&mut self, place: Place) -> Result<(), Error> {
+        let Some(file) = &self.file else { return Ok(()) };
+        // It belongs to the content that is gone.
+        file.remove_log()?;
+        match place {
+            Place::Replaced => self.open(),
+            Place::Missing => Err(Error::new(&self.options.path, Trouble::Missing)),
+            _ => Err(Error::new(&self.options.path, Trouble::Overwritten)),
         }
     }
 
@@ -172,7 +189,7 @@ impl Writer {
 fn lost(path: &Path, what: &str, err: Error) -> Error {
     if is_unreadable(err.trouble()) {
         let cause = format!("{what}, and the server does not have its content any more");
-        return Error::new(path, Trouble::Corrupt { cause });
+        return Error::new(path, Trouble::Corrupt { cause, is_sealed: false });
     }
     err
 }

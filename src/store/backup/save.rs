@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::copy::{self, SEALED, WRITTEN};
 use super::{Failed, File, Manifest, Step};
-use crate::database::{self, STATE_FILE, Timestamp, Trouble, make_folder, sync_folder};
+use crate::database::{self, SINGLE_FILE, STATE_FILE, Timestamp, Trouble, make_folder, sync_folder};
 use crate::store::segments::folder::{Folder, RESCUED, Segment};
 use crate::store::segments::reader::{Ids, Lost, search};
 use crate::store::segments::segment;
@@ -17,9 +17,14 @@ use crate::store::segments::segment;
 ///
 /// Everything that was stored before is in the backup, once: the segments are listed first, and a segment that is in
 /// use is copied as it is at one moment. Messages that retention removes during the backup are reported and are not in it.
+/// The single file of former versions has no place in a backup: it fails until a start has taken that file over.
 pub fn save(data: &Path, target: &Path, tell: &mut dyn FnMut(Step)) -> Result<Manifest, Failed> {
     if let Some(found) = content(target, &[])? {
         return Err(Failed::Used { folder: target.into(), found });
+    }
+    let single = data.join(SINGLE_FILE);
+    if single.symlink_metadata().is_ok() {
+        return Err(database::Error::new(&single, Trouble::NotTakenOver).into());
     }
     let begun = Timestamp::now();
     fill(data, target, begun, tell)
@@ -169,7 +174,7 @@ fn discard(copy: &Path) -> Result<(), Failed> {
 /// The first and the last id of a copy.
 fn ends(copy: &Path) -> Result<Option<(i64, i64)>, database::Error> {
     let connection: Connection = segment::open_read_only(copy)?;
-    let ends = search::ends(&connection).map_err(|err| database::Error::of(copy, &err))?;
+    let ends = search::ends(&connection).map_err(|err| segment::failed(copy, &err))?;
     Ok(ends.map(|(first, last)| (first.id, last.id)))
 }
 

@@ -10,14 +10,17 @@
 //! | `folder` | the names of segments, and their order |
 //! | `segment` | a file: its tables, and whether it is sealed |
 //! | `writer` | the writer thread: transactions, full segments, failures, recovery |
+//! | `newest` | the segment with which a start goes on |
 //! | `open` `rows` | the open segment, and the rows of a transaction |
 //! | `next` `sealer` | the segment that is ready, and the thread that makes it and seals full ones |
+//! | `seal` | the sealing of one segment |
 //! | `retention` | removal of old segments |
 //! | `rescue` `orphan` | what is saved of a segment whose files are lost |
 //! | `upgrade` | the single file of former versions becomes a segment |
 //! | `reader` | reading messages back, while a server writes |
 
 pub mod folder;
+mod newest;
 mod next;
 mod open;
 mod orphan;
@@ -27,6 +30,7 @@ mod retention;
 mod rows;
 #[cfg(test)]
 pub(crate) mod sample;
+mod seal;
 mod sealer;
 pub mod segment;
 mod upgrade;
@@ -34,21 +38,19 @@ mod writer;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use log::{info, warn};
+use log::info;
 
 use self::folder::Folder;
+use self::newest::open_newest;
 use self::open::Open;
 use self::retention::Keep;
 use self::upgrade::Upgraded;
-use self::writer::{Known, Writer, continue_after, prepare_folder, writing};
+use self::writer::{Known, Writer, writing};
 use super::{Entrusted, Store, Turn, Work};
 use crate::config;
 use crate::database::{self, Error, Job, Limits, Lock, Queue, Room};
 use crate::faults::Faults;
 use crate::supervisor::thread;
-
-/// Ids that may have been given between a note of the last one and the end of the process: more than a second's.
-const RESERVE: i64 = 10_000_000;
 
 /// The log target of lines about the store.
 const TARGET: &str = "trap_server::store";
@@ -78,7 +80,7 @@ impl SegmentStore {
     /// Makes a store in the folder of `lock`. Fails if a file needs a person first. A full disk or a lock of another
     /// program is temporary, and the store waits for its end.
     pub fn open(settings: config::Store, lock: Arc<Lock>, faults: Faults) -> Result<Self, Error> {
-        let opened = match try_open(&settings, &lock) {
+        let opened = match open_newest(&lock, 1, writing(&settings)) {
             Err(err) if err.is_lasting() => return Err(err),
             opened => Mutex::new(opened.ok()),
         };
@@ -99,27 +101,6 @@ pub fn upgrade(settings: &config::Store, lock: &Lock) -> Result<(), Error> {
         );
     }
     Ok(())
-}
-
-fn try_open(settings: &config::Store, lock: &Lock) -> Result<Open, Error> {
-    let (folder, writing) = (Folder::of(lock.folder()), writing(settings));
-    let segments = prepare_folder(&folder, writing)?;
-    let open = continue_after(segments.last(), &folder, 1, writing)?;
-    if open.last.id >= lock.noted() {
-        return Ok(open);
-    }
-    // Some more were given since the note.
-    let next_id = lock.noted().saturating_add(RESERVE);
-    warn!(
-        target: TARGET,
-        "messages {} to {} and possibly later ones are missing in {}: their files were moved or removed; the next message is \
-         {next_id}",
-        open.last.id + 1,
-        lock.noted(),
-        folder.path().display()
-    );
-    drop(open);
-    continue_after(folder.list()?.last(), &folder, next_id, writing)
 }
 
 impl Store for SegmentStore {

@@ -12,7 +12,7 @@ use rusqlite::types::ToSqlOutput;
 
 use super::folder::Folder;
 use super::rows::INSERT;
-use super::sealer::finish;
+use super::seal::finish;
 use super::segment::SCHEMA;
 use crate::database::{self, Error, Identity, Options, beside, look, make_folder};
 

@@ -12,13 +12,18 @@ use super::folder::{Folder, Segment};
 use super::sealer::Unsealed;
 use super::segment;
 use crate::config;
-use crate::database::{Error, beside, sync_folder};
+use crate::database::{Error, beside, remove, sync_folder};
 
 /// A clock that is ahead of where it should be by more than this was set.
 const JUMP: Duration = Duration::from_secs(60);
 
 /// How long nothing is removed by age after the clock jumped ahead: somebody may set it right again.
 const DOUBT: Duration = Duration::from_secs(600);
+
+/// Interval of looks at the folder if nothing is removed. With limits it is looked at each time, or after this pause for
+/// each thousand segments: a list of many takes long, and one segment more or less is a small part of them.
+const UNLIMITED: Duration = Duration::from_secs(10);
+const PER_THOUSAND: Duration = Duration::from_millis(500);
 
 /// Microseconds.
 type Time = i64;
@@ -71,6 +76,8 @@ pub(super) struct Retention {
     known: BTreeMap<i64, i64>,
     /// Segments removed since the start.
     removed: u64,
+    /// When the folder is looked at again.
+    next: Instant,
 }
 
 /// Notices that the wall clock jumped ahead.
@@ -109,11 +116,18 @@ fn micros(time: Duration) -> Time {
     Time::try_from(time.as_micros()).unwrap_or(Time::MAX)
 }
 
+/// The time from a look at the folder to the next one.
+fn pause(is_limited: bool, segments: usize) -> Duration {
+    let thousands = u32::try_from(segments / 1000).unwrap_or(u32::MAX);
+    if is_limited { PER_THOUSAND.saturating_mul(thousands) } else { UNLIMITED }
+}
+
 impl Retention {
     pub(super) fn new(folder: Folder, unsealed: Unsealed, keep: Keep, now: Time) -> Self {
         let clock = Clock::new(Instant::now(), now);
         let (times, known) = (BTreeMap::new(), BTreeMap::new());
-        Self { folder, unsealed, keep, clock, times, known, removed: 0 }
+        let next = Instant::now();
+        Self { folder, unsealed, keep, clock, times, known, removed: 0, next }
     }
 
     /// The age at which an open segment is closed, so that its messages do not become much older than `max_age`.
@@ -121,13 +135,23 @@ impl Retention {
         self.keep.now().max_age.map(|age| micros(age / 8))
     }
 
+    /// Whether it is time for a list of the folder.
+    pub(super) fn is_due(&self, at: Instant) -> bool {
+        at >= self.next
+    }
+
     /// Removes segments that are too old or too large together. The newest one is open, and never removed: its first
     /// message is of `open_since`.
-    pub(super) fn step(&mut self, now: Time, open_since: Option<Time>) -> Result<(), Error> {
+    pub(super) fn step(
+        &mut self,
+        segments: Vec<Segment>,
+        now: Time,
+        open_since: Option<Time>,
+    ) -> Result<(), Error> {
         let believes = self.clock.believes(Instant::now(), now);
         let KeepUp { max_age, max_size } = self.keep.now();
         let before = max_age.map(|age| now.saturating_sub(micros(age)));
-        let segments = self.folder.list()?;
+        self.next = Instant::now() + pause(max_age.is_some() || max_size.is_some(), segments.len());
         self.miss(&segments);
         let mut total: u64 = segments.iter().map(|segment| segment.size).sum();
         let mut gone = 0;
@@ -171,7 +195,7 @@ impl Retention {
     }
 
     fn remove(&mut self, segment: &Segment) -> Result<(), Error> {
-        fs::remove_file(&segment.path).map_err(|err| Error::unreadable(&segment.path, &err))?;
+        remove(&segment.path)?;
         // Usually there is none.
         let _ = fs::remove_file(beside(&segment.path, "-shm"));
         self.known.remove(&segment.first_id);
@@ -238,6 +262,13 @@ impl Retention {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_folder_is_looked_at_less_often_without_limits_and_with_many_segments() {
+        assert_eq!([0, 50_000].map(|segments| pause(false, segments)), [UNLIMITED; 2]);
+        assert_eq!([0, 999].map(|segments| pause(true, segments)), [Duration::ZERO; 2]);
+        assert_eq!(pause(true, 40_000), Duration::from_secs(20));
+    }
 
     #[test]
     fn a_clock_that_jumps_ahead_is_not_believed_for_a_while() {

@@ -20,7 +20,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::folder::Folder;
 use super::open::Writing;
-use super::sealer::{checkpoint, finish};
+use super::seal::{checkpoint, finish};
 use super::segment::SCHEMA;
 use crate::database::{
     self, Error, Options, SINGLE, SINGLE_FILE, STATE, State, Trouble, beside, make_folder, remove,

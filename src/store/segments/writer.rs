@@ -1,21 +1,21 @@
 //! The writer thread: transactions, full segments, failures and recovery.
 
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use log::{error, info};
+use log::{error, info, warn};
 
 use super::folder::{Folder, Segment};
+use super::newest::{Begin, begin, open_newest};
 use super::open::{Open, Writing};
 use super::rescue::Remains;
 use super::retention::{Keep, Retention};
-use super::sealer::{Full, Sealer, Task, Unsealed};
-use super::{next, orphan, segment};
+use super::seal::Full;
+use super::sealer::{Sealer, Task, Unsealed};
+use super::segment;
 use crate::config;
-use crate::database::{Error, Jobs, Lock, Target, Timestamp, Trouble, make_folder};
+use crate::database::{Error, Jobs, Lock, Target, Timestamp, Trouble};
 use crate::faults::{Faults, Point};
 use crate::logging::Outage;
 use crate::store::{Entrusted, NotStored, answer_all};
@@ -83,7 +83,7 @@ impl Writer {
         let Known { next_id, unsealed, keep } = known.clone();
         let folder = Folder::of(lock.folder());
         let retention = Retention::new(folder.clone(), unsealed.clone(), keep.clone(), Timestamp::now().0);
-        let sealer = Sealer::start(folder.clone(), writing(&settings), unsealed.clone());
+        let sealer = Sealer::start(folder.clone(), writing(&settings), unsealed.clone(), faults.clone());
         let path = folder.path().display();
         let storing = Outage::none(format!("the store {path}"));
         let rolling = Outage::none(format!("beginning the next segment in {path}"));
@@ -142,15 +142,9 @@ impl Writer {
         }
     }
 
-    /// Opens the newest segment, or begins one, and has the other ones sealed.
+    /// Opens the newest segment, or begins one, and has the next one prepared.
     fn find(&self) -> Result<Open, Error> {
-        if !self.lock.folder_is_in_place() {
-            return Err(Error::new(self.lock.folder(), Trouble::Moved));
-        }
-        let writing = writing(&self.settings);
-        let newest = prepare_folder(&self.folder, writing)?.pop();
-        let open =
-            continue_after(newest.as_ref(), &self.folder, self.next_id.load(Ordering::Relaxed), writing)?;
+        let open = open_newest(&self.lock, self.next_id.load(Ordering::Relaxed), writing(&self.settings))?;
         self.next_id.fetch_max(open.last.id + 1, Ordering::Relaxed);
         self.sealer.send(Task::Prepare);
         Ok(open)
@@ -161,7 +155,7 @@ impl Writer {
         let mut older = self.folder.list().unwrap_or_default();
         older.pop();
         for Segment { path, .. } in older {
-            if is_writable(&path) && !self.unsealed.contains(&path) {
+            if segment::is_writable(&path) && !self.unsealed.contains(&path) {
                 self.sealer.send(Task::Seal(path, None));
             }
         }
@@ -198,6 +192,17 @@ impl Writer {
     fn segment_size(&self) -> u64 {
         let segment_size = self.settings.segment_size;
         self.keep.now().max_size.map_or(segment_size, |most| segment_size.min(most / PARTS))
+    }
+
+    /// Replaces the thread behind this one if it has panicked, and gives it what it has left.
+    fn look_after_sealer(&mut self) {
+        if self.sealer.has_ended() {
+            warn!(target: super::TARGET, "the thread that seals segments ended: it is started again");
+            let (folder, unsealed) = (self.folder.clone(), self.unsealed.clone());
+            self.sealer = Sealer::start(folder, writing(&self.settings), unsealed, self.faults.clone());
+            self.unsealed.forget();
+            self.seal_older();
+        }
     }
 
     /// Looks whether the open segment is still there.
@@ -240,13 +245,19 @@ impl Writer {
     }
 
     fn remove_old(&mut self) {
+        let listed = self.sealer.take_list();
         let open_since = match &self.state {
             State::Open(open) => open.first_at,
             State::Shut(..) | State::Closed => return,
         };
-        match self.retention.step(Timestamp::now().0, open_since) {
-            Ok(()) => self.removing.works(),
-            Err(err) => self.removing.note(&err, "the segments grow", 0),
+        let step = |segments| self.retention.step(segments, Timestamp::now().0, open_since);
+        match listed.map(|listed| listed.and_then(step)) {
+            Some(Ok(())) => self.removing.works(),
+            Some(Err(err)) => self.removing.note(&err, "the segments grow", 0),
+            None => {}
+        }
+        if self.retention.is_due(Instant::now()) {
+            self.sealer.ask_for_list();
         }
     }
 
@@ -254,8 +265,8 @@ impl Writer {
     fn close(&self, open: Open) {
         if open.is_large(LARGE) {
             let (connection, path) = open.into_parts();
-            let mut full = Full { path, connection: Some(connection) };
-            if let Err(err) = full.seal(writing(&self.settings), Duration::ZERO) {
+            let mut full = Full::new(path, Some(connection));
+            if let Err(err) = full.seal(writing(&self.settings), &|| {}) {
                 info!(target: super::TARGET, "the open segment is not sealed: {err}; the next start reads all of it");
             }
         }
@@ -312,6 +323,7 @@ impl Target for Writer {
     }
 
     fn tick(&mut self) -> Duration {
+        self.look_after_sealer();
         self.check();
         // Also when nothing is sent: a file that is gone is noticed, and one that comes back is used.
         match self.open() {
@@ -331,68 +343,12 @@ impl Target for Writer {
         if let State::Open(open) = std::mem::replace(&mut self.state, State::Closed) {
             self.close(open);
         }
-        self.sealer.end_rescue();
+        self.sealer.finish();
     }
-}
-
-/// Whether a segment has the permissions of one that is not sealed.
-fn is_writable(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|found| !found.permissions().readonly())
 }
 
 /// How segments are written.
 pub(super) fn writing(settings: &config::Store) -> Writing {
     let full = settings.synchronous == config::Synchronous::Full;
     Writing { full, lock_timeout: settings.lock_timeout }
-}
-
-/// Makes the folder, and whole what an interrupted run has left in it. Returns all segments.
-pub(super) fn prepare_folder(folder: &Folder, writing: Writing) -> Result<Vec<Segment>, Error> {
-    make_folder(folder.path()).map_err(|err| Error::folder(folder.path(), err))?;
-    orphan::adopt(folder, writing)?;
-    folder.list()
-}
-
-/// Opens the newest segment, or begins the next one if there is none that can be written.
-pub(super) fn continue_after(
-    newest: Option<&Segment>,
-    folder: &Folder,
-    next_id: i64,
-    writing: Writing,
-) -> Result<Open, Error> {
-    let Some(newest) = newest else { return begin(folder, next_id, writing).map_err(Begin::into_error) };
-    let last_id = if segment::is_sealed(&newest.path)? {
-        segment::last_id(&newest.path, newest.first_id)?
-    } else {
-        let open = Open::new(&newest.path, newest.first_id, writing)?;
-        if open.last.id + 1 >= next_id {
-            return Ok(open);
-        }
-        open.last.id
-    };
-    begin(folder, next_id.max(last_id + 1), writing).map_err(Begin::into_error)
-}
-
-/// Why no segment was begun.
-enum Begin {
-    /// Everything is as before.
-    Nothing(Error),
-    /// The file is there and cannot be used.
-    Half(Error),
-}
-
-impl Begin {
-    fn into_error(self) -> Error {
-        let (Self::Nothing(err) | Self::Half(err)) = self;
-        err
-    }
-}
-
-fn begin(folder: &Folder, first_id: i64, writing: Writing) -> Result<Open, Begin> {
-    let path = folder.segment(first_id);
-    next::place(folder, &path, writing).map_err(Begin::Nothing)?;
-    Open::new(&path, first_id, writing).map_err(|err| match fs::remove_file(&path) {
-        Ok(()) => Begin::Nothing(err),
-        Err(_) => Begin::Half(err),
-    })
 }

@@ -28,7 +28,7 @@ use trap_server::when;
 use crate::command::Failure;
 use crate::output::{self, Format, Printer, Record};
 
-pub(crate) use self::describe::describe;
+pub(crate) use self::describe::{describe, rejected};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

@@ -126,6 +126,53 @@ fn a_replacement_is_used_and_the_former_content_is_saved() {
     assert_eq!(running.ids_in(&saved[0]), ["a"]);
 }
 
+/// Another program copies a file over the open one, without a moment at which it is shorter.
+fn copy_over(running: &Running, from: &Path) {
+    let mut dd = Command::new("dd");
+    dd.arg(format!("if={}", from.display())).arg(format!("of={}", running.path(STATE_FILE).display()));
+    assert!(dd.args(["conv=notrunc", "status=none"]).status().unwrap().success());
+}
+
+#[test]
+fn a_file_that_is_copied_over_is_noticed_and_used_after_the_next_start() {
+    for is_checkpointed in [false, true] {
+        let mut running = Running::start();
+        running.add("a");
+        if is_checkpointed {
+            eventually("its log is emptied", || {
+                fs::metadata(running.path("state.db-wal")).unwrap().len() == 0
+            });
+        }
+        let (path, _folder) = other("b");
+        copy_over(&running, &path);
+        eventually("it is noticed", || running.trouble() == Some(Trouble::Overwritten));
+        let err = done(running.state.write(|connection| add(connection, "c"))).unwrap_err();
+        assert!(err.to_string().contains("restart the server"), "{err}");
+        running.stop();
+        assert_eq!(fs::read(&path).unwrap(), fs::read(running.path(STATE_FILE)).unwrap());
+        running.state = open(&running.folder).unwrap();
+        running.run();
+        running.assert_works(&["b"]);
+    }
+}
+
+#[test]
+fn a_backup_of_the_same_file_that_is_copied_over_is_noticed_too() {
+    let mut running = Running::start();
+    running.add("a");
+    let backup = running.path("backup.db");
+    let name = backup.to_str().unwrap();
+    running.state.read(|connection| connection.execute("VACUUM INTO ?", [name])).unwrap();
+    running.add("b");
+    copy_over(&running, &backup);
+    eventually("it is noticed", || running.trouble() == Some(Trouble::Overwritten));
+    fs::remove_file(running.path(STATE_FILE)).unwrap();
+    eventually("no mixture is written", || running.trouble() == Some(Trouble::Missing));
+    fs::rename(backup, running.path(STATE_FILE)).unwrap();
+    running.assert_works(&["a"]);
+    assert_eq!(names(&running, "state-"), [""; 0]);
+}
+
 #[test]
 fn a_connection_to_the_file_that_was_replaced_is_closed_without_harm_to_the_new_one() {
     let mut running = Running::start();
@@ -187,7 +234,7 @@ fn a_file_that_was_cut_short_waits_for_a_copy() {
     running.state = open(&running.folder).unwrap();
     running.run();
     truncate(&running.path(STATE_FILE), 4096);
-    let is_damaged = |trouble: Option<Trouble>| matches!(trouble, Some(Trouble::Corrupt { cause }) if cause.contains("the file was cut short"));
+    let is_damaged = |trouble: Option<Trouble>| matches!(trouble, Some(Trouble::Corrupt { cause, .. }) if cause.contains("the file was cut short"));
     eventually("it is refused", || is_damaged(running.trouble()));
     fs::rename(running.path("copy.db"), running.path(STATE_FILE)).unwrap();
     eventually("the copy is used", || running.has(&format!("{:0100}", 2999)));

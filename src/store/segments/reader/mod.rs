@@ -11,8 +11,10 @@
 //! | `message` | a message, and the next few of a segment |
 //! | `search` | positions in a segment: a time, the newest messages |
 //! | `part` | what a read brings: messages, or why there are none |
+//! | `gaps` | messages that were missing, and come back |
 //! | `summary` | a folder in a line |
 
+mod gaps;
 mod message;
 mod opened;
 mod part;
@@ -25,8 +27,10 @@ mod tests;
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use self::gaps::Gaps;
 use self::opened::Opened;
 use super::folder::Segment;
+use super::segment;
 use crate::database::{Error, Timestamp, Trouble};
 
 pub use self::message::Message;
@@ -61,8 +65,13 @@ pub struct Reader {
     is_expected: bool,
     /// The segments that are not read yet, oldest first.
     listed: VecDeque<Segment>,
+    /// The first id of the segment whose turn was last.
+    older: i64,
     current: Option<Current>,
     opened: Opened,
+    gaps: Gaps,
+    /// Messages that were missing, and are there now.
+    returned: VecDeque<Ids>,
 }
 
 /// The segment that is being read.
@@ -86,8 +95,11 @@ impl Reader {
             end: i64::MAX,
             is_expected: after.is_some(),
             listed,
+            older: i64::MIN,
             current: None,
             opened: Opened::default(),
+            gaps: Gaps::default(),
+            returned: VecDeque::new(),
         };
         if let Some(limit) = reader.selection.limit {
             reader.skip_to_newest(limit)?;
@@ -98,6 +110,9 @@ impl Reader {
     /// The next messages, or why they are not there; `None` when all that was there is read. After an error it can be
     /// tried again.
     pub fn read(&mut self) -> Result<Option<Part>, Error> {
+        if let Some(ids) = self.returned.pop_front() {
+            return Ok(Some(Part::Returned(ids)));
+        }
         while self.current.is_some() || !self.listed.is_empty() {
             let part = match self.current.take() {
                 None => self.advance().map(Part::Lost),
@@ -116,6 +131,9 @@ impl Reader {
             self.listed = self.source.list()?.into();
             self.end = i64::MAX;
             self.is_expected = self.next > i64::MIN;
+            self.older = i64::MIN;
+            let last_id = |segment: &Segment| segment::last_id(&segment.path, segment.first_id).ok();
+            self.returned = self.gaps.filled(&self.listed, last_id).into();
         }
         Ok(())
     }
@@ -123,13 +141,18 @@ impl Reader {
     /// Goes on to the next segment, unless it is read already. Returns the ids before it that no segment has.
     fn advance(&mut self) -> Option<Lost> {
         let segment = self.listed.pop_front()?;
+        let older = std::mem::replace(&mut self.older, segment.first_id);
         let ids = Ids::of(&segment, self.listed.front(), self.next);
         if ids.first >= self.end || ids.is_empty() {
             return None;
         }
-        let before = Ids { first: std::mem::replace(&mut self.next, ids.first), end: Some(ids.first) };
+        let before = std::mem::replace(&mut self.next, ids.first)..ids.first;
         self.current = Some(Current { segment, ids, selected: None });
-        (self.is_expected && !before.is_empty()).then_some(Lost::Missing(before))
+        if !self.is_expected || before.is_empty() {
+            return None;
+        }
+        self.gaps.note(before.clone(), older);
+        Some(Lost::Missing(Ids { first: before.start, end: Some(before.end) }))
     }
 
     /// Reads a little of a segment, which stays the current one until it is read.
@@ -150,6 +173,11 @@ impl Reader {
             }
             Err(error) => {
                 self.next = current.ids.end.unwrap_or(self.next);
+                if let Ids { first, end: Some(end) } = current.ids
+                    && current.segment.is_gone()
+                {
+                    self.gaps.note(first..end, current.segment.first_id.saturating_sub(1));
+                }
                 Ok(current.lost(error).map(Part::Lost))
             }
         }

@@ -74,7 +74,7 @@ impl Opened {
             Some(open) => open,
             None => Open::new(path, identity)?,
         };
-        work(&self.0.insert(open).connection).map_err(|err| Error::of(path, &err))
+        work(&self.0.insert(open).connection).map_err(|err| segment::failed(path, &err))
     }
 
     /// Whether the segment that is open is sealed.

@@ -14,6 +14,8 @@ pub enum Part {
     Messages(Vec<Message>),
     /// The next messages are not there, or cannot be read. The read after this one continues behind them.
     Lost(Lost),
+    /// Messages that were missing when their turn came are there now. They are not read again.
+    Returned(Ids),
 }
 
 /// Why messages are not read. Its display is for operators.

@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use super::search::{self, Place};
 use crate::database::{Error, Timestamp, Trouble};
 use crate::store::segments::folder::{Folder, Segment};
-use crate::store::segments::segment::{SCHEMA, open_read_only};
+use crate::store::segments::segment::{SCHEMA, failed, open_read_only};
 
 /// A summary of a folder. Its display is one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ fn first_of<'a>(
 fn ends(segment: &Segment) -> Result<Option<(Place, Place)>, Error> {
     let path = &segment.path;
     let read = open_read_only(path)
-        .and_then(|connection| search::ends(&connection).map_err(|err| Error::of(path, &err)));
+        .and_then(|connection| search::ends(&connection).map_err(|err| failed(path, &err)));
     match read {
         // It has no tables before its first transaction, or retention has removed it.
         Err(error) if matches!(error.trouble(), Trouble::Older { found: 0, .. }) || segment.is_gone() => {

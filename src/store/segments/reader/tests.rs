@@ -22,6 +22,7 @@ fn parts(reader: &mut Reader) -> (Vec<Vec<i64>>, Vec<Lost>) {
         match part {
             Part::Messages(messages) => read.push(messages.iter().map(|message| message.id).collect()),
             Part::Lost(found) => lost.push(found),
+            Part::Returned(ids) => panic!("{ids} were missing"),
         }
     }
     (read, lost)

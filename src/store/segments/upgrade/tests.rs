@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use tempfile::TempDir;
 
-use super::super::writer::{continue_after, prepare_folder};
+use super::super::newest::{continue_after, prepare_folder};
 use super::*;
 use crate::database::STATE_FILE;
 

@@ -171,3 +171,49 @@ fn a_segment_stays_open_without_a_server_until_one_comes() {
     seal(sample.newest()).unwrap();
     drop(lock);
 }
+
+#[test]
+fn messages_that_come_back_are_named_once() {
+    let mut sample = Sample::new();
+    sample.sealed(&regular(1, 5));
+    let mut reader = reader(&sample, &Selection::default());
+    assert_eq!(ids(&mut reader), [1, 2, 3, 4, 5]);
+    let lost = [6, 9, 12].map(|first| sample.sealed(&regular(first, 3)));
+    let aside = |path: &std::path::Path| path.with_extension("aside");
+    lost.iter().for_each(|path| fs::rename(path, aside(path)).unwrap());
+    sample.begin(15);
+    assert_eq!(again(&mut reader), (vec![], vec![missing(6, 14)]));
+    let mut returned = || {
+        reader.look_again().unwrap();
+        let parts: Vec<_> = std::iter::from_fn(|| reader.read().unwrap()).collect();
+        parts
+    };
+    assert_eq!(returned(), []);
+    let back = |first| Part::Returned(Ids { first, end: Some(first + 3) });
+    fs::rename(aside(&lost[1]), &lost[1]).unwrap();
+    assert_eq!(returned(), [back(9)]);
+    assert_eq!(returned(), []);
+    fs::rename(aside(&lost[0]), &lost[0]).unwrap();
+    fs::rename(aside(&lost[2]), &lost[2]).unwrap();
+    assert_eq!(returned(), [back(6), back(12)]);
+    assert_eq!(returned(), []);
+}
+
+#[test]
+fn the_end_of_a_segment_that_comes_back_is_named() {
+    let mut sample = Sample::new();
+    let _lock = Lock::take(sample.data()).unwrap();
+    sample.begin(1);
+    sample.insert(&regular(1, 3));
+    let mut reader = reader(&sample, &Selection::default());
+    assert_eq!(ids(&mut reader), [1, 2, 3]);
+    sample.insert(&regular(4, 3));
+    sample.seal();
+    let (path, aside) = (sample.path(1), sample.data().join("aside"));
+    fs::rename(&path, &aside).unwrap();
+    sample.begin(7);
+    assert_eq!(again(&mut reader), (vec![], vec![missing(4, 6)]));
+    fs::rename(&aside, &path).unwrap();
+    reader.look_again().unwrap();
+    assert_eq!(reader.read().unwrap(), Some(Part::Returned(Ids { first: 4, end: Some(7) })));
+}
