@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::error::Error;
 use super::incoming::{Event, Incoming};
 use super::stream::Stream;
+use super::tls::Tls;
 use super::wire::Wire;
 use crate::protocol::{ClientId, Frame, Id, Mode, Reply};
 
@@ -54,6 +55,17 @@ impl Device {
         Ok(Self::over(Stream::Tcp(stream)).with_deadline(deadline))
     }
 
+    /// Connects with TLS within `deadline`, which holds for every later call too.
+    pub async fn connect_tls(deadline: Duration, addr: impl ToSocketAddrs, tls: &Tls) -> Result<Self, Error> {
+        let connecting = async {
+            let stream = TcpStream::connect(addr).await?;
+            stream.set_nodelay(true)?;
+            Ok(tls.connect(stream).await?)
+        };
+        let stream = within(deadline, "the connection", connecting).await?;
+        Ok(Self::over(Stream::Tls(Box::new(stream))).with_deadline(deadline))
+    }
+
     /// Connects to a Unix socket within `deadline`, which holds for every later call too.
     pub async fn connect_unix(deadline: Duration, path: impl AsRef<Path>) -> Result<Self, Error> {
         let stream =
@@ -78,8 +90,7 @@ impl Device {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Device<S> {
-    /// A device on an open connection, such as a TLS stream or a pipe in memory. The stream must pass on immediately
-    /// what is written to it.
+    /// A device on an open connection, such as a pipe in memory.
     pub fn over(stream: S) -> Self {
         Self {
             wire: Wire::new(stream),

@@ -6,7 +6,8 @@
 //! | [`device`] | a connection, one call per frame, and pipelining |
 //! | `incoming` | what the server sends: words and events |
 //! | `error` | why a call failed |
-//! | `stream` | TCP or a Unix socket |
+//! | `stream` | TCP, TLS or a Unix socket |
+//! | `tls` | trust in servers, and the device's own certificate |
 //! | `wire` | the bytes in both directions, and their bounds |
 //!
 //! The conversation of the original client:
@@ -50,9 +51,11 @@ pub mod device;
 mod error;
 mod incoming;
 mod stream;
+mod tls;
 mod wire;
 
 pub use device::Device;
 pub use error::Error;
 pub use incoming::{Event, Incoming};
 pub use stream::Stream;
+pub use tls::{Certificate, Tls, TlsError, Trust};

@@ -108,6 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        pin!(self.stream.write_all_buf(&mut self.outgoing)).poll(cx)
+        ready!(pin!(self.stream.write_all_buf(&mut self.outgoing)).poll(cx))?;
+        pin!(self.stream.flush()).poll(cx)
     }
 }

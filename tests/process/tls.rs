@@ -82,3 +82,34 @@ async fn a_reload_takes_new_files_for_new_connections() {
     assert!(device(&authority, &server).await.is_err());
     before.ping().await.unwrap();
 }
+
+#[test]
+fn trap_client_speaks_tls() {
+    let authority = Authority::new("fleet");
+    let (issued, own) = (authority.issue("server", &["trap.example"], 1), authority.issue("device1", &[], 2));
+    let (ca, foreign) = (authority.ca.display().to_string(), Authority::new("other"));
+    let clients = format!("client_certificates = \"required\"\nclient_ca = \"{ca}\"\nidentity = \"cn\"\n");
+    let server = Server::start(&config(&issued, &clients));
+    let (host, foreign_ca) = (server.address().to_string(), foreign.ca.display().to_string());
+    let (cert, key) = (own.certificate.display().to_string(), own.key.display().to_string());
+    let name = ["--server-name", "trap.example", "--host", &host, "--cert", &cert, "--key", &key];
+    let client = |id: &str, more: &[&str]| {
+        let mut command = assert_cmd::Command::cargo_bin("trap-client").unwrap();
+        command.timeout(PATIENCE).args(["send", "hello", "--id", id, "--tls"]).args(name).args(more);
+        command.assert()
+    };
+    client("device1", &["--ca", &ca]).code(0).stdout("auth_ok\nsend_ok\n").stderr("");
+    client("device2", &["--ca", &ca]).code(1).stdout("auth_failure\n");
+    let warning = "trap-client: warning: the server is not verified (--insecure)\n";
+    client("device1", &["--insecure"]).code(0).stdout("auth_ok\nsend_ok\n").stderr(warning);
+    let told = |assert: assert_cmd::assert::Assert| {
+        String::from_utf8_lossy(&assert.get_output().stderr).into_owned()
+    };
+    let text = told(client("device1", &["--ca", &foreign_ca]).code(69));
+    assert!(text.contains("invalid peer certificate: UnknownIssuer"), "{text}");
+    let text = told(client("device1", &["--ca", "/no/such"]).code(66));
+    assert!(text.contains("/no/such: "), "{text}");
+    let text = told(client("device1", &[]).code(64));
+    assert!(text.contains("`--tls` needs either `--ca` or `--insecure`"), "{text}");
+    drop(server);
+}

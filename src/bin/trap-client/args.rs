@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
+use trap_server::client::{Certificate, Tls, TlsError, Trust};
 use trap_server::protocol::{BadClientId, ClientId};
 use trap_server::when;
 
@@ -52,6 +53,30 @@ pub struct Args {
     #[arg(long, global = true, env = "TRAP_TIMEOUT", default_value = "10s", value_parser = duration)]
     pub timeout: Duration,
 
+    /// Connect with TLS; needs --ca or --insecure
+    #[arg(long, global = true)]
+    tls: bool,
+
+    /// Authorities that the server is trusted by, in a PEM file, such as /etc/ssl/certs/ca-certificates.crt
+    #[arg(long, global = true, value_name = "FILE")]
+    ca: Option<PathBuf>,
+
+    /// Certificate of the device, in a PEM file; needs --key
+    #[arg(long, global = true, value_name = "FILE")]
+    cert: Option<PathBuf>,
+
+    /// Private key of the device, in a PEM file; needs --cert
+    #[arg(long, global = true, value_name = "FILE")]
+    key: Option<PathBuf>,
+
+    /// Name in the certificate of the server, if it is not that of --host
+    #[arg(long, global = true, value_name = "NAME")]
+    server_name: Option<String>,
+
+    /// Trust every server
+    #[arg(long, global = true)]
+    insecure: bool,
+
     /// Print only errors
     #[arg(short, long, global = true, conflicts_with = "json")]
     quiet: bool,
@@ -83,7 +108,41 @@ impl Args {
             Some(port) if !is_typed("port") => args.port = port,
             _ => {}
         }
-        Ok(args)
+        match args.contradiction() {
+            Some(message) => Err(Self::command().error(ErrorKind::ArgumentConflict, message)),
+            None => Ok(args),
+        }
+    }
+
+    fn contradiction(&self) -> Option<&'static str> {
+        let has_more =
+            self.ca.is_some() || self.cert.is_some() || self.server_name.is_some() || self.insecure;
+        match self.tls {
+            false if has_more || self.key.is_some() => {
+                Some("`--ca`, `--cert`, `--key`, `--server-name` and `--insecure` need `--tls`")
+            }
+            true if self.host.name.starts_with(UNIX) => Some("a Unix socket has no TLS: leave `--tls` out"),
+            true if self.ca.is_some() == self.insecure => Some("`--tls` needs either `--ca` or `--insecure`"),
+            true if self.cert.is_some() != self.key.is_some() => Some("`--cert` and `--key` need each other"),
+            _ => None,
+        }
+    }
+
+    /// Whether every server is trusted.
+    pub const fn is_insecure(&self) -> bool {
+        self.insecure
+    }
+
+    /// TLS, if it is asked for.
+    pub fn tls(&self) -> Result<Option<Tls>, TlsError> {
+        if !self.tls {
+            return Ok(None);
+        }
+        let server = self.server_name.as_ref().unwrap_or(&self.host.name);
+        let trust = self.ca.clone().map_or(Trust::Anybody, Trust::Ca);
+        let own = self.cert.clone().zip(self.key.clone());
+        let own = own.map(|(certificate, key)| Certificate { certificate, key });
+        Tls::new(server, &trust, own.as_ref()).map(Some)
     }
 
     /// The output style.

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use trap_server::client::Error;
+use trap_server::client::{Error, TlsError};
 use trap_server::protocol::{MAX_DATA, Reply};
 
 use crate::output::Style;
@@ -17,6 +17,8 @@ pub enum Failure {
     Connect { host: String, port: u16, err: Error },
     #[error("cannot connect to {}: {err}", .path.display())]
     ConnectUnix { path: PathBuf, err: Error },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Device(#[from] Error),
     /// It was also printed as a reply.
@@ -45,7 +47,7 @@ impl Failure {
         match self {
             Self::Refused(_) | Self::Device(Error::Refused(_)) => 1,
             Self::FileTooLong { .. } | Self::LineTooLong { .. } | Self::Device(Error::DataTooLong(_)) => 65,
-            Self::File { .. } | Self::Stdin(_) => 66,
+            Self::File { .. } | Self::Stdin(_) | Self::Tls(_) => 66,
             Self::Runtime(_) => 71,
             Self::Output(_) => 74,
             Self::Device(Error::Unexpected { .. } | Error::NotAnAnswer(_)) => 76,

@@ -110,10 +110,18 @@ fn typed(style: Style) -> (Input, Output) {
 }
 
 async fn connect(args: &Args) -> Result<Device, Failure> {
+    let tls = args.tls()?;
+    if args.is_insecure() {
+        let _ = writeln!(io::stderr(), "trap-client: warning: the server is not verified (--insecure)");
+    }
     match args.server() {
-        Server::Tcp(host, port) => Device::connect_within(args.timeout, (host, port))
-            .await
-            .map_err(|err| Failure::Connect { host: host.into(), port, err }),
+        Server::Tcp(host, port) => {
+            let connected = match &tls {
+                Some(tls) => Device::connect_tls(args.timeout, (host, port), tls).await,
+                None => Device::connect_within(args.timeout, (host, port)).await,
+            };
+            connected.map_err(|err| Failure::Connect { host: host.into(), port, err })
+        }
         Server::Unix(path) => Device::connect_unix(args.timeout, path)
             .await
             .map_err(|err| Failure::ConnectUnix { path: path.into(), err }),
