@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use rustls::InvalidMessage;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -77,6 +78,17 @@ impl Handshake {
     }
 }
 
+/// The cause. What rustls says of other protocols is of no help.
+fn detail(err: &io::Error) -> String {
+    let cause = err.get_ref().and_then(|cause| cause.downcast_ref());
+    match cause {
+        Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            "the client does not speak TLS".into()
+        }
+        _ => err.to_string(),
+    }
+}
+
 /// Resolves when another client has this place.
 async fn lost(place: &Place) {
     poll_fn(|cx| if place.is_lost(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;
@@ -88,7 +100,7 @@ impl Failure {
     fn of(err: &io::Error, tls: &Tls) -> Self {
         match err.kind() {
             _ if tls.is_silent() => Self::Probe,
-            io::ErrorKind::InvalidData => Self::Refused(Refused::TlsFailed, err.to_string()),
+            io::ErrorKind::InvalidData => Self::Refused(Refused::TlsFailed, detail(err)),
             _ => Self::Refused(Refused::HandshakeClosed, err.to_string()),
         }
     }
