@@ -122,6 +122,10 @@ pub struct Server {
     pub shutdown: Duration,
     /// Time before a shutdown in which idle sessions are closed one after the other; `None` is off.
     pub drain: Option<Duration>,
+    /// Maximum open connections on all listeners together; `None` is no limit.
+    pub max_connections: Option<usize>,
+    /// The lag of a worker above which it accepts no connections; `None` is no limit.
+    pub max_lag: Option<Duration>,
     /// Maximum unanswered bytes of all sessions; above this, sessions that await an answer are not read.
     pub max_unanswered: usize,
 }
@@ -132,6 +136,8 @@ impl Default for Server {
             workers: one_per_core(),
             shutdown: Duration::from_secs(2),
             drain: None,
+            max_connections: None,
+            max_lag: Some(Duration::from_millis(500)),
             max_unanswered: 64 * MIB,
         }
     }
@@ -178,6 +184,22 @@ pub struct Listener {
     pub max_connections: usize,
     /// Maximum open connections that have not authenticated; above this, the oldest one that has not sent its id is closed.
     pub max_unauthenticated: usize,
+    /// New connections per second; `None` is no limit.
+    pub connection_rate: Option<u32>,
+    /// How many more may come at once after a quiet time.
+    pub connection_burst: u32,
+    /// The name of the rate, if listeners share it.
+    pub shared_rate: Option<String>,
+    /// What happens to connections beyond the rate.
+    pub connection_excess: Excess,
+    /// Maximum open connections of one source address; `None` is no limit.
+    pub source_connections: Option<u32>,
+    /// New connections per second of one source address; `None` is no limit.
+    pub source_rate: Option<u32>,
+    /// How many more of one source address may come at once after a quiet time.
+    pub source_burst: u32,
+    /// The prefix length of the IPv6 networks that are one source.
+    pub source_prefix: u8,
     /// Connections that the kernel queues until they are accepted; fits an `i32`.
     pub backlog: u32,
     /// Whether small answers leave immediately (`TCP_NODELAY`).
@@ -212,6 +234,14 @@ impl Default for Listener {
             acceptors: 8,
             max_connections: 100_000,
             max_unauthenticated: 10_000,
+            connection_rate: None,
+            connection_burst: 0,
+            shared_rate: None,
+            connection_excess: Excess::Wait,
+            source_connections: None,
+            source_rate: None,
+            source_burst: 0,
+            source_prefix: 64,
             backlog: 512,
             nodelay: true,
             keepalive: Some(Duration::from_secs(60)),
@@ -273,6 +303,15 @@ impl Session {
             bytes: self.bytes_per_second.and_then(NonZero::new),
         }
     }
+}
+
+/// What happens to connections beyond the rate of a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Excess {
+    /// They wait in the backlog.
+    Wait,
+    /// They are closed.
+    Refuse,
 }
 
 /// What a reload does to open connections that the changed rules of their listener deny.

@@ -13,6 +13,8 @@ const OTHER: &str = r#"
 workers = 3
 shutdown = "1500ms"
 drain = "30s"
+max_connections = 100
+max_lag = "2s"
 max_unanswered = "1GiB"
 [supervisor]
 max_restarts = 0
@@ -24,6 +26,14 @@ bind = "[::1]:6000"
 acceptors = 2
 max_connections = 10
 max_unauthenticated = 5
+connection_rate = 7
+connection_burst = 8
+shared_rate = "lan"
+connection_excess = "refuse"
+source_connections = 9
+source_rate = 10
+source_burst = 11
+source_prefix = 56
 backlog = 64
 nodelay = false
 keepalive = "0s"
@@ -82,6 +92,14 @@ fn other() -> Config {
         acceptors: 2,
         max_connections: 10,
         max_unauthenticated: 5,
+        connection_rate: Some(7),
+        connection_burst: 8,
+        shared_rate: Some("lan".into()),
+        connection_excess: Excess::Refuse,
+        source_connections: Some(9),
+        source_rate: Some(10),
+        source_burst: 11,
+        source_prefix: 56,
         backlog: 64,
         nodelay: false,
         keepalive: None,
@@ -103,6 +121,8 @@ fn other() -> Config {
             workers: 3,
             shutdown: Duration::from_millis(1500),
             drain: Some(Duration::from_secs(30)),
+            max_connections: Some(100),
+            max_lag: Some(Duration::from_secs(2)),
             max_unanswered: 1 << 30,
         },
         supervisor: Supervisor {
@@ -201,6 +221,8 @@ server
   workers             3
   shutdown            1s 500ms
   drain               30s
+  max_connections     100
+  max_lag             2s
   max_unanswered      1.0 GiB
 supervisor
   max_restarts        0
@@ -213,6 +235,14 @@ listener lan_6
   reuse_port          on
   max_connections     10
   max_unauthenticated 5
+  connection_rate     7
+  connection_burst    8
+  shared_rate         lan
+  connection_excess   refuse
+  source_connections  9
+  source_rate         10
+  source_burst        11
+  source_prefix       56
   backlog             64
   nodelay             off
   keepalive           off
@@ -227,6 +257,9 @@ listener wan-2
   reuse_port          off
   max_connections     100000
   max_unauthenticated 10000
+  connection_rate     off
+  source_connections  off
+  source_rate         off
   backlog             512
   nodelay             on
   keepalive           1m

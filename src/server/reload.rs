@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::listeners::ListenerError;
 use super::plan::Plan;
+use super::reporter::Watched;
 use super::{REJECTED, Running};
 use crate::config::{Change, Config, OnChange, changes};
 use crate::credentials::{self, Authenticator, Unusable};
@@ -63,7 +64,8 @@ impl Running {
         }
         self.configure_sessions(&config).await;
         self.store.configure(&config.store);
-        self.stats_every.send_replace(config.log.stats_every);
+        self.watched.send_replace(Watched::of(&config));
+        self.listeners.set_max_connections(config.server.max_connections);
         let failed = plan.apply(&self.listeners).await;
         self.keep_failed(&mut config, &failed);
         self.close_denied(&config).await;
