@@ -7,6 +7,7 @@ mod exhaustion;
 mod failure;
 mod journal;
 mod keepalive;
+pub mod proxy_protocol;
 mod socket;
 mod stream;
 
