@@ -6,6 +6,8 @@
 //! | `import` | csv files |
 //! | `changes` | what a running server makes of changes |
 //! | `outage` | a database that fails for a while |
+//! | `networks` | from where an id may come |
+//! | `approve` | from the rejected ids to the known ones |
 //! | `unknown` | who tried and may not |
 //! | `postgres` | the same with PostgreSQL, a server of which `cluster` runs |
 //! | `site` | a folder with a config, in which all of it happens |
@@ -14,11 +16,13 @@
 #[path = "../process/child.rs"]
 mod child;
 
+mod approve;
 mod changes;
 #[cfg(feature = "postgres")]
 mod cluster;
 mod command;
 mod import;
+mod networks;
 mod outage;
 #[cfg(feature = "postgres")]
 mod postgres;

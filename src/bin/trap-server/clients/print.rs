@@ -18,9 +18,9 @@ fn or_nothing(time: Option<SystemTime>) -> String {
 
 impl Record for Client {
     const TABLE: &'static [Column] =
-        &[Left("ID", 24), Left("STATE", 8), Left("EXPIRES", 20), Left("NOTE", 0)];
+        &[Left("ID", 24), Left("STATE", 8), Left("EXPIRES", 20), Left("NETWORKS", 18), Left("NOTE", 0)];
     /// The header of an import, which ignores `created_at`.
-    const CSV: &'static [&'static str] = &["id", "enabled", "note", "expires_at", "created_at"];
+    const CSV: &'static [&'static str] = &["id", "enabled", "note", "expires_at", "networks", "created_at"];
 
     fn table(&self) -> Vec<String> {
         let expires_at = self.standing.expires_at;
@@ -30,7 +30,8 @@ impl Record for Client {
             (true, true) => "expired",
             (true, false) => "enabled",
         };
-        vec![visible(&self.id), state.into(), or_nothing(expires_at), visible(&self.note)]
+        let networks = self.standing.networks.to_string();
+        vec![visible(&self.id), state.into(), or_nothing(expires_at), visible(&networks), visible(&self.note)]
     }
 
     fn csv(&self) -> Vec<Field> {
@@ -39,16 +40,20 @@ impl Record for Client {
             Field::Plain(self.standing.enabled.to_string()),
             Field::Text(self.note.clone()),
             Field::Plain(or_nothing(self.standing.expires_at)),
+            Field::Text(self.standing.networks.to_string()),
             Field::Plain(stamp(self.created_at)),
         ]
     }
 
     fn json(&self) -> impl Serialize {
+        let networks = self.standing.networks.to_string();
+        let networks: Vec<_> = networks.split_whitespace().collect();
         json!({
             "id": self.id,
             "enabled": self.standing.enabled,
             "note": self.note,
             "expires_at": self.standing.expires_at.map(stamp),
+            "networks": networks,
             "created_at": stamp(self.created_at),
         })
     }
@@ -56,7 +61,7 @@ impl Record for Client {
 
 impl Record for Attempt {
     const TABLE: &'static [Column] =
-        &[Left("LAST", 20), Left("TIMES", 8), Left("REASON", 8), Left("PEER", 21), Left("ID", 0)];
+        &[Left("LAST", 20), Left("TIMES", 8), Left("REASON", 9), Left("PEER", 21), Left("ID", 0)];
     const CSV: &'static [&'static str] = &["id", "peer", "first_at", "last_at", "times", "reason"];
 
     fn table(&self) -> Vec<String> {
