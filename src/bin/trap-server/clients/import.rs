@@ -289,7 +289,7 @@ mod tests {
     fn a_wrong_header_is_the_only_mistake_in_the_report() {
         assert_eq!(mistakes("name\na\n").len(), 2);
         assert_eq!(mistakes("\n\"id\na\n\"b\n").len(), 1);
-        assert!(mistakes("id,id\na,a\n")[0].contains("twice"));
+        assert!(mistakes("id,id\na,a\n")[0].contains("duplicate column `id`"));
         assert!(mistakes("")[0].starts_with("x.csv:1: the file is empty"));
         assert!(mistakes(b"id\xff\na\n")[0].contains("UTF-8"));
     }
