@@ -62,13 +62,19 @@ impl TryFrom<&str> for Ids {
 /// The notation of the file.
 impl fmt::Display for ClientPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.ids {
-            Ids::Exact(id) => write!(f, "{id}")?,
-            Ids::Prefix(prefix) => write!(f, "{prefix}*")?,
-        }
         match &self.networks {
-            Networks::Any => Ok(()),
-            networks => write!(f, "{FROM}{networks}"),
+            Networks::Any => write!(f, "{}", self.ids),
+            networks => write!(f, "{}{FROM}{networks}", self.ids),
+        }
+    }
+}
+
+/// The notation of the file.
+impl fmt::Display for Ids {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(id) => write!(f, "{id}"),
+            Self::Prefix(prefix) => write!(f, "{prefix}*"),
         }
     }
 }

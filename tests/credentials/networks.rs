@@ -112,6 +112,10 @@ fn entries_of_the_config_have_networks_too() {
         site.done(&["clients", "list"])
             .contains("\nhere from 10.0.0.0/8 127.0.0.1\nthere-* from 10.0.0.0/8\n*\n")
     );
+    let csv = site.done(&["clients", "list", "--format", "csv"]);
+    assert_eq!(csv, "id,networks\nhere,10.0.0.0/8 127.0.0.1\nthere-*,10.0.0.0/8\n*,\n");
+    let ndjson = site.done(&["clients", "list", "--format", "ndjson"]);
+    assert!(ndjson.contains("{\"id\":\"there-*\",\"networks\":[\"10.0.0.0/8\"]}\n"), "{ndjson}");
     let server = site.start();
     let address = server.address();
     assert_eq!(auth(address, "here"), "auth_ok");

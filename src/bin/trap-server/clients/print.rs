@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 use serde_json::json;
+use trap_server::access::Networks;
 use trap_server::config::ClientPattern;
 use trap_server::credentials::client::Client;
 use trap_server::credentials::unknown::Attempt;
@@ -46,14 +47,12 @@ impl Record for Client {
     }
 
     fn json(&self) -> impl Serialize {
-        let networks = self.standing.networks.to_string();
-        let networks: Vec<_> = networks.split_whitespace().collect();
         json!({
             "id": self.id,
             "enabled": self.standing.enabled,
             "note": self.note,
             "expires_at": self.standing.expires_at.map(stamp),
-            "networks": networks,
+            "networks": words(&self.standing.networks),
             "created_at": stamp(self.created_at),
         })
     }
@@ -95,19 +94,23 @@ impl Record for Attempt {
 /// With the source `list`, the patterns of the config.
 impl Record for ClientPattern {
     const TABLE: &'static [Column] = &[Left("ID", 0)];
-    const CSV: &'static [&'static str] = &["id"];
+    const CSV: &'static [&'static str] = &["id", "networks"];
 
     fn table(&self) -> Vec<String> {
         vec![visible(&self.to_string())]
     }
 
     fn csv(&self) -> Vec<Field> {
-        vec![Field::Text(self.to_string())]
+        vec![Field::Text(self.ids.to_string()), Field::Text(self.networks.to_string())]
     }
 
     fn json(&self) -> impl Serialize {
-        json!({ "id": self.to_string() })
+        json!({ "id": self.ids.to_string(), "networks": words(&self.networks) })
     }
+}
+
+fn words(networks: &Networks) -> Vec<String> {
+    networks.to_string().split_whitespace().map(str::to_owned).collect()
 }
 
 fn stamp(time: SystemTime) -> String {
