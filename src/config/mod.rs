@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `keys` | each key: its field, the form and range of its values, when a change takes effect |
 //! | `value` `bind` `mode` | single values: how they are read and shown |
+//! | `pattern` | an entry of the list of known ids |
 //! | `file` `section` | the reading of a file, in which no mistake loses its position |
 //! | [`mistake`] | the mistakes of a file, and their positions |
 //! | `describe` | a config as a list of settings, as `--check` prints it |
@@ -18,6 +19,7 @@ mod keys;
 pub mod limits;
 pub mod mistake;
 mod mode;
+mod pattern;
 mod section;
 mod value;
 
@@ -35,9 +37,10 @@ pub use self::describe::Setting;
 pub use self::keys::Effect;
 use self::mistake::Fault;
 pub use self::mistake::{LoadError, Mistake, Mistakes};
+pub use self::pattern::{BadPattern, ClientPattern, Ids};
 use crate::access::{PaceLimits, Rules};
 use crate::address::Address;
-use crate::protocol::{BadClientId, ClientId, MAX_DATA};
+use crate::protocol::MAX_DATA;
 
 /// Bytes.
 const KIB: usize = 1 << 10;
@@ -378,48 +381,6 @@ pub enum Source {
     Sqlite,
     /// In a PostgreSQL database.
     Postgres,
-}
-
-/// One id, or all ids with a prefix.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClientPattern {
-    /// `client0012`
-    Exact(ClientId),
-    /// `client*`: the text before the `*`; empty for `*`, which matches every id.
-    Prefix(String),
-}
-
-impl TryFrom<&str> for ClientPattern {
-    type Error = BadPattern;
-
-    fn try_from(text: &str) -> Result<Self, BadPattern> {
-        let (prefix, exact) = match text.strip_suffix('*') {
-            Some(prefix) => (prefix, false),
-            None => (text, true),
-        };
-        if prefix.contains('*') {
-            return Err(BadPattern::Star { got: text.into() });
-        }
-        if prefix.is_empty() && !exact {
-            return Ok(Self::Prefix(String::new()));
-        }
-        let id = ClientId::try_from(prefix)?;
-        Ok(if exact { Self::Exact(id) } else { Self::Prefix(id.as_str().into()) })
-    }
-}
-
-/// Why a text is not a [`ClientPattern`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadPattern {
-    /// A `*` before the end.
-    #[error("`*` is allowed only at the end, as in \"dev-*\", not as in {got:?}")]
-    Star {
-        /// The pattern.
-        got: String,
-    },
-    /// The text before the `*` cannot be (the beginning of) an id.
-    #[error(transparent)]
-    Id(#[from] BadClientId),
 }
 
 /// The store of the data of devices.

@@ -62,7 +62,7 @@ bytes_per_second = "64KiB"
 duplicate = "reject"
 [credentials]
 source = "postgres"
-clients = ["dev-*", "größe 7", "*"]
+clients = ["dev-*", "größe 7 from 10.0.0.0/8 ::1", "*"]
 url = "postgresql://u@h/d"
 timeout = "3s"
 cache_time = "0s"
@@ -115,7 +115,7 @@ fn other() -> Config {
         on_change: OnChange::Close,
     };
     let wan = Listener { name: "wan-2".into(), bind: "0.0.0.0:7000".parse().unwrap(), ..Listener::default() };
-    let size = ClientPattern::Exact(ClientId::try_from("größe 7").unwrap());
+    let clients = ["dev-*", "größe 7 from 10.0.0.0/8 ::1", "*"];
     Config {
         server: Server {
             workers: 3,
@@ -144,7 +144,7 @@ fn other() -> Config {
         },
         credentials: Credentials {
             source: Source::Postgres,
-            clients: vec![ClientPattern::Prefix("dev-".into()), size, ClientPattern::Prefix(String::new())],
+            clients: clients.map(|pattern| pattern.try_into().unwrap()).into(),
             url: "postgresql://u@h/d".into(),
             timeout: Duration::from_secs(3),
             cache_time: None,

@@ -24,6 +24,7 @@ mod journal;
 mod limits;
 mod listening;
 mod options;
+pub mod proxy_protocol;
 mod queue;
 mod socket;
 mod spread;
