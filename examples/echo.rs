@@ -15,10 +15,9 @@ use log::{LevelFilter, info};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
-use trap_server::faults::Faults;
-use trap_server::listener::{Admitted, Base, Listener, Listening, Options, Stream};
+use trap_server::listener::{Admitted, Base, Common, Listener, Listening, Options, Stream};
 use trap_server::logging;
-use trap_server::stats::{Board, Ended};
+use trap_server::stats::Ended;
 use trap_server::supervisor::{self, GaveUp, Intensity, Link, Started, Supervisor};
 
 /// Maximum bytes on their way back.
@@ -48,11 +47,9 @@ pub fn serve(bind: SocketAddr, deadline: Duration) -> io::Result<Serving> {
     let options = Options::new("echo", bind);
     let listening = Listening::open(&options).map_err(io::Error::other)?;
     let start_session = Arc::new(move |stream, admitted| Echo::start(stream, admitted, deadline));
-    let workers = [Arbiter::try_new()?.handle()];
+    let common = Common { workers: vec![Arbiter::try_new()?.handle().into()], ..Common::default() };
     let address = listening.address().ip().unwrap_or(bind);
-    let faults = Faults::default();
-    let base = Base::new(&options, listening, &workers, &Board::default(), start_session, faults);
-    let base = Arc::new(base);
+    let base = Arc::new(Base::new(&options, listening, &common, start_session));
     let (supervisor, gave_up) =
         Supervisor::new(Intensity::new(10, Duration::from_secs(60)), Duration::from_secs(1));
     let start = move || Ok(Started::new(Listener::new(Arc::clone(&base))));

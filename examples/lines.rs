@@ -20,10 +20,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::codec::{Decoder, LinesCodec};
-use trap_server::faults::Faults;
-use trap_server::listener::{Admitted, Base, Listener, Listening, Options, Stream};
+use trap_server::listener::{Admitted, Base, Common, Listener, Listening, Options, Stream};
 use trap_server::logging;
-use trap_server::stats::{Board, Ended};
+use trap_server::stats::Ended;
 use trap_server::supervisor::{self, GaveUp, Intensity, Link, Started, Supervisor};
 
 /// The most bytes of a line.
@@ -78,9 +77,8 @@ impl Lines {
     pub fn start(bind: SocketAddr, Limits { max_connections }: Limits) -> io::Result<Self> {
         let options = Options { max_connections, ..Options::new("lines", bind) };
         let listening = Listening::open(&options).map_err(io::Error::other)?;
-        let (workers, board) = ([Arbiter::try_new()?.handle()], Board::default());
-        let base = Base::new(&options, listening, &workers, &board, Arc::new(start), Faults::default());
-        let base = Arc::new(base);
+        let common = Common { workers: vec![Arbiter::try_new()?.handle().into()], ..Common::default() };
+        let base = Arc::new(Base::new(&options, listening, &common, Arc::new(start)));
         let (supervisor, gave_up) =
             Supervisor::new(Intensity::new(10, Duration::from_secs(60)), Duration::from_secs(1));
         let child = Arc::clone(&base);

@@ -19,6 +19,10 @@ CREATE TABLE IF NOT EXISTS client (
     created_at timestamptz NOT NULL DEFAULT now() CHECK (isfinite(created_at))
 );
 
+-- The networks from which an id may come; without any, it may come from everywhere.
+ALTER TABLE client ADD COLUMN IF NOT EXISTS networks cidr[] NOT NULL DEFAULT '{}'
+    CHECK (array_position(networks, NULL) IS NULL);
+
 -- Who tried and may not. The server keeps the newest `max_unknown` rows.
 CREATE TABLE IF NOT EXISTS unknown_client (
     id text COLLATE "C" PRIMARY KEY,
@@ -27,7 +31,7 @@ CREATE TABLE IF NOT EXISTS unknown_client (
     first_at timestamptz NOT NULL,
     last_at timestamptz NOT NULL,
     times bigint NOT NULL,
-    -- unknown, disabled or expired
+    -- unknown, disabled, expired or elsewhere
     reason text NOT NULL
 );
 CREATE INDEX IF NOT EXISTS unknown_client_last_at ON unknown_client (last_at);

@@ -1,7 +1,7 @@
 //! Where a listener listens, and where a peer comes from. Plain values: nothing here opens a socket.
 
 use std::fmt;
-use std::net::{AddrParseError, IpAddr, SocketAddr};
+use std::net::{AddrParseError, IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -69,6 +69,14 @@ pub enum Peer {
 }
 
 impl Peer {
+    /// Its IP address. A process of this machine counts as 127.0.0.1.
+    pub const fn ip(&self) -> IpAddr {
+        match self {
+            Self::Ip(address) => address.ip(),
+            Self::Unix { .. } => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        }
+    }
+
     /// Whether both are the same peer. The zone of an address does not count.
     pub fn is(&self, other: &Self) -> bool {
         match (self, other) {

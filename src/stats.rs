@@ -63,6 +63,16 @@ reasons! {
         Denied = "denied",
         /// `max_connections` is reached.
         Full = "full",
+        /// `max_connections` of the server is reached.
+        ServerFull = "server_full",
+        /// The source of the connection has as many as it may have.
+        SourceFull = "source_full",
+        /// The source connects faster than it may.
+        SourceRate = "source_rate",
+        /// More connections come than the rate of the listener admits, and it refuses them.
+        Rate = "rate",
+        /// The client was gone before it was accepted. Counted only where a rate is limited.
+        Gone = "gone",
         /// TLS failed: no handshake, no common version, or no valid certificate.
         TlsFailed = "tls_failed",
         /// The handshake was not complete within the timeout.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use tempfile::TempDir;
-use trap_server::database::{self, Options, SINGLE, Trouble};
+use trap_server::database::{self, Options, SINGLE, STATE, Trouble};
 
 /// As version 1 made it. This is history, and does not change with the server.
 const VERSION_1: &str = "
@@ -90,6 +90,35 @@ fn a_migrated_file_and_a_new_one_have_the_same_tables() {
     let (old, new) = (names(&old), names(&new));
     assert_eq!(old, new);
     assert!(["client", "unknown_client"].iter().all(|table| new.iter().any(|name| name == table)), "{new:?}");
+}
+
+/// As version 1 of the state made it. This is history, and does not change with the server.
+const STATE_1: &str = "
+    CREATE TABLE client (
+        id TEXT PRIMARY KEY, enabled INTEGER NOT NULL, note TEXT NOT NULL, expires_at INTEGER,
+        created_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE unknown_client (
+        id TEXT PRIMARY KEY, peer TEXT NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL,
+        times INTEGER NOT NULL, reason TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX unknown_client_last_at ON unknown_client (last_at);
+    PRAGMA user_version = 1;
+    PRAGMA application_id = 1953657716;
+    INSERT INTO client VALUES ('a', 1, 'north', 5, 7);
+    INSERT INTO unknown_client VALUES ('b', '127.0.0.1:1', 1, 2, 3, 'unknown');
+";
+
+#[test]
+fn a_state_of_version_1_keeps_its_ids_which_may_come_from_everywhere() {
+    let (path, _folder) = made_of(STATE_1);
+    let options = Options { path, full: true, lock_timeout: Duration::from_secs(30) };
+    let state = database::open(&STATE, &options).unwrap();
+    assert_eq!(number(&state, "PRAGMA user_version"), STATE.version());
+    let same = "SELECT count(*) FROM client WHERE id = 'a' AND enabled AND note = 'north' AND expires_at = 5
+        AND created_at = 7 AND networks = ''";
+    assert_eq!(number(&state, same), 1);
+    assert_eq!(number(&state, "SELECT sum(times) FROM unknown_client"), 3);
 }
 
 #[test]

@@ -81,7 +81,7 @@ async fn junk_of_an_id_that_comes_again_and_again_is_a_few_lines_and_a_sum() {
 #[tokio::test]
 async fn a_failed_login_names_the_id_that_tried() {
     let server = TestServer::start("failed-login", |config| {
-        config.credentials.clients = vec![ClientPattern::Prefix("known".into())];
+        config.credentials.clients = vec![ClientPattern::try_from("known*").unwrap()];
     });
     let mut raw = server.raw().await;
     raw.send(auth("no \"body\"")).await;

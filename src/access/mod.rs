@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`bucket`] | a token bucket, the arithmetic of [`rate`] |
 //! | [`budget`] | a shared memory budget, granted in the order of requests |
+//! | [`networks`] | networks that a peer must be in |
 //! | [`pace`] | bytes and messages per second of one session, which delay its reads |
 //! | [`rate`] | connections per second, shared by listeners |
 //! | [`rules`] | lists of `allow` and `deny`; the first match decides |
@@ -15,6 +16,7 @@
 pub mod bucket;
 pub mod budget;
 mod epoch;
+pub mod networks;
 pub mod pace;
 pub mod permit;
 pub mod places;
@@ -27,6 +29,7 @@ pub(crate) mod woken;
 
 pub use bucket::RateLimit;
 pub use budget::{Budget, Held, Ticket};
+pub use networks::{BadNetwork, Networks, parse_network};
 pub use pace::{Pace, PaceLimits};
 pub use permit::{Permit, Permits};
 pub use places::{Place, Places};

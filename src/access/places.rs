@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use super::permit::{Permit, Permits};
+use super::rate::Turn;
 
 /// The places of a listener. A clone is a handle to the same places.
 #[derive(Clone)]
@@ -36,6 +37,8 @@ struct Strangers {
 struct Silent {
     claim: Claim,
     waker: Option<Waker>,
+    /// Until it has sent something, and if the rate of connections is limited. Dropped, it goes back to the rate.
+    turn: Option<Turn>,
 }
 
 /// What a place takes. Dropping it releases both.
@@ -64,6 +67,12 @@ impl Places {
     /// A place for a stranger, if needed that of an older one. `None` if no silent stranger can be replaced, or if a
     /// lowered limit is still exceeded.
     pub fn enter(&self) -> Option<Place> {
+        self.enter_with(None)
+    }
+
+    /// The same for a connection that has a turn of a rate. The turn is spent when something is heard of it, and goes back
+    /// to the rate if it ends before.
+    pub fn enter_with(&self, turn: Option<Turn>) -> Option<Place> {
         let mut strangers = self.lock();
         if self.0.is_exceeded() {
             return None;
@@ -74,7 +83,7 @@ impl Places {
         };
         let number = strangers.next;
         strangers.next += 1;
-        strangers.silent.insert(number, Silent { claim, waker: None });
+        strangers.silent.insert(number, Silent { claim, waker: None, turn });
         drop(strangers);
         Some(Place { places: self.clone(), standing: Standing::Silent(number) })
     }
@@ -134,7 +143,7 @@ impl Strangers {
     }
 
     fn crowd_out(&mut self) -> Option<Claim> {
-        let (_, Silent { claim, waker }) = self.silent.pop_first()?;
+        let (_, Silent { claim, waker, turn: _ }) = self.silent.pop_first()?;
         waker.into_iter().for_each(Waker::wake);
         Some(claim)
     }
@@ -177,12 +186,20 @@ impl Place {
         }
     }
 
+    /// The stranger has sent something.
+    pub fn heard(&self) {
+        let Standing::Silent(number) = self.standing else { return };
+        let turn = self.places.lock().silent.get_mut(&number).and_then(|silent| silent.turn.take());
+        turn.into_iter().for_each(Turn::spend);
+    }
+
     /// The stranger has stated its id: it keeps the place during the look-up.
     pub fn says_who(&mut self) {
         let Standing::Silent(number) = self.standing else { return };
         let mut strangers = self.places.lock();
-        if let Some(Silent { claim, .. }) = strangers.silent.remove(&number) {
+        if let Some(Silent { claim, turn, .. }) = strangers.silent.remove(&number) {
             strangers.waiting += 1;
+            turn.into_iter().for_each(Turn::spend);
             drop(strangers);
             self.standing = Standing::Waiting(claim);
         }

@@ -5,8 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// The bits of a mapped IPv6 address in front of its IPv4 address.
-const MAPPED: u8 = 96;
+use super::networks::{BadNetwork, Shown, parse_network};
 
 /// The addresses that may connect: ordered rules, each of them reachable. By default, all addresses may connect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,11 +58,7 @@ impl Default for Rules {
 impl fmt::Display for Rules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (verdict, net) in &self.nets {
-            if net.prefix_len() == net.max_prefix_len() {
-                write!(f, "{verdict} {}, ", net.addr())?;
-            } else {
-                write!(f, "{verdict} {net}, ")?;
-            }
+            write!(f, "{verdict} {}, ", Shown(net))?;
         }
         write!(f, "{} all", self.all)
     }
@@ -109,36 +104,10 @@ impl Rule {
 }
 
 fn parse_net(text: &str) -> Result<IpNet, Problem> {
-    let no_net = || Problem::NoNet { got: text.into() };
-    let (address, prefix) = match text.split_once('/') {
-        Some((address, prefix)) => (address, Some(prefix)),
-        None => (text, None),
-    };
-    let address: IpAddr = address.parse().map_err(|_| no_net())?;
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    let too_long = || Problem::Prefix { got: text.into(), most };
-    let prefix = match prefix {
-        None => most,
-        Some(digits) if digits.is_empty() || digits.contains(|c: char| !c.is_ascii_digit()) => {
-            return Err(no_net());
-        }
-        Some(digits) => digits.parse().map_err(|_| too_long())?,
-    };
-    let net = IpNet::new(address, prefix).map_err(|_| too_long())?;
-    Ok(canonical(net).trunc())
-}
-
-/// A network of mapped IPv4 addresses becomes the IPv4 network, because peers are compared as IPv4.
-fn canonical(net: IpNet) -> IpNet {
-    let IpNet::V6(mapped) = net else {
-        return net;
-    };
-    let (Some(address), Some(prefix)) =
-        (mapped.addr().to_ipv4_mapped(), mapped.prefix_len().checked_sub(MAPPED))
-    else {
-        return net;
-    };
-    IpNet::new(address.into(), prefix).unwrap_or(net)
+    parse_network(text).map_err(|bad| match bad {
+        BadNetwork::NoNetwork { got } => Problem::NoNet { got },
+        BadNetwork::Prefix { got, most } => Problem::Prefix { got, most },
+    })
 }
 
 /// An invalid line in a list of rules.

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 
 use super::keys::{self, Effect, Key};
-use super::{ClientPattern, Config, Source};
+use super::{Config, Source};
 
 /// A setting of a config.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,16 +86,6 @@ impl Display for Config {
             }
         }
         Ok(())
-    }
-}
-
-/// The notation of the file.
-impl Display for ClientPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact(id) => write!(f, "{id}"),
-            Self::Prefix(prefix) => write!(f, "{prefix}*"),
-        }
     }
 }
 

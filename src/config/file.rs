@@ -47,6 +47,7 @@ fn listeners(file: &mut Section<'_>, listeners: &mut Vec<Listener>, whole: bool)
     file.sections("listener", |section| placed.push(listener(section)));
     if whole {
         forbid_twins(file, &placed);
+        forbid_two_rates(file, &placed);
     }
     if !placed.is_empty() {
         *listeners = placed.into_iter().map(|one| one.listener).collect();
@@ -58,11 +59,12 @@ struct Placed {
     listener: Listener,
     name_at: Option<Range<usize>>,
     bind_at: Option<Range<usize>>,
+    rate_at: Option<Range<usize>>,
 }
 
 fn listener(section: &mut Section<'_>) -> Placed {
     let (mut listener, mut name_at, mut bind_at) = (Listener::default(), None, None);
-    let mut access_at = None;
+    let (mut access_at, mut rate_at) = (None, None);
     let has_access = section.has("access");
     for key in keys::listener() {
         let at = key.read(section, &mut listener);
@@ -70,6 +72,7 @@ fn listener(section: &mut Section<'_>) -> Placed {
             "name" => name_at = at,
             "bind" => bind_at = at,
             "access" => access_at = at,
+            "shared_rate" => rate_at = at,
             _ => {}
         }
     }
@@ -77,7 +80,27 @@ fn listener(section: &mut Section<'_>) -> Placed {
         section.fault(at, NO_RULES.into());
     }
     tls(section, &mut listener);
-    Placed { listener, name_at, bind_at }
+    Placed { listener, name_at, bind_at, rate_at }
+}
+
+/// Listeners that share a rate must agree on it.
+fn forbid_two_rates(file: &mut Section<'_>, placed: &[Placed]) {
+    let rate = |listener: &Listener| (listener.connection_rate, listener.connection_burst);
+    for (index, Placed { listener, rate_at, .. }) in placed.iter().enumerate() {
+        let Some(name) = listener.shared_rate.as_ref() else { continue };
+        let mut above = placed.iter().take(index).map(|one| &one.listener);
+        let other = above.find(|other| other.shared_rate.as_ref() == Some(name));
+        if let (Some(other), Some(at)) = (other, rate_at)
+            && rate(other) != rate(listener)
+        {
+            let other = &other.name;
+            let message = format!(
+                "listener {other:?} has another rate of the name {name:?}: `connection_rate` and `connection_burst` must \
+                 be the same"
+            );
+            file.fault(at.clone(), message);
+        }
+    }
 }
 
 fn tls(section: &mut Section<'_>, listener: &mut Listener) {
@@ -99,7 +122,7 @@ fn tls(section: &mut Section<'_>, listener: &mut Listener) {
 }
 
 fn forbid_twins(file: &mut Section<'_>, placed: &[Placed]) {
-    for (index, Placed { listener, name_at, bind_at }) in placed.iter().enumerate() {
+    for (index, Placed { listener, name_at, bind_at, .. }) in placed.iter().enumerate() {
         let mut above = placed.iter().take(index).map(|one| &one.listener);
         if let Some(at) = name_at
             && above.clone().any(|other| other.name == listener.name)

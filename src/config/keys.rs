@@ -12,12 +12,12 @@ use super::bind::bind;
 use super::mode::Mode;
 use super::section::Section;
 use super::value::{
-    Codec, Count, CountOr, FileOr, Files, Flag, Folder, Name, PostgresUrl, Seconds, Size, SizeOr, Time,
-    TimeOr, Word, Wrong, strings,
+    Codec, Count, CountOr, FileOr, Files, Flag, Folder, Name, OwnOr, PostgresUrl, Seconds, Size, SizeOr,
+    Time, TimeOr, Word, Wrong, strings,
 };
 use super::{
-    ClientCertificates, ClientPattern, Credentials, Duplicate, IdentityFrom, Listener, Log, OnChange, Server,
-    Session, Source, Store, StoreKind, Supervisor, Synchronous, Tls, TlsVersion, one_per_core,
+    ClientCertificates, ClientPattern, Credentials, Duplicate, Excess, IdentityFrom, Listener, Log, OnChange,
+    Server, Session, Source, Store, StoreKind, Supervisor, Synchronous, Tls, TlsVersion, one_per_core,
 };
 use crate::access::Rules;
 use crate::address::Address;
@@ -48,6 +48,15 @@ const KERNEL: &str = "the kernel's choice";
 const PROBED: &str = "`keepalive` and all probes";
 /// More than any machine holds: the limit on open files lowers it.
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000_000;
+/// Per second.
+const CONNECTION_RATE: RangeInclusive<u32> = 1..=1_000_000;
+const CONNECTION_BURST: RangeInclusive<u32> = 0..=1_000_000;
+/// Connections of a source.
+const SOURCE: RangeInclusive<u32> = 1..=1_000_000_000;
+/// Bits of an IPv6 address.
+const PREFIX: RangeInclusive<u8> = 1..=128;
+/// Longer than the interval of the looks at the workers.
+const LAG: RangeInclusive<Duration> = Duration::from_millis(300)..=Duration::from_secs(60);
 /// The kernel lowers it to `net.core.somaxconn`, once a 16-bit number.
 const BACKLOG: RangeInclusive<u32> = 1..=65_535;
 /// No longer than anybody waits for a connection.
@@ -107,6 +116,8 @@ const LEVELS: &[(&str, LevelFilter)] = &[
     ("debug", LevelFilter::Debug),
     ("trace", LevelFilter::Trace),
 ];
+
+const EXCESS: &[(&str, Excess)] = &[("wait", Excess::Wait), ("refuse", Excess::Refuse)];
 
 const ON_CHANGE: &[(&str, OnChange)] = &[("keep", OnChange::Keep), ("close", OnChange::Close)];
 
@@ -223,6 +234,8 @@ pub(super) fn server() -> Vec<Key<Server>> {
         workers: Workers, Restart;
         shutdown: Time(TIME), Reload;
         drain: TimeOr(TIME, OFF), Reload;
+        max_connections: CountOr(CONNECTIONS, OFF), Reload;
+        max_lag: TimeOr(LAG, OFF), Reload;
         max_unanswered: Size(UNANSWERED), Restart;
     })
 }
@@ -247,6 +260,14 @@ pub(super) fn listener() -> Vec<Key<Listener>> {
         reuse_port: Flag, Rebind, if is_ip;
         max_connections: Count(CONNECTIONS), Reload;
         max_unauthenticated: Count(CONNECTIONS), Reload;
+        connection_rate: CountOr(CONNECTION_RATE, OFF), Reload;
+        connection_burst: Count(CONNECTION_BURST), Reload, if has_rate;
+        shared_rate: OwnOr(Name), Reload, if has_rate;
+        connection_excess: Word(EXCESS), Reload, if has_rate;
+        source_connections: CountOr(SOURCE, OFF), Reload, if is_ip;
+        source_rate: CountOr(CONNECTION_RATE, OFF), Reload, if is_ip;
+        source_burst: Count(CONNECTION_BURST), Reload, if has_source_rate;
+        source_prefix: Count(PREFIX), Reload, if has_source_limit;
         backlog: Count(BACKLOG), Reload;
         nodelay: Flag, NewConnections, if is_ip;
         keepalive: Seconds(KEEPALIVE, OFF), NewConnections, if is_ip;
@@ -358,6 +379,18 @@ fn asks(credentials: &Credentials) -> bool {
 
 fn is_postgres(credentials: &Credentials) -> bool {
     credentials.source == Source::Postgres
+}
+
+const fn has_rate(listener: &Listener) -> bool {
+    listener.connection_rate.is_some()
+}
+
+fn has_source_rate(listener: &Listener) -> bool {
+    is_ip(listener) && listener.source_rate.is_some()
+}
+
+fn has_source_limit(listener: &Listener) -> bool {
+    has_source_rate(listener) || (is_ip(listener) && listener.source_connections.is_some())
 }
 
 fn is_sqlite(store: &Store) -> bool {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `keys` | each key: its field, the form and range of its values, when a change takes effect |
 //! | `value` `bind` `mode` | single values: how they are read and shown |
+//! | `pattern` | an entry of the list of known ids |
 //! | `tls` | `[listener.tls]` |
 //! | `file` `section` | the reading of a file, in which no mistake loses its position |
 //! | [`mistake`] | the mistakes of a file, and their positions |
@@ -19,6 +20,7 @@ mod keys;
 pub mod limits;
 pub mod mistake;
 mod mode;
+mod pattern;
 mod section;
 mod tls;
 mod value;
@@ -37,10 +39,11 @@ pub use self::describe::Setting;
 pub use self::keys::Effect;
 use self::mistake::Fault;
 pub use self::mistake::{LoadError, Mistake, Mistakes};
+pub use self::pattern::{BadPattern, ClientPattern, Ids};
 pub use self::tls::{ClientCertificates, IdentityFrom, Tls, TlsVersion};
 use crate::access::{PaceLimits, Rules};
 use crate::address::Address;
-use crate::protocol::{BadClientId, ClientId, MAX_DATA};
+use crate::protocol::MAX_DATA;
 
 /// Bytes.
 const KIB: usize = 1 << 10;
@@ -126,6 +129,10 @@ pub struct Server {
     pub shutdown: Duration,
     /// Time before a shutdown in which idle sessions are closed one after the other; `None` is off.
     pub drain: Option<Duration>,
+    /// Maximum open connections on all listeners together; `None` is no limit.
+    pub max_connections: Option<usize>,
+    /// The lag of a worker above which it accepts no connections; `None` is no limit.
+    pub max_lag: Option<Duration>,
     /// Maximum unanswered bytes of all sessions; above this, sessions that await an answer are not read.
     pub max_unanswered: usize,
 }
@@ -136,6 +143,8 @@ impl Default for Server {
             workers: one_per_core(),
             shutdown: Duration::from_secs(2),
             drain: None,
+            max_connections: None,
+            max_lag: Some(Duration::from_millis(500)),
             max_unanswered: 64 * MIB,
         }
     }
@@ -182,6 +191,22 @@ pub struct Listener {
     pub max_connections: usize,
     /// Maximum open connections that have not authenticated; above this, the oldest one that has not sent its id is closed.
     pub max_unauthenticated: usize,
+    /// New connections per second; `None` is no limit.
+    pub connection_rate: Option<u32>,
+    /// How many more may come at once after a quiet time.
+    pub connection_burst: u32,
+    /// The name of the rate, if listeners share it.
+    pub shared_rate: Option<String>,
+    /// What happens to connections beyond the rate.
+    pub connection_excess: Excess,
+    /// Maximum open connections of one source address; `None` is no limit.
+    pub source_connections: Option<u32>,
+    /// New connections per second of one source address; `None` is no limit.
+    pub source_rate: Option<u32>,
+    /// How many more of one source address may come at once after a quiet time.
+    pub source_burst: u32,
+    /// The prefix length of the IPv6 networks that are one source.
+    pub source_prefix: u8,
     /// Connections that the kernel queues until they are accepted; fits an `i32`.
     pub backlog: u32,
     /// Whether small answers leave immediately (`TCP_NODELAY`).
@@ -218,6 +243,14 @@ impl Default for Listener {
             acceptors: 8,
             max_connections: 100_000,
             max_unauthenticated: 10_000,
+            connection_rate: None,
+            connection_burst: 0,
+            shared_rate: None,
+            connection_excess: Excess::Wait,
+            source_connections: None,
+            source_rate: None,
+            source_burst: 0,
+            source_prefix: 64,
             backlog: 512,
             nodelay: true,
             keepalive: Some(Duration::from_secs(60)),
@@ -280,6 +313,15 @@ impl Session {
             bytes: self.bytes_per_second.and_then(NonZero::new),
         }
     }
+}
+
+/// What happens to connections beyond the rate of a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Excess {
+    /// They wait in the backlog.
+    Wait,
+    /// They are closed.
+    Refuse,
 }
 
 /// What a reload does to open connections that the changed rules of their listener deny.
@@ -346,48 +388,6 @@ pub enum Source {
     Sqlite,
     /// In a PostgreSQL database.
     Postgres,
-}
-
-/// One id, or all ids with a prefix.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClientPattern {
-    /// `client0012`
-    Exact(ClientId),
-    /// `client*`: the text before the `*`; empty for `*`, which matches every id.
-    Prefix(String),
-}
-
-impl TryFrom<&str> for ClientPattern {
-    type Error = BadPattern;
-
-    fn try_from(text: &str) -> Result<Self, BadPattern> {
-        let (prefix, exact) = match text.strip_suffix('*') {
-            Some(prefix) => (prefix, false),
-            None => (text, true),
-        };
-        if prefix.contains('*') {
-            return Err(BadPattern::Star { got: text.into() });
-        }
-        if prefix.is_empty() && !exact {
-            return Ok(Self::Prefix(String::new()));
-        }
-        let id = ClientId::try_from(prefix)?;
-        Ok(if exact { Self::Exact(id) } else { Self::Prefix(id.as_str().into()) })
-    }
-}
-
-/// Why a text is not a [`ClientPattern`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadPattern {
-    /// A `*` before the end.
-    #[error("`*` is allowed only at the end, as in \"dev-*\", not as in {got:?}")]
-    Star {
-        /// The pattern.
-        got: String,
-    },
-    /// The text before the `*` cannot be (the beginning of) an id.
-    #[error(transparent)]
-    Id(#[from] BadClientId),
 }
 
 /// The store of the data of devices.

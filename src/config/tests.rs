@@ -13,6 +13,8 @@ const OTHER: &str = r#"
 workers = 3
 shutdown = "1500ms"
 drain = "30s"
+max_connections = 100
+max_lag = "2s"
 max_unanswered = "1GiB"
 [supervisor]
 max_restarts = 0
@@ -24,6 +26,14 @@ bind = "[::1]:6000"
 acceptors = 2
 max_connections = 10
 max_unauthenticated = 5
+connection_rate = 7
+connection_burst = 8
+shared_rate = "lan"
+connection_excess = "refuse"
+source_connections = 9
+source_rate = 10
+source_burst = 11
+source_prefix = 56
 backlog = 64
 nodelay = false
 keepalive = "0s"
@@ -62,7 +72,7 @@ bytes_per_second = "64KiB"
 duplicate = "reject"
 [credentials]
 source = "postgres"
-clients = ["dev-*", "größe 7", "*"]
+clients = ["dev-*", "größe 7 from 10.0.0.0/8 ::1", "*"]
 url = "postgresql://u@h/d"
 timeout = "3s"
 cache_time = "0s"
@@ -92,6 +102,14 @@ fn other() -> Config {
         acceptors: 2,
         max_connections: 10,
         max_unauthenticated: 5,
+        connection_rate: Some(7),
+        connection_burst: 8,
+        shared_rate: Some("lan".into()),
+        connection_excess: Excess::Refuse,
+        source_connections: Some(9),
+        source_rate: Some(10),
+        source_burst: 11,
+        source_prefix: 56,
         backlog: 64,
         nodelay: false,
         keepalive: None,
@@ -118,12 +136,14 @@ fn other() -> Config {
         },
     };
     let wan = Listener { name: "wan-2".into(), bind: "0.0.0.0:7000".parse().unwrap(), ..Listener::default() };
-    let size = ClientPattern::Exact(ClientId::try_from("größe 7").unwrap());
+    let clients = ["dev-*", "größe 7 from 10.0.0.0/8 ::1", "*"];
     Config {
         server: Server {
             workers: 3,
             shutdown: Duration::from_millis(1500),
             drain: Some(Duration::from_secs(30)),
+            max_connections: Some(100),
+            max_lag: Some(Duration::from_secs(2)),
             max_unanswered: 1 << 30,
         },
         supervisor: Supervisor {
@@ -145,7 +165,7 @@ fn other() -> Config {
         },
         credentials: Credentials {
             source: Source::Postgres,
-            clients: vec![ClientPattern::Prefix("dev-".into()), size, ClientPattern::Prefix(String::new())],
+            clients: clients.map(|pattern| pattern.try_into().unwrap()).into(),
             url: "postgresql://u@h/d".into(),
             timeout: Duration::from_secs(3),
             cache_time: None,
@@ -222,6 +242,8 @@ server
   workers             3
   shutdown            1s 500ms
   drain               30s
+  max_connections     100
+  max_lag             2s
   max_unanswered      1.0 GiB
 supervisor
   max_restarts        0
@@ -234,6 +256,14 @@ listener lan_6
   reuse_port          on
   max_connections     10
   max_unauthenticated 5
+  connection_rate     7
+  connection_burst    8
+  shared_rate         lan
+  connection_excess   refuse
+  source_connections  9
+  source_rate         10
+  source_burst        11
+  source_prefix       56
   backlog             64
   nodelay             off
   keepalive           off
@@ -258,6 +288,9 @@ listener wan-2
   reuse_port          off
   max_connections     100000
   max_unauthenticated 10000
+  connection_rate     off
+  source_connections  off
+  source_rate         off
   backlog             512
   nodelay             on
   keepalive           1m

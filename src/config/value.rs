@@ -435,6 +435,25 @@ impl Codec for Name {
     }
 }
 
+/// A text, of which the empty one means none.
+pub(super) struct OwnOr<C>(pub(super) C);
+
+impl<C: Codec<Value = String>> Codec for OwnOr<C> {
+    type Value = Option<String>;
+
+    fn read(&self, value: &DeValue<'_>) -> Result<Option<String>, Wrong> {
+        if value.as_str() == Some("") { Ok(None) } else { self.0.read(value).map(Some) }
+    }
+
+    fn show(&self, value: &Option<String>) -> String {
+        value.as_ref().map_or("none".into(), |value| self.0.show(value))
+    }
+
+    fn range(&self) -> String {
+        "a name, or `\"\"` for a rate of its own".into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! Look-up results, cached for a while, and used for longer while the database is down.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -32,7 +33,7 @@ struct Inner<D> {
     overload: Overload,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Entry {
     standing: Standing,
     /// The time of the query: a later change may be missing.
@@ -57,17 +58,17 @@ impl<D: Directory> Cached<D> {
 }
 
 impl<D: Directory> Credentials for Cached<D> {
-    fn check(&self, client: &ClientId) -> Checking {
+    fn check(&self, client: &ClientId, peer: IpAddr) -> Checking {
         if let Some(standing) = self.0.fresh(client) {
-            return Box::pin(std::future::ready(standing.check(SystemTime::now())));
+            return Box::pin(std::future::ready(standing.check(SystemTime::now(), peer)));
         }
         let (inner, client) = (Arc::clone(&self.0), client.clone());
-        Box::pin(async move { inner.ask(&client).await })
+        Box::pin(async move { inner.ask(&client, peer).await })
     }
 }
 
 impl<D: Directory> Inner<D> {
-    async fn ask(&self, client: &ClientId) -> Result<(), Denied> {
+    async fn ask(&self, client: &ClientId, peer: IpAddr) -> Result<(), Denied> {
         let standing = match self.look_up(client).await {
             Ok(standing) => standing,
             // An id that the database cannot hold is no sign of an outage.
@@ -78,7 +79,7 @@ impl<D: Directory> Inner<D> {
             }
             Err(err) => Some(self.remembered(client, &err)?),
         };
-        standing.ok_or(Denied::Unknown)?.check(SystemTime::now())
+        standing.ok_or(Denied::Unknown)?.check(SystemTime::now(), peer)
     }
 
     async fn look_up(&self, client: &ClientId) -> Result<Option<Standing>, Failed> {
@@ -90,7 +91,7 @@ impl<D: Directory> Inner<D> {
         let asked = Instant::now();
         let answer = self.directory.look_up(client, turn).await;
         match &answer {
-            Ok(standing) => self.answered(client, *standing, asked),
+            Ok(standing) => self.answered(client, standing.clone(), asked),
             Err(err) if err.concerns_the_id() => {}
             Err(_) => self.is_down.store(true, Ordering::Relaxed),
         }
@@ -114,7 +115,7 @@ impl<D: Directory> Inner<D> {
     }
 
     fn entry(&self, client: &ClientId) -> Option<Entry> {
-        self.entries().get(client).copied()
+        self.entries().get(client).cloned()
     }
 
     fn fresh(&self, client: &ClientId) -> Option<Standing> {

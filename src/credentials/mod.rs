@@ -28,6 +28,7 @@ mod sqlite;
 pub mod unknown;
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 
 use crate::protocol::ClientId;
@@ -40,8 +41,8 @@ pub use unknown::Unknown;
 
 /// A store of known ids.
 pub trait Credentials: Send + Sync + 'static {
-    /// Looks `client` up. The caller sets the deadline, and drops the look-up when it is over.
-    fn check(&self, client: &ClientId) -> Checking;
+    /// Looks `client` up, which connects from `peer`. The caller sets the deadline, and drops the look-up when it is over.
+    fn check(&self, client: &ClientId, peer: IpAddr) -> Checking;
 }
 
 /// A look-up under way.
@@ -62,6 +63,9 @@ pub enum Denied {
         /// The time of expiry.
         at: String,
     },
+    /// It is known, and may come only from other addresses.
+    #[error("the id may not come from this address")]
+    Elsewhere,
     /// There are more look-ups than the database can answer in time.
     #[error("the id could not be looked up: too many look-ups")]
     Overloaded,

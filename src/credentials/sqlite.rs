@@ -11,10 +11,11 @@ use super::client::Standing;
 use super::directory::{Asking, Directory, Failed, Keeper};
 use super::queue::Turn;
 use super::unknown::Attempt;
+use crate::access::Networks;
 use crate::database::{Error, State, Timestamp};
 use crate::protocol::ClientId;
 
-const STANDING: &str = "SELECT enabled, expires_at FROM client WHERE id = ?";
+const STANDING: &str = "SELECT enabled, expires_at, networks FROM client WHERE id = ?";
 
 const KEEP: &str =
     "INSERT INTO unknown_client (id, peer, first_at, last_at, times, reason) VALUES (?, ?, ?, ?, ?, ?)
@@ -62,7 +63,9 @@ async fn ask(state: State, client: ClientId, turn: Turn) -> Result<Option<Standi
 fn standing(connection: &Connection, client: &str) -> rusqlite::Result<Option<Standing>> {
     let mut known = connection.prepare_cached(STANDING)?;
     let standing = known.query_row([client], |row| {
-        Ok(Standing { enabled: row.get(0)?, expires_at: row.get::<_, Option<Timestamp>>(1)?.map(Into::into) })
+        let expires_at = row.get::<_, Option<Timestamp>>(1)?.map(Into::into);
+        let networks = Networks::stored(row.get_ref(2)?.as_str()?);
+        Ok(Standing { enabled: row.get(0)?, expires_at, networks })
     });
     standing.optional()
 }

@@ -35,7 +35,7 @@ pub struct Attempt {
     pub last_at: SystemTime,
     /// The number of attempts.
     pub times: u64,
-    /// Why it was rejected: "unknown", "disabled" or "expired".
+    /// Why it was rejected: "unknown", "disabled", "expired" or "elsewhere".
     pub reason: String,
 }
 
@@ -109,6 +109,7 @@ const fn reason(denied: &Denied) -> Option<&'static str> {
         Denied::Unknown => Some("unknown"),
         Denied::Disabled => Some("disabled"),
         Denied::Expired { .. } => Some("expired"),
+        Denied::Elsewhere => Some("elsewhere"),
         Denied::Overloaded | Denied::Unavailable(_) => None,
     }
 }
@@ -272,10 +273,11 @@ mod tests {
         note(&unknown, "a", &Denied::Unknown);
         note(&unknown, "b", &Denied::Expired { at: String::new() });
         note(&unknown, "a", &Denied::Disabled);
+        note(&unknown, "d", &Denied::Elsewhere);
         note(&unknown, "c", &Denied::Unavailable("the store is away".into()));
         assert!(table.rows().is_empty());
         seconds(2).await;
-        assert_eq!(table.rows(), [row("b", 1, "expired"), row("a", 2, "disabled")]);
+        assert_eq!(table.rows(), [row("b", 1, "expired"), row("a", 2, "disabled"), row("d", 1, "elsewhere")]);
     }
 
     #[tokio::test(start_paused = true)]

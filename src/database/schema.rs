@@ -69,9 +69,13 @@ const IDS: &str = "
 /// The name of the former file in the folder of the data.
 pub const SINGLE_FILE: &str = "trap.db";
 
+/// The networks from which an id may come, with a space between two of them; without any, it may come from everywhere. A
+/// rejected id may have the reason 'elsewhere' since.
+const NETWORKS: &str = "ALTER TABLE client ADD COLUMN networks TEXT NOT NULL DEFAULT '';";
+
 /// What the server knows: "trst". `client` contains the ids that may authenticate, `unknown_client` the rejected ones.
 /// Times are microseconds since 1970, UTC.
-pub const STATE: Schema = Schema { application: 0x7472_7374, migrations: &[&[IDS]] };
+pub const STATE: Schema = Schema { application: 0x7472_7374, migrations: &[&[IDS], &[NETWORKS]] };
 
 impl Schema {
     /// The version that this program reads and writes.

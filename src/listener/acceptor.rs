@@ -11,6 +11,8 @@ use rustix::io::Errno;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 use super::door::Door;
+use super::gate::Gate;
+use super::queue::Queue;
 use super::socket::Socket;
 use super::spread::Spread;
 use super::stream::Stream;
@@ -30,6 +32,7 @@ const IN_A_ROW: u32 = 16;
 pub(super) struct Acceptor {
     pub(super) sockets: Vec<Arc<Socket>>,
     pub(super) door: Arc<Door>,
+    pub(super) gate: Gate,
     pub(super) stats: Arc<Stats>,
     pub(super) faults: Faults,
 }
@@ -39,8 +42,9 @@ impl Actor for Acceptor {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         for socket in &self.sockets {
-            let incoming = Incoming { socket: Arc::clone(socket), watched: None, spread: Spread::new() };
-            let Self { door, stats, faults, .. } = &*self;
+            let Self { door, gate, stats, faults, .. } = &*self;
+            let (socket, gate) = (Arc::clone(socket), gate.clone());
+            let incoming = Incoming { socket, gate, watched: None, spread: Spread::new() };
             let accepting = accept(incoming, Arc::clone(door), Arc::clone(stats), faults.clone());
             let accepting = accepting.into_actor(self);
             ctx.spawn(accepting.map(|err, _, _| exit(format!("accepting failed: {err}"))));
@@ -50,11 +54,11 @@ impl Actor for Acceptor {
 
 /// Accepts until the listening socket fails.
 async fn accept(mut incoming: Incoming, door: Arc<Door>, stats: Arc<Stats>, faults: Faults) -> io::Error {
-    let mut in_a_row = 0;
+    let (mut in_a_row, mut queue) = (0, Queue::default());
     loop {
         match incoming.next(&door).await {
             Ok((stream, peer)) => {
-                door.open(stream, peer, &stats);
+                door.open(stream, peer, &stats, &mut queue).await;
                 faults.trip(Point::Acceptor);
             }
             Err(err) => match Trouble::of(&err) {
@@ -78,6 +82,8 @@ async fn accept(mut incoming: Incoming, door: Arc<Door>, stats: Arc<Stats>, faul
 /// The clients of one socket.
 struct Incoming {
     socket: Arc<Socket>,
+    /// That of the worker.
+    gate: Gate,
     /// A duplicate of the socket; without descriptors an acceptor has to wait for one.
     watched: Option<Watched>,
     spread: Spread,
@@ -94,6 +100,7 @@ impl Incoming {
     async fn next(&mut self, door: &Door) -> io::Result<(Stream, Peer)> {
         loop {
             door.gate.open().await;
+            self.gate.open().await;
             if let Some(client) = poll_fn(|cx| self.poll_next(door, cx)).await {
                 return client;
             }
@@ -106,7 +113,7 @@ impl Incoming {
         door: &Door,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Option<io::Result<(Stream, Peer)>>> {
-        if !door.gate.is_open() {
+        if !(door.gate.is_open() && self.gate.is_open()) {
             return Poll::Ready(None);
         }
         let client = match self.watch().map(|watched| watched.poll_accept(cx)) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::journal::Journal;
-use crate::access::Place;
+use crate::access::{Place, Visit};
 use crate::address::Peer;
 use crate::stats::{Ended, Stats};
 
@@ -15,16 +15,35 @@ use crate::stats::{Ended, Stats};
 pub struct Admitted {
     peer: Peer,
     place: Place,
+    visit: Visit,
     stats: Arc<Stats>,
     journal: Journal,
     end: Option<Ended>,
+    /// Whether the client has sent anything.
+    is_heard: bool,
 }
 
 impl Admitted {
     /// A client that comes from `peer` and has this place. It is counted from now on.
     pub fn new(peer: Peer, place: Place, stats: Arc<Stats>, journal: Journal) -> Self {
         stats.accepted.one();
-        Self { peer, place, stats, journal, end: None }
+        Self { peer, place, visit: Visit::none(), stats, journal, end: None, is_heard: false }
+    }
+
+    /// It counts for its source as well.
+    pub(super) fn visiting(self, visit: Visit) -> Self {
+        // This one is empty, and its drop has no effect.
+        let mut this = self;
+        this.visit = visit;
+        this
+    }
+
+    /// The client has sent something: at its end it does not give back what it took of the rates.
+    pub fn heard(&mut self) {
+        if !self.is_heard {
+            self.is_heard = true;
+            self.place.heard();
+        }
     }
 
     /// The peer.
@@ -54,11 +73,13 @@ impl Admitted {
 
     /// The client has stated its id: it keeps its place while the id is looked up.
     pub fn says_who(&mut self) {
+        self.heard();
         self.place.says_who();
     }
 
     /// The client is no longer a stranger. A protocol without ids calls it immediately.
     pub fn settle(&mut self) {
+        self.heard();
         self.place.settle();
     }
 
@@ -71,6 +92,9 @@ impl Admitted {
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.stats.end(self.end.unwrap_or(Ended::Crashed));
+        if !self.is_heard {
+            self.visit.give_back_token();
+        }
     }
 }
 

@@ -4,8 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use actix_rt::ArbiterHandle;
-
+use super::common::{Common, Worker};
 use super::door::{Door, StartSession};
 use super::failure::BindError;
 use super::gate::Gate;
@@ -17,50 +16,47 @@ use super::tls::Loaded;
 use crate::access::Permits;
 use crate::address::Address;
 use crate::faults::Faults;
-use crate::stats::{Board, Stats};
+use crate::stats::Stats;
 
 /// The base of a listener. The start function owns it: while no acceptor runs, clients wait in the backlog of its sockets.
 /// Everything in it can change while the listener runs.
 pub struct Base {
     pub(super) door: Arc<Door>,
     pub(super) faults: Faults,
-    workers: Vec<Worker>,
+    workers: Vec<Counted>,
     acceptors: AtomicUsize,
     /// `None` when it is closed.
     listening: Mutex<Option<Listening>>,
 }
 
 /// A worker, with the listener's counters for it.
-#[derive(Clone)]
-struct Worker {
-    arbiter: ArbiterHandle,
+struct Counted {
+    worker: Worker,
     stats: Arc<Stats>,
 }
 
 /// What an acceptor serves.
 pub(super) struct Share {
-    pub(super) arbiter: ArbiterHandle,
+    pub(super) worker: Worker,
     pub(super) stats: Arc<Stats>,
     pub(super) sockets: Vec<Arc<Socket>>,
 }
 
 impl Base {
-    /// The base of a listener that accepts from `listening`. `workers` run its acceptors, `board` keeps its counters, and
-    /// `start_session` starts the session of an admitted client.
+    /// The base of a listener that accepts from `listening`. `start_session` starts the session of an admitted client.
     pub fn new(
         options: &Options,
         listening: Listening,
-        workers: &[ArbiterHandle],
-        board: &Board,
+        common: &Common,
         start_session: StartSession,
-        faults: Faults,
     ) -> Self {
+        let Common { workers, board, limits, faults } = common;
         let counters = board.of(&options.name, workers.len()).into_iter();
         let workers = workers.iter().cloned().zip(counters);
         Self {
-            door: Arc::new(Door::new(options, start_session)),
-            faults,
-            workers: workers.map(|(arbiter, stats)| Worker { arbiter, stats }).collect(),
+            door: Arc::new(Door::new(options, limits.clone(), start_session)),
+            faults: faults.clone(),
+            workers: workers.map(|(worker, stats)| Counted { worker, stats }).collect(),
             acceptors: options.acceptors.into(),
             listening: Some(listening).into(),
         }
@@ -131,9 +127,9 @@ impl Base {
         let sockets = listening.as_ref().map(Listening::sockets).unwrap_or_default();
         let acceptors = self.acceptors.load(Ordering::Acquire).clamp(1, self.workers.len().max(1));
         let workers = self.workers.iter().take(acceptors).enumerate();
-        let share = |(number, worker): (usize, &Worker)| Share {
-            arbiter: worker.arbiter.clone(),
-            stats: Arc::clone(&worker.stats),
+        let share = |(number, Counted { worker, stats }): (usize, &Counted)| Share {
+            worker: worker.clone(),
+            stats: Arc::clone(stats),
             sockets: share(sockets, number, acceptors),
         };
         workers.map(share).collect()

@@ -15,7 +15,7 @@ use super::admitted::Admitted;
 use super::door::Door;
 use super::stream::Stream;
 use super::tls::{Loaded, Tls};
-use crate::access::Place;
+use crate::access::{Place, Visit};
 use crate::address::Peer;
 use crate::stats::{Refused, Stats};
 
@@ -30,6 +30,8 @@ pub(super) struct Handshake {
     pub(super) peer: Peer,
     /// Its place among the connections.
     pub(super) place: Place,
+    /// Its part of the limits of its source.
+    pub(super) visit: Visit,
     /// Its place among the handshakes.
     pub(super) in_progress: Place,
 }
@@ -46,15 +48,21 @@ impl Handshake {
     pub(super) async fn run(self, socket: TcpStream) {
         let mut tls = Box::new(Tls::new(socket, &self.loaded));
         let performed = self.perform(&mut tls).await;
-        let Self { door, stats, peer, place, in_progress, .. } = self;
+        let Self { door, stats, peer, place, visit, in_progress, .. } = self;
         drop(in_progress);
         match performed {
             Ok(()) => {
-                let admitted = Admitted::new(peer, place, stats, door.journal.clone());
+                let mut admitted = Admitted::new(peer, place, stats, door.journal.clone()).visiting(visit);
+                admitted.heard();
                 door.start_session(Stream::Tls(tls), admitted);
             }
-            Err(Failure::Probe) => stats.probes.one(),
+            // It takes nothing of the rates.
+            Err(Failure::Probe) => {
+                visit.give_back_token();
+                stats.probes.one();
+            }
             Err(Failure::Refused(reason, detail)) => {
+                place.heard();
                 door.refuse(reason, &detail, peer, &stats);
                 if reason == Refused::TlsFailed {
                     linger(&mut tls, &place).await;

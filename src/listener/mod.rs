@@ -16,14 +16,18 @@
 mod acceptor;
 mod admitted;
 mod base;
+mod common;
 mod door;
 mod exhaustion;
 mod failure;
 mod gate;
 mod handshake;
 mod journal;
+mod limits;
 mod listening;
 mod options;
+pub mod proxy_protocol;
+mod queue;
 mod socket;
 mod spread;
 mod stream;
@@ -43,10 +47,12 @@ use crate::supervisor::{Stop, exit, spawn_on};
 pub use crate::address::{Address, Peer};
 pub use admitted::Admitted;
 pub use base::Base;
+pub use common::{Common, Worker};
 pub use door::StartSession;
 pub use failure::BindError;
 pub use gate::{Gate, Hold};
 pub use journal::Journal;
+pub use limits::{ConnectionRate, Excess, SharedLimits};
 pub use listening::Listening;
 pub use options::{Keepalive, Options, SocketOptions};
 pub use socket::Socket;
@@ -64,9 +70,9 @@ impl Listener {
     }
 
     fn accept(&self, share: Share, ctx: &mut Context<Self>) {
-        let Share { arbiter, stats, sockets } = share;
+        let Share { worker: Worker { arbiter, gate }, stats, sockets } = share;
         let (door, faults) = (Arc::clone(&self.base.door), self.base.faults.clone());
-        let link = spawn_on(&arbiter, move || Acceptor { sockets, door, stats, faults });
+        let link = spawn_on(&arbiter, move || Acceptor { sockets, door, gate, stats, faults });
         ctx.spawn(link.into_actor(self).map(|end, _, _| exit(format!("an acceptor ended: {end}"))));
     }
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::limits::ConnectionRate;
 use super::tls::Loaded;
-use crate::access::Rules;
+use crate::access::{Rules, sources};
 use crate::address::Address;
 
 /// A listener as it is to be.
@@ -26,6 +27,10 @@ pub struct Options {
     pub max_connections: usize,
     /// The maximum number of strangers among them.
     pub max_unauthenticated: usize,
+    /// The limit on the rate of new connections.
+    pub rate: Option<ConnectionRate>,
+    /// The limits of each source of connections.
+    pub sources: sources::Limits,
     /// The admitted IP addresses.
     pub access: Rules,
     /// The options of its sockets.
@@ -46,6 +51,8 @@ impl Options {
             acceptors: 1,
             max_connections: 1000,
             max_unauthenticated: 1000,
+            rate: None,
+            sources: sources::Limits::default(),
             access: Rules::default(),
             socket: SocketOptions::default(),
             tls: None,

@@ -1,9 +1,12 @@
 //! The byte stream of a session.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Interest, ReadBuf, Ready};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -55,6 +58,22 @@ impl Stream {
         match self {
             Self::Tls(stream) => stream.held(),
             Self::Tcp(_) | Self::Unix(_) | Self::Memory(_) => 0,
+        }
+    }
+
+    /// Whether a client that was just accepted has closed or reset its connection, and left nothing to read.
+    pub fn is_gone(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let peek = |socket: BorrowedFd<'_>| recv(socket, &mut [0; 1][..], flags);
+        let peeked = match self {
+            Self::Tcp(stream) => peek(stream.as_fd()),
+            Self::Tls(stream) => peek(stream.socket().as_fd()),
+            Self::Unix(stream) => peek(stream.as_fd()),
+            Self::Memory(_) => return false,
+        };
+        match peeked {
+            Ok((read, _)) => read == 0,
+            Err(err) => err != Errno::AGAIN,
         }
     }
 

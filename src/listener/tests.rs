@@ -10,7 +10,6 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::access::Rules;
-use crate::faults::Faults;
 use crate::stats::{Board, Refused};
 use crate::supervisor::{Exit, Link, spawn};
 
@@ -34,8 +33,10 @@ impl Place {
         let start_session =
             Arc::new(move |stream, admitted| tell.send((stream, admitted)).unwrap_or_default());
         let workers: Vec<_> = (0..2).map(|_| Arbiter::new().handle()).collect();
-        let (listening, board) = (Listening::open(options).unwrap(), Board::default());
-        let base = Base::new(options, listening, &workers, &board, start_session, Faults::default());
+        let common =
+            Common { workers: workers.iter().cloned().map(Worker::from).collect(), ..Common::default() };
+        let base = Base::new(options, Listening::open(options).unwrap(), &common, start_session);
+        let board = common.board;
         Self { base: Arc::new(base), workers, board, inside }
     }
 

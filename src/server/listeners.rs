@@ -4,17 +4,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
-use actix_rt::ArbiterHandle;
 use log::{info, warn};
 
 use super::plan::Late;
 use crate::access::Permits;
 use crate::config;
-use crate::faults::Faults;
 use crate::listener::tls::Loaded;
-use crate::listener::{Address, Base, BindError, Hold, Listener, Listening, Options};
+use crate::listener::{Address, Base, BindError, Common, Hold, Listener, Listening, Options};
 use crate::session::{self, CloseSessions, Sessions, Which};
-use crate::stats::Board;
 use crate::supervisor::{
     ChildError, ChildSpec, DeleteChild, Intensity, Name, RestartChild, StartChild, Started, Supervisor,
     TerminateChild,
@@ -26,19 +23,16 @@ const STOP: Duration = Duration::from_secs(2);
 /// What a listener of this server needs besides its options.
 #[derive(Clone)]
 pub(super) struct Site {
-    pub(super) workers: Vec<ArbiterHandle>,
-    pub(super) board: Board,
+    pub(super) common: Common,
     pub(super) sessions: Name<Sessions>,
     /// The restart limit of each listener.
     pub(super) limit: config::Supervisor,
-    pub(super) faults: Faults,
 }
 
 impl Site {
     /// The base of a new listener.
     pub(super) fn base(&self, options: &Options, listening: Listening) -> Arc<Base> {
-        let (start_session, faults) = (Arc::new(session::start), self.faults.clone());
-        Arc::new(Base::new(options, listening, &self.workers, &self.board, start_session, faults))
+        Arc::new(Base::new(options, listening, &self.common, Arc::new(session::start)))
     }
 
     /// A listener as a child. Its base belongs to the start function, and so outlives it.
@@ -280,6 +274,11 @@ impl Listeners {
             info!("listener {name} accepts clients again");
         }
         Ok(())
+    }
+
+    /// Changes the maximum number of connections on all listeners together. Open ones stay.
+    pub fn set_max_connections(&self, max: Option<usize>) {
+        self.site.common.limits.places.set_max(max.unwrap_or(usize::MAX));
     }
 
     /// Logs what is still pending.

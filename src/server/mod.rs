@@ -6,11 +6,12 @@
 //! | `tree` | the threads and the children |
 //! | `tls` `expiry` | the certificates of the listeners, and warnings before they expire |
 //! | `listeners` `options` | the listeners of a running server, and what they are to be by the config |
-//! | `reporter` `stall` | the line with all counters, and those about workers that stand still |
+//! | `reporter` `stall` `lag` | the line with all counters, workers that stand still, and those that are overloaded |
 //! | `reload` `plan` | a new config for a running server, and its listeners |
 //! | `stop` | the graceful shutdown |
 
 mod expiry;
+mod lag;
 mod listeners;
 mod open;
 mod options;
@@ -23,7 +24,6 @@ mod tls;
 mod tree;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::prelude::*;
 use actix_rt::Arbiter;
@@ -40,6 +40,8 @@ use crate::session::{OpenSessions, Sessions};
 use crate::stats::Board;
 use crate::store::Store;
 use crate::supervisor::{GaveUp, Link, Name, Supervisor};
+
+use reporter::Watched;
 
 pub use listeners::{ListenerError, Listeners};
 pub use open::{OpenError, Server};
@@ -64,7 +66,7 @@ pub struct Running {
     state: Option<State>,
     credentials: Current,
     store: Arc<dyn Store>,
-    stats_every: watch::Sender<Option<Duration>>,
+    watched: watch::Sender<Watched>,
     faults: Faults,
     config: Config,
 }

@@ -1,10 +1,12 @@
 //! What a listener of the config is to be.
 
+use std::num::NonZero;
 use std::time::Duration;
 
 use super::tls::{self, TlsError};
+use crate::access::{RateLimit, sources};
 use crate::config;
-use crate::listener::{Keepalive, Options, SocketOptions};
+use crate::listener::{ConnectionRate, Excess, Keepalive, Options, SocketOptions};
 
 /// The options of a listener that the config describes, without TLS.
 pub(super) fn options(config: &config::Listener) -> Options {
@@ -20,6 +22,12 @@ pub(super) fn options(config: &config::Listener) -> Options {
         acceptors: config.acceptors,
         max_connections: config.max_connections,
         max_unauthenticated: config.max_unauthenticated,
+        rate: rate(config),
+        sources: sources::Limits {
+            max_connections: config.source_connections,
+            rate: limit(config.source_rate, config.source_burst),
+            ipv6_prefix: config.source_prefix,
+        },
         access: config.access.clone(),
         socket: SocketOptions {
             backlog: config.backlog,
@@ -38,6 +46,21 @@ pub(super) fn options(config: &config::Listener) -> Options {
 /// The same with its TLS, loaded from its files.
 pub(super) fn with_tls(config: &config::Listener) -> Result<Options, TlsError> {
     Ok(Options { tls: tls::load(config)?, ..options(config) })
+}
+
+fn rate(config: &config::Listener) -> Option<ConnectionRate> {
+    Some(ConnectionRate {
+        limit: limit(config.connection_rate, config.connection_burst)?,
+        shared: config.shared_rate.clone(),
+        excess: match config.connection_excess {
+            config::Excess::Wait => Excess::Wait,
+            config::Excess::Refuse => Excess::Refuse,
+        },
+    })
+}
+
+fn limit(per_second: Option<u32>, burst: u32) -> Option<RateLimit> {
+    Some(RateLimit::new(NonZero::new(per_second?)?, burst))
 }
 
 /// The kernel counts whole seconds.

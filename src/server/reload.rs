@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::listeners::ListenerError;
 use super::plan::Plan;
+use super::reporter::Watched;
 use super::tls::TlsError;
 use super::{REJECTED, Running};
 use crate::config::{Change, Config, OnChange, changes};
@@ -67,7 +68,8 @@ impl Running {
         }
         self.configure_sessions(&config).await;
         self.store.configure(&config.store);
-        self.stats_every.send_replace(config.log.stats_every);
+        self.watched.send_replace(Watched::of(&config));
+        self.listeners.set_max_connections(config.server.max_connections);
         let failed = plan.apply(&self.listeners).await;
         self.keep_failed(&mut config, &failed);
         self.close_denied(&config).await;

@@ -4,14 +4,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime};
 
-use actix_rt::ArbiterHandle;
 use log::{debug, info, warn};
 use tokio::sync::watch;
 
 use super::expiry::{Expiry, days_left};
 use super::listeners::Listeners;
 use super::stall;
+use crate::config::Config;
 use crate::faults::{Faults, Point};
+use crate::listener::Worker;
 use crate::registry::Table;
 use crate::session::Holder;
 use crate::stats::Board;
@@ -23,13 +24,27 @@ const LOOK: Duration = Duration::from_secs(60 * 60);
 #[derive(Clone)]
 pub(super) struct Reporter {
     pub(super) board: Board,
-    /// The interval of the line; `None` is never.
-    pub(super) stats_every: watch::Receiver<Option<Duration>>,
-    pub(super) workers: Vec<(ArbiterHandle, Arc<Holder>)>,
+    pub(super) watched: watch::Receiver<Watched>,
+    pub(super) workers: Vec<(Worker, Arc<Holder>)>,
     pub(super) table: Table,
     /// The listeners, once they are there.
     pub(super) listeners: Arc<OnceLock<Weak<Listeners>>>,
     pub(super) faults: Faults,
+}
+
+/// The settings of the reporter.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Watched {
+    /// The interval of the line; `None` is never.
+    stats_every: Option<Duration>,
+    /// The lag above which a worker accepts nothing.
+    pub(super) max_lag: Option<Duration>,
+}
+
+impl Watched {
+    pub(super) const fn of(config: &Config) -> Self {
+        Self { stats_every: config.log.stats_every, max_lag: config.server.max_lag }
+    }
 }
 
 impl Reporter {
@@ -38,18 +53,19 @@ impl Reporter {
         tokio::select! {
             () = self.log_stats() => {}
             () = self.watch_certificates() => {}
-            () = stall::watch(&self.workers, &self.table) => {}
+            () = stall::watch(&self.workers, &self.table, &self.watched) => {}
             () = self.faults.strike(Point::Reporter) => {}
         }
     }
 
     async fn log_stats(&self) {
-        let mut stats_every = self.stats_every.clone();
+        let mut watched = self.watched.clone();
         loop {
-            let every = *stats_every.borrow_and_update();
+            let every = watched.borrow_and_update().stats_every;
+            let another = watched.wait_for(|watched| watched.stats_every != every);
             tokio::select! {
                 () = self.log_each(every) => {}
-                Ok(()) = stats_every.changed() => {}
+                Ok(_) = another => {}
             }
         }
     }

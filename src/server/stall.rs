@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use actix_rt::ArbiterHandle;
 use log::{error, warn};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::lag::Lag;
+use super::reporter;
 use crate::address::Peer;
+use crate::listener::Worker;
 use crate::protocol::ClientId;
 use crate::registry::Table;
 use crate::session::Holder;
@@ -24,13 +27,18 @@ const STILL: Duration = Duration::from_secs(1);
 const LOOKS: u32 = 4;
 
 /// Looks at the workers until it is dropped. The table tells whose session it is.
-pub(super) async fn watch(workers: &[(ArbiterHandle, Arc<Holder>)], table: &Table) {
+pub(super) async fn watch(
+    workers: &[(Worker, Arc<Holder>)],
+    table: &Table,
+    settings: &watch::Receiver<reporter::Watched>,
+) {
     let mut watched: Vec<_> = workers.iter().map(|worker| Watched::new(worker, table)).collect();
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         ticks.tick().await;
-        watched.iter_mut().enumerate().for_each(|(number, worker)| worker.look(number));
+        let max_lag = settings.borrow().max_lag;
+        watched.iter_mut().enumerate().for_each(|(number, worker)| worker.look(number, max_lag));
     }
 }
 
@@ -40,19 +48,21 @@ struct Watched<'a> {
     holder: &'a Holder,
     table: &'a Table,
     pulse: Pulse,
+    lag: Lag<'a>,
     answer: oneshot::Receiver<Instant>,
     session: Option<Session>,
 }
 
 impl<'a> Watched<'a> {
-    fn new((worker, holder): &'a (ArbiterHandle, Arc<Holder>), table: &'a Table) -> Self {
-        let (pulse, answer) = (Pulse::new(Instant::now()), ask(worker));
-        Self { worker, holder, table, pulse, answer, session: None }
+    fn new((Worker { arbiter, gate }, holder): &'a (Worker, Arc<Holder>), table: &'a Table) -> Self {
+        let (pulse, answer, lag) = (Pulse::new(Instant::now()), ask(arbiter), Lag::new(gate));
+        Self { worker: arbiter, holder, table, pulse, lag, answer, session: None }
     }
 
-    fn look(&mut self, number: usize) {
-        let answered = self.answer.try_recv().ok();
-        match self.pulse.look(answered, Instant::now()) {
+    fn look(&mut self, number: usize, max_lag: Option<Duration>) {
+        let (answered, now) = (self.answer.try_recv().ok(), Instant::now());
+        self.lag.look(number, self.pulse.delay(answered.unwrap_or(now)), max_lag);
+        match self.pulse.look(answered, now) {
             Some(News::StandsStill(time)) => {
                 self.session = Session::of(self.holder, self.table);
                 error!("worker {number} stands still for={:.1}s{}", time.as_secs_f32(), Of(&self.session));
@@ -116,6 +126,11 @@ enum News {
 impl Pulse {
     const fn new(now: Instant) -> Self {
         Self { asked: now, looks: 0, is_said: false }
+    }
+
+    /// How long the answer takes that came, or may come, at this time.
+    fn delay(&self, answered: Instant) -> Duration {
+        answered.saturating_duration_since(self.asked)
     }
 
     /// A look at `now`, when the request has been `answered`, or has not. With an answer, the next request is made now.

@@ -8,13 +8,14 @@ use actix_rt::{Arbiter, ArbiterHandle};
 use tokio::sync::watch;
 
 use super::listeners::{Listeners, Site};
-use super::reporter::Reporter;
+use super::reporter::{Reporter, Watched};
 use super::{REJECTED, Running, Server};
 use crate::access::Budget;
 use crate::config::Config;
 use crate::credentials::Current;
 use crate::database::State;
 use crate::faults::{Faults, Point};
+use crate::listener::{Common, SharedLimits, Worker};
 use crate::registry::{Registry, Table};
 use crate::session::{self, Authority, Holder, Sessions, Setup};
 use crate::stats::Board;
@@ -40,24 +41,24 @@ impl Server {
     /// Starts the tree. It must be called within an actix system, and its thread runs everything but the sessions and
     /// their acceptors.
     pub fn start(self) -> io::Result<Running> {
-        let (authenticator, stats_every) =
-            (self.authenticator, watch::Sender::new(self.config.log.stats_every));
+        let (authenticator, watched) = (self.authenticator, watch::Sender::new(Watched::of(&self.config)));
         let credentials = Current::new(authenticator);
         let setup = setup(&self.config, &credentials, self.store, self.faults);
         let Self { config, listeners, lock, state, .. } = self;
         let holders: Vec<_> = (0..config.server.workers).map(|_| Arc::default()).collect();
         let (arbiters, workers) = start_workers(&holders, &setup)?;
         let (board, sessions) = (Board::default(), Name::new());
-        let site = Site {
-            workers: workers.clone(),
+        let common = Common {
+            workers: workers.iter().cloned().map(Worker::from).collect(),
             board: board.clone(),
-            sessions: sessions.clone(),
-            limit: config.supervisor.clone(),
+            limits: SharedLimits::new(config.server.max_connections.unwrap_or(usize::MAX)),
             faults: setup.faults.clone(),
         };
+        let site =
+            Site { common: common.clone(), sessions: sessions.clone(), limit: config.supervisor.clone() };
         let intensity = Intensity::new(config.supervisor.max_restarts, config.supervisor.within);
         let (mut supervisor, gave_up) = Supervisor::new(intensity, config.supervisor.max_backoff);
-        let reporter = reporter(stats_every.subscribe(), &setup, &board, &workers, holders);
+        let reporter = reporter(watched.subscribe(), &setup, &common, holders);
         supervisor = with_data(supervisor, &config, &setup, state.clone(), &credentials);
         let reported = Arc::clone(&reporter.listeners);
         supervisor = with_services(supervisor, &config, &setup, reporter, workers, &sessions);
@@ -83,7 +84,7 @@ impl Server {
             state,
             credentials,
             store: setup.store,
-            stats_every,
+            watched,
             faults: setup.faults,
             config,
         })
@@ -120,16 +121,15 @@ fn start_workers(holders: &[Arc<Holder>], setup: &Setup) -> io::Result<(Vec<Arbi
 }
 
 fn reporter(
-    stats_every: watch::Receiver<Option<Duration>>,
+    watched: watch::Receiver<Watched>,
     setup: &Setup,
-    board: &Board,
-    workers: &[ArbiterHandle],
+    common: &Common,
     holders: Vec<Arc<Holder>>,
 ) -> Reporter {
     Reporter {
-        board: board.clone(),
-        stats_every,
-        workers: workers.iter().cloned().zip(holders).collect(),
+        board: common.board.clone(),
+        watched,
+        workers: common.workers.iter().cloned().zip(holders).collect(),
         table: setup.authority.table.clone(),
         listeners: Arc::default(),
         faults: setup.faults.clone(),

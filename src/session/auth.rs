@@ -101,7 +101,7 @@ impl Session {
     /// Looks up the sender of an AUTH or of a one-shot; for the latter, the registry is not involved.
     pub(super) fn look_up(&mut self, client: ClientId, mode: Mode) {
         let authenticator = self.host().setup.authority.current.now();
-        let checking = authenticator.credentials.check(&client);
+        let checking = authenticator.credentials.check(&client, self.guard.peer().ip());
         let is_allowed = self.stream.allows(client.as_str());
         self.phase = Phase::LookingUp;
         self.guard.looks_up();

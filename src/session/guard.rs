@@ -128,6 +128,11 @@ impl Guard {
         self.details.admitted.is_lost(session)
     }
 
+    /// The peer has sent something.
+    pub(super) fn heard(&mut self) {
+        self.details.admitted.heard();
+    }
+
     /// The peer has stated its id; the look-up runs.
     pub(super) fn looks_up(&mut self) {
         self.details.admitted.says_who();

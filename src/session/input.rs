@@ -102,6 +102,9 @@ impl Session {
     fn received(&mut self, bytes: &[u8], ctx: &mut SessionContext) {
         trace!("received peer={} \"{}\"", self.guard.peer(), escape(bytes, bytes.len()));
         self.is_not_idle();
+        if self.phase == Phase::New {
+            self.guard.heard();
+        }
         match self.work.as_mut().filter(|work| !work.input.is_empty()) {
             Some(work) => {
                 work.input.extend_from_slice(bytes);

@@ -264,7 +264,7 @@ impl Store for TestStore {
 struct KnownOnes(watch::Sender<bool>);
 
 impl Credentials for KnownOnes {
-    fn check(&self, client: &ClientId) -> Checking {
+    fn check(&self, client: &ClientId, _: std::net::IpAddr) -> Checking {
         let known = client.as_str().starts_with("known").then_some(()).ok_or(Denied::Unknown);
         let mut answers = self.0.subscribe();
         Box::pin(async move {

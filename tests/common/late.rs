@@ -1,5 +1,6 @@
 //! A store and credentials that answer when a test tells them to.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::oneshot;
@@ -85,7 +86,7 @@ impl LateCredentials {
 }
 
 impl Credentials for LateCredentials {
-    fn check(&self, client: &ClientId) -> Checking {
+    fn check(&self, client: &ClientId, _: IpAddr) -> Checking {
         self.asked.lock().unwrap().push(client.as_str().to_owned());
         let (tell, answer) = oneshot::channel();
         self.unanswered.ask(|known| drop(tell.send(known)));

@@ -63,7 +63,7 @@ pub fn config(listener: &str) -> Config {
     config.listeners[0].name = listener.into();
     config.listeners[0].bind = "127.0.0.1:0".parse().unwrap();
     config.listeners[0].max_connections = 5000;
-    config.credentials.clients = vec![ClientPattern::Prefix(String::new())];
+    config.credentials.clients = vec![ClientPattern::try_from("*").unwrap()];
     config.store.kind = StoreKind::Log;
     config.log.stats_every = None;
     // Tests restart children often.

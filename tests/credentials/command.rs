@@ -16,12 +16,12 @@ fn ids_are_added_listed_switched_and_removed() {
     site.done(&["clients", "add", "gate", "--disabled"]);
     let table = site.done(&["clients", "list"]);
     let lines: Vec<_> = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
-    assert_eq!(lines[0], ["ID", "STATE", "EXPIRES", "NOTE"]);
+    assert_eq!(lines[0], ["ID", "STATE", "EXPIRES", "NETWORKS", "NOTE"]);
     assert_eq!(lines[1], ["gate", "disabled"]);
     assert!(lines[2].starts_with(&["pump", "7"]) && lines[2].contains(&"2026-12-31T00:00:00Z"), "{table}");
     let csv = site.done(&["clients", "list", "--format", "csv"]);
-    assert!(csv.starts_with("id,enabled,note,expires_at,created_at\ngate,false,,,20"), "{csv}");
-    assert!(csv.contains("\npump 7,true,\"north, \"\"old\"\"\",2026-12-31T00:00:00Z,20"), "{csv}");
+    assert!(csv.starts_with("id,enabled,note,expires_at,networks,created_at\ngate,false,,,,20"), "{csv}");
+    assert!(csv.contains("\npump 7,true,\"north, \"\"old\"\"\",2026-12-31T00:00:00Z,,20"), "{csv}");
     let ndjson = site.done(&["clients", "list", "--format", "ndjson"]);
     let gate: serde_json::Value = serde_json::from_str(ndjson.lines().next().unwrap()).unwrap();
     assert_eq!(
@@ -52,6 +52,8 @@ fn an_impossible_change_is_reported_with_a_correction() {
         (&["clients", "add", "x\ny"], "control character"),
         (&["clients", "add", "b", "--expires", "soon"], "2026-12-31"),
         (&["clients", "add", "b", "--note", "two\nlines"], "a line"),
+        (&["clients", "add", "b", "--from", "10.0.0.0/33"], "the limit of this kind of address is 32 bits"),
+        (&["clients", "add", "b", "--from", "all"], "is neither an address such as"),
     ] {
         let (code, said) = site.refused(arguments);
         assert_eq!((code, said.contains(why)), (64, true), "{said}");
@@ -63,8 +65,14 @@ fn an_impossible_change_is_reported_with_a_correction() {
 fn with_a_list_in_the_config_it_says_where_the_ids_stand() {
     let site = Site::new("clients = [\"client0012\", \"dev-*\"]");
     assert_eq!(site.done(&["clients", "list"]), "ID\nclient0012\ndev-*\n");
-    for action in [&["add", "a"][..], &["remove", "a"], &["enable", "a"], &["disable", "a"], &["import", "-"]]
-    {
+    for action in [
+        &["add", "a"][..],
+        &["remove", "a"],
+        &["enable", "a"],
+        &["disable", "a"],
+        &["import", "-"],
+        &["approve", "a"],
+    ] {
         let (code, why) = site.refused(&[&["clients"], action].concat());
         assert_eq!((code, why.contains("`clients` of [credentials]")), (64, true), "{action:?}: {why}");
     }

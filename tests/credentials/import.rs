@@ -16,12 +16,12 @@ fn ids_are_added_and_what_a_file_does_not_say_stays() {
     site.done(&["clients", "add", "a", "--note", "old", "--expires", "2030-01-01"]);
     fs::write(site.path("ids.csv"), "id,enabled\na,false\nb,true\nc,false\n").unwrap();
     assert_eq!(site.done(&["clients", "import", "ids.csv"]), "2 added, 1 updated\n");
-    let expected = ["a,false,old,2030-01-01T00:00:00Z", "b,true,,", "c,false,,"];
+    let expected = ["a,false,old,2030-01-01T00:00:00Z,", "b,true,,,", "c,false,,,"];
     assert_eq!(ids(&site), expected);
     let output =
         site.run_with(&["clients", "import", "-"], "id,note,expires_at\na,,\nb,\"x, y\",2031-01-01\n");
     assert_eq!(text(&output.stdout), "0 added, 2 updated\n");
-    assert_eq!(ids(&site), ["a,false,,", "b,true,\"x, y\",2031-01-01T00:00:00Z", "c,false,,"]);
+    assert_eq!(ids(&site), ["a,false,,,", "b,true,\"x, y\",2031-01-01T00:00:00Z,", "c,false,,,"]);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn with_a_mistake_nothing_is_imported_and_all_mistakes_are_reported() {
     ] {
         assert!(why.contains(told), "{told} is not in: {why}");
     }
-    assert_eq!(ids(&site), ["a,true,,"]);
+    assert_eq!(ids(&site), ["a,true,,,"]);
     let (code, why) = site.refused(&["clients", "import", "missing.csv"]);
     assert_eq!((code, why.contains("cannot read missing.csv")), (74, true), "{why}");
 }

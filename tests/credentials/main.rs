@@ -7,6 +7,8 @@
 //! | `changes` | changes while a server runs |
 //! | `outage` | a database that fails for a while |
 //! | `owner` | commands of root, and a server that is not root |
+//! | `networks` | from where an id may come |
+//! | `approve` | from the rejected ids to the known ones |
 //! | `unknown` | rejected ids |
 //! | `postgres` | the same with PostgreSQL, a server of which `cluster` runs |
 //! | `site` | a folder with a config, in which all of it happens |
@@ -15,11 +17,13 @@
 #[path = "../process/child.rs"]
 mod child;
 
+mod approve;
 mod changes;
 #[cfg(feature = "postgres")]
 mod cluster;
 mod command;
 mod import;
+mod networks;
 mod outage;
 mod owner;
 #[cfg(feature = "postgres")]

@@ -3,7 +3,7 @@
 use crate::child::eventually;
 use crate::cluster::{Cluster, PASSWORD};
 use crate::outage::{OLD_AT_ONCE, assert_answers, assert_one_outage};
-use crate::site::{Site, auth, one_shot};
+use crate::site::{Site, auth, auth_from, one_shot};
 use crate::unknown::unknown;
 
 fn site(cluster: &Cluster, more: &str) -> Site {
@@ -38,7 +38,7 @@ fn ids_are_looked_up_and_changed_beside_the_server() {
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "2 added, 1 updated\n");
     let csv = site.done(&["clients", "list", "--format", "csv"]);
     let ids: Vec<_> = csv.lines().skip(1).map(|line| line.rsplit_once(',').unwrap().0).collect();
-    assert_eq!(ids, ["größe 7,true,north,2099-12-31T00:00:00Z", "new,true,,", "over,true,,"]);
+    assert_eq!(ids, ["größe 7,true,north,2099-12-31T00:00:00Z,", "new,true,,,", "over,true,,,"]);
     cluster.sql("UPDATE client SET expires_at = now() WHERE id = 'over'");
     for id in ["x", "over", "x"] {
         assert_eq!(auth(address, id), "auth_failure");
@@ -50,6 +50,56 @@ fn ids_are_looked_up_and_changed_beside_the_server() {
     assert_eq!(site.refused(&["clients", "remove", "new"]).0, 1);
     assert_eq!(site.refused(&["clients", "add", "over"]).0, 1);
     assert!(server.lines(PASSWORD).is_empty() && !site.done(&["--check"]).contains(PASSWORD));
+}
+
+#[test]
+fn ids_have_networks_and_rejected_ones_are_approved() {
+    let Some(cluster) = Cluster::with_tables() else { return };
+    let site = site(&cluster, "cache_time = \"1ms\"");
+    let server = site.start();
+    let address = server.address();
+    site.done(&[
+        "clients",
+        "add",
+        "here",
+        "--from",
+        "10.1.2.3/8",
+        "--from",
+        "127.0.0.1",
+        "--from",
+        "fe80::/10",
+    ]);
+    site.done(&["clients", "add", "there", "--from", "10.0.0.0/8"]);
+    assert_eq!(
+        (auth(address, "here").as_str(), auth(address, "there").as_str()),
+        ("auth_ok", "auth_failure")
+    );
+    assert_eq!(auth_from("127.0.0.2", address, "here"), "auth_failure");
+    assert_eq!((auth(address, "x").as_str(), auth(address, "y").as_str()), ("auth_failure", "auth_failure"));
+    let rejected = ["y 1 unknown", "x 1 unknown", "here 1 elsewhere", "there 1 elsewhere"];
+    eventually("all are recorded", || unknown(&site) == rejected);
+    let (code, why) = site.refused(&["clients", "approve", "x", "here", "nobody"]);
+    assert!(
+        code == 1 && why.contains("\"here\" exists already") && why.contains("\"nobody\" is not"),
+        "{why}"
+    );
+    assert_eq!(unknown(&site), rejected);
+    site.done(&["clients", "approve", "x", "y", "--from", "127.0.0.1"]);
+    assert_eq!(unknown(&site), ["here 1 elsewhere", "there 1 elsewhere"]);
+    site.run_with(&["clients", "import", "-"], "id,networks\nthere,\nnew,::1\n");
+    site.run_with(&["clients", "import", "-"], "id,note\nhere,north\n");
+    assert_eq!(unknown(&site), ["here 1 elsewhere"]);
+    let csv = site.done(&["clients", "list", "--format", "csv"]);
+    let ids: Vec<_> = csv.lines().skip(1).map(|line| line.rsplit_once(',').unwrap().0).collect();
+    let here = "here,true,north,,10.0.0.0/8 127.0.0.1 fe80::/10";
+    assert_eq!(ids, [here, "new,true,,,::1", "there,true,,,", "x,true,,,127.0.0.1", "y,true,,,127.0.0.1"]);
+    for id in ["there", "x", "y"] {
+        eventually(id, || auth(address, id) == "auth_ok");
+    }
+    // What is changed by hand is checked by the database.
+    cluster.sql("UPDATE client SET networks = '{127.0.0.2/32}' WHERE id = 'x'");
+    eventually("it is seen", || auth_from("127.0.0.2", address, "x") == "auth_ok");
+    assert_eq!(auth(address, "x"), "auth_failure");
 }
 
 #[test]

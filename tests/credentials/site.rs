@@ -91,8 +91,12 @@ pub fn text(bytes: &[u8]) -> String {
 
 /// What is answered to an AUTH.
 pub fn auth(address: SocketAddr, id: &str) -> String {
+    ask(address, &auth_frame(id))
+}
+
+fn auth_frame(id: &str) -> Vec<u8> {
     let len = u16::try_from(id.len()).unwrap().to_be_bytes();
-    ask(address, &[&[0x44], &len[..], id.as_bytes()].concat())
+    [&[0x44], &len[..], id.as_bytes()].concat()
 }
 
 /// What is answered to a one-shot without data.
@@ -100,8 +104,19 @@ pub fn one_shot(address: SocketAddr, id: &str) -> String {
     ask(address, &[&[0x87, 0, 0, u8::try_from(id.len()).unwrap()], id.as_bytes()].concat())
 }
 
+/// The same from another address of this machine.
+pub fn auth_from(source: &str, address: SocketAddr, id: &str) -> String {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::new(source.parse().unwrap(), 0).into()).unwrap();
+    socket.connect(&address.into()).unwrap();
+    talk(socket.into(), &auth_frame(id))
+}
+
 fn ask(address: SocketAddr, frame: &[u8]) -> String {
-    let mut peer = TcpStream::connect(address).unwrap();
+    talk(TcpStream::connect(address).unwrap(), frame)
+}
+
+fn talk(mut peer: TcpStream, frame: &[u8]) -> String {
     peer.set_read_timeout(Some(PATIENCE)).unwrap();
     peer.write_all(frame).unwrap();
     peer.shutdown(Shutdown::Write).unwrap();

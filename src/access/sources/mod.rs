@@ -80,9 +80,14 @@ impl Sources {
         }))
     }
 
+    /// Whether any limit is set.
+    pub fn is_limited(&self) -> bool {
+        self.0.is_limited.load(Ordering::Acquire)
+    }
+
     /// Admits a connection of this address, if its source is within its limits.
     pub fn enter(&self, address: IpAddr, now: Instant) -> Result<Visit, Refusal> {
-        if !self.0.is_limited.load(Ordering::Acquire) {
+        if !self.is_limited() {
             return Ok(Visit(None));
         }
         let now = self.0.epoch.nanos(now);
@@ -130,9 +135,14 @@ struct Spot {
 pub struct Visit(Option<Arc<Spot>>);
 
 impl Visit {
+    /// A connection that counts for no source.
+    pub const fn none() -> Self {
+        Self(None)
+    }
+
     /// Gives back what the connection took of the rate, because it ended before any data. The limit on that is the one
-    /// of [`bucket`](super::bucket).
-    pub fn give_back_token(self) {
+    /// of [`bucket`](super::bucket). To be called once.
+    pub fn give_back_token(&self) {
         self.with_table(Table::give_back);
     }
 

@@ -45,6 +45,16 @@ fn values_have_a_type_and_a_range() {
         ("[[listener]]", "receive_buffer", "\"0B\" \"4KiB\" \"1GiB\"", "\"1KiB\" \"2GiB\" 4096"),
         ("[[listener]]", "send_buffer", "\"0B\" \"4KiB\" \"1GiB\"", "\"1KiB\" \"2GiB\" 4096"),
         ("[[listener]]", "access", "[\"deny\\u0020all\"]", "\"all\" [1] true"),
+        ("[server]", "max_connections", "0 1 1000000000", "-1 1000000001 \"1\""),
+        ("[server]", "max_lag", "\"0s\" \"300ms\" \"1m\"", "\"299ms\" \"61s\" 1"),
+        ("[[listener]]", "connection_rate", "0 1 1000000", "-1 1000001"),
+        ("[[listener]]", "connection_burst", "0 1000000", "-1 1000001"),
+        ("[[listener]]", "shared_rate", "\"\" \"fleet\"", "\"a.b\" 1"),
+        ("[[listener]]", "connection_excess", "\"wait\" \"refuse\"", "\"drop\" true"),
+        ("[[listener]]", "source_connections", "0 1", "-1 \"1\""),
+        ("[[listener]]", "source_rate", "0 1 1000000", "-1 1000001"),
+        ("[[listener]]", "source_burst", "0 1000000", "-1 1000001"),
+        ("[[listener]]", "source_prefix", "1 128", "0 129"),
         ("[[listener]]", "on_change", "\"keep\" \"close\"", "\"drop\" true"),
         ("[session]", "auth_timeout", "\"1ms\" \"1d\"", "\"0s\" \"2days\" 3"),
         ("[session]", "frame_timeout", "\"1ms\" \"1d\"", "\"0s\" \"2days\" 5"),
@@ -144,7 +154,9 @@ fn the_messages_name_the_correction() {
             2,
             1,
             "unknown key in [[listener]]: `port`, expected one of name, bind, mode, only_v6, \
-             acceptors, reuse_port, max_connections, max_unauthenticated, backlog, nodelay, keepalive, \
+             acceptors, reuse_port, max_connections, max_unauthenticated, connection_rate, connection_burst, \
+             shared_rate, connection_excess, source_connections, source_rate, source_burst, \
+             source_prefix, backlog, nodelay, keepalive, \
              keepalive_interval, keepalive_count, user_timeout, receive_buffer, send_buffer, access, on_change, tls",
         ),
         (
@@ -372,4 +384,16 @@ fn contradictions_of_tls_are_mistakes_at_their_key() {
     let unix = "[[listener]]\nbind = \"unix:a\"\n[listener.tls]\ncertificates = [\"a\"]\nkeys = [\"b\"]\n";
     let (_, _, message) = mistakes(unix).remove(0);
     assert!(message.contains("a Unix socket needs no TLS"), "{message}");
+}
+
+#[test]
+fn listeners_that_share_a_rate_must_agree_on_it() {
+    let two = |rate| {
+        let one = "[[listener]]\nconnection_rate = 5\nshared_rate = \"fleet\"\n";
+        format!(
+            "{one}[[listener]]\nname = \"b\"\nbind = \"1\"\nconnection_rate = {rate}\nshared_rate = \"fleet\""
+        )
+    };
+    assert!(parse(&two(5)).is_ok());
+    assert_mistakes(&two(6), &[(8, 15, "listener \"trap\" has another rate of the name \"fleet\"")]);
 }

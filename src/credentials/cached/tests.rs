@@ -1,12 +1,15 @@
 use std::collections::{HashMap, HashSet};
+use std::net::Ipv4Addr;
 
 use super::super::directory::Asking;
 use super::super::queue::Turn;
 use super::*;
+use crate::access::Networks;
 
 const HOUR: Option<Duration> = Some(Duration::from_secs(3600));
 const SHORT: Option<Duration> = Some(Duration::from_nanos(1));
-const ALWAYS: Standing = Standing { enabled: true, expires_at: None };
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+const ALWAYS: Standing = Standing { enabled: true, expires_at: None, networks: Networks::Any };
 
 /// A table in memory that records its queries.
 #[derive(Clone, Default)]
@@ -35,7 +38,7 @@ impl Directory for Table {
         }
         let answer = match known.is_down {
             true => Err(Failed::Unasked("it is away".into())),
-            false => Ok(known.ids.get(client.as_str()).copied()),
+            false => Ok(known.ids.get(client.as_str()).cloned()),
         };
         Box::pin(std::future::ready(answer))
     }
@@ -62,8 +65,12 @@ impl Table {
     }
 }
 
+async fn check_from<D: Directory>(cached: &Cached<D>, id: &str, peer: IpAddr) -> Result<(), Denied> {
+    cached.check(&ClientId::try_from(id).unwrap(), peer).await
+}
+
 async fn check<D: Directory>(cached: &Cached<D>, id: &str) -> Result<(), Denied> {
-    cached.check(&ClientId::try_from(id).unwrap()).await
+    check_from(cached, id, PEER).await
 }
 
 #[tokio::test]
@@ -75,6 +82,19 @@ async fn a_known_id_is_looked_up_once_and_an_unknown_one_each_time() {
         assert_eq!(check(&cached, "x").await, Err(Denied::Unknown));
     }
     assert_eq!(table.asked(), ["a", "x", "x"]);
+}
+
+#[tokio::test]
+async fn the_networks_of_a_cached_id_apply_to_each_peer() {
+    let table = Table::default();
+    let bound = Standing { networks: "10.0.0.0/8".parse().unwrap(), ..ALWAYS };
+    table.known().ids.insert("a".into(), bound);
+    let cached = table.cached(HOUR, 10);
+    for _ in 0..2 {
+        assert_eq!(check_from(&cached, "a", PEER).await, Err(Denied::Elsewhere));
+        assert_eq!(check_from(&cached, "a", [10, 1, 2, 3].into()).await, Ok(()));
+    }
+    assert_eq!(table.asked(), ["a"]);
 }
 
 #[tokio::test]
@@ -134,7 +154,7 @@ async fn without_a_lifetime_nothing_is_cached() {
 async fn a_cached_id_is_rejected_from_its_expiry_on() {
     let table = Table::default();
     let at = SystemTime::now() + Duration::from_millis(200);
-    table.known().ids.insert("a".into(), Standing { enabled: true, expires_at: Some(at) });
+    table.known().ids.insert("a".into(), Standing { expires_at: Some(at), ..ALWAYS });
     let cached = table.cached(HOUR, 10);
     // Slow machines may be late already.
     let _ = check(&cached, "a").await;
@@ -183,7 +203,7 @@ async fn overloaded(hangs: &'static str) -> (Table, Cached<Table>) {
 }
 
 fn flood(cached: &Cached<Table>, look_ups: usize) -> Vec<tokio::task::JoinHandle<Result<(), Denied>>> {
-    let stranger = |number| cached.check(&ClientId::try_from(&*format!("x{number}")).unwrap());
+    let stranger = |number| cached.check(&ClientId::try_from(&*format!("x{number}")).unwrap(), PEER);
     (0..look_ups).map(|number| tokio::spawn(stranger(number))).collect()
 }
 
@@ -207,7 +227,7 @@ async fn without_a_turn_a_cached_id_is_used_in_an_outage_only() {
     let (table, cached) = overloaded("").await;
     let off = ClientId::try_from("off").unwrap();
     // They take all turns, and keep them.
-    let _known: Vec<_> = (0..4).map(|_| tokio::spawn(cached.check(&off))).collect();
+    let _known: Vec<_> = (0..4).map(|_| tokio::spawn(cached.check(&off, PEER))).collect();
     tokio::task::yield_now().await;
     assert_eq!(check(&cached, "off").await, Err(Denied::Overloaded));
     assert_eq!(check(&cached, "a").await, Err(Denied::Overloaded));

@@ -24,13 +24,14 @@ use log::warn;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
-use tokio_postgres::NoTls;
+use tokio_postgres::{NoTls, Row};
 
 use super::Unusable;
 use super::client::Standing;
 use super::directory::{Asking, Directory, Failed, Keeper};
 use super::queue::Turn;
 use super::unknown::Attempt;
+use crate::access::Networks;
 use crate::protocol::ClientId;
 
 pub(super) use address::Address;
@@ -40,7 +41,7 @@ pub(super) use trouble::trouble;
 /// Look-ups leave one connection for recording rejected ids.
 const CONNECTIONS: usize = Postgres::AT_ONCE + 1;
 
-const STANDING: &str = "SELECT enabled, expires_at FROM client WHERE id = $1";
+const STANDING: &str = "SELECT enabled, expires_at, array_to_string(networks, ' ') FROM client WHERE id = $1";
 
 /// The ids of a batch are distinct.
 const KEEP: &str = "INSERT INTO unknown_client AS kept (id, peer, first_at, last_at, times, reason)
@@ -200,7 +201,11 @@ impl Shared {
 async fn standing(connection: &Connection, client: &str) -> Result<Option<Standing>, tokio_postgres::Error> {
     let known = connection.prepare_cached(STANDING).await?;
     let row = connection.query_opt(&known, &[&client]).await?;
-    row.map(|row| Ok(Standing { enabled: row.try_get(0)?, expires_at: row.try_get(1)? })).transpose()
+    let standing = |row: Row| {
+        let networks = Networks::stored(row.try_get(2)?);
+        Ok(Standing { enabled: row.try_get(0)?, expires_at: row.try_get(1)?, networks })
+    };
+    row.map(standing).transpose()
 }
 
 async fn keep(

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use super::client::Client;
 use super::unknown::Attempt;
 use super::{Failed, Unusable};
+use crate::access::Networks;
 use crate::config::{Config, Source};
 use crate::protocol::ClientId;
 
@@ -29,6 +30,10 @@ pub trait Roster {
     /// Enables or disables an id. False if it does not exist.
     fn enable(&mut self, client: &ClientId, enabled: bool) -> Result<bool, Failed>;
 
+    /// Adds rejected ids in one transaction, and removes them from the rejected ones. Returns the ids for which this is
+    /// impossible; nothing is changed then.
+    fn approve(&mut self, entries: &[Entry]) -> Result<Vec<(ClientId, Obstacle)>, Failed>;
+
     /// Adds and changes distinct ids in one transaction.
     fn import(&mut self, entries: &[Entry]) -> Result<Imported, Failed>;
 
@@ -42,7 +47,8 @@ pub trait Roster {
     fn count(&mut self) -> Result<Count, Failed>;
 }
 
-/// Changes to a row. `None` keeps the column; in a new row it is the default: enabled, no note, no expiry.
+/// Changes to a row. `None` keeps the column; in a new row it is the default: enabled, no note, no expiry, from
+/// everywhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The id.
@@ -53,6 +59,27 @@ pub struct Entry {
     pub note: Option<String>,
     /// The time from which on it is rejected; `Some(None)` is never.
     pub expires_at: Option<Option<SystemTime>>,
+    /// The networks from which it may come. They also remove the id from the rejected ones, if it came from elsewhere.
+    pub networks: Option<Networks>,
+}
+
+/// Why an id cannot be approved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// It is a known id.
+    Known,
+    /// It is not one of the rejected ids.
+    NotRejected,
+}
+
+impl Obstacle {
+    fn of(is_known: bool, is_rejected: bool) -> Option<Self> {
+        match (is_known, is_rejected) {
+            (true, _) => Some(Self::Known),
+            (false, false) => Some(Self::NotRejected),
+            (false, true) => None,
+        }
+    }
 }
 
 /// The result of an import.

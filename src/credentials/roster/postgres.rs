@@ -1,12 +1,14 @@
 //! The tables of ids in PostgreSQL.
 
+use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client as Connection, Error, NoTls, Row, Transaction};
 
-use super::{Count, Entry, Imported, PAGE, Roster};
+use super::{Count, Entry, Imported, Obstacle, PAGE, Roster};
+use crate::access::Networks;
 use crate::credentials::client::{Client, Standing};
 use crate::credentials::postgres::{Address, foreign, trouble};
 use crate::credentials::unknown::Attempt;
@@ -17,24 +19,33 @@ use crate::protocol::ClientId;
 const STATEMENT: Duration = Duration::from_secs(60);
 
 /// The columns of an [`Entry`]: `$4` distinguishes an expiry that becomes never from one that is kept.
-const ENTRIES: &str = "unnest($1::text[], $2::bool[], $3::text[], $4::bool[], $5::timestamptz[])
-     AS entry (id, enabled, note, has_expiry, expires_at)";
+const ENTRIES: &str = "unnest($1::text[], $2::bool[], $3::text[], $4::bool[], $5::timestamptz[], $6::text[])
+     AS entry (id, enabled, note, has_expiry, expires_at, networks)";
 
-const ADD: &str = "INSERT INTO client (id, enabled, note, expires_at, created_at)
-     SELECT id, coalesce(enabled, true), coalesce(note, ''), expires_at, now() FROM {entries}
+const ADD: &str = "INSERT INTO client (id, enabled, note, expires_at, networks, created_at)
+     SELECT id, coalesce(enabled, true), coalesce(note, ''), expires_at,
+         string_to_array(coalesce(networks, ''), ' ')::cidr[], now() FROM {entries}
      ON CONFLICT (id) DO NOTHING RETURNING id";
 
 const UPDATE: &str = "UPDATE client SET enabled = coalesce(entry.enabled, client.enabled),
      note = coalesce(entry.note, client.note),
-     expires_at = CASE WHEN entry.has_expiry THEN entry.expires_at ELSE client.expires_at END
-     FROM {entries} WHERE client.id = entry.id";
+     expires_at = CASE WHEN entry.has_expiry THEN entry.expires_at ELSE client.expires_at END,
+     networks = coalesce(string_to_array(entry.networks, ' ')::cidr[], client.networks)
+     FROM {entries} WHERE client.id = entry.id RETURNING client.id";
 
-/// An id that may authenticate now is no longer a rejected one.
-const FORGET: &str = "DELETE FROM unknown_client WHERE id IN (
+/// An id that may authenticate now is no longer a rejected one, unless it came from elsewhere.
+const FORGET: &str = "DELETE FROM unknown_client WHERE reason <> 'elsewhere' AND id IN (
      SELECT id FROM client WHERE enabled AND (expires_at IS NULL OR expires_at > now()))";
 
-const CLIENTS: &str =
-    "SELECT id, enabled, note, expires_at, created_at FROM client WHERE id > $1 ORDER BY id LIMIT $2";
+/// The networks of these ids have changed.
+const FORGET_ELSEWHERE: &str = "DELETE FROM unknown_client WHERE reason = 'elsewhere' AND id = ANY ($1)";
+
+const FIND: &str = "SELECT EXISTS (SELECT FROM client WHERE client.id = entry.id),
+     EXISTS (SELECT FROM unknown_client WHERE unknown_client.id = entry.id)
+     FROM unnest($1::text[]) WITH ORDINALITY AS entry (id, number) ORDER BY number";
+
+const CLIENTS: &str = "SELECT id, enabled, note, expires_at, array_to_string(networks, ' '), created_at
+     FROM client WHERE id > $1 ORDER BY id LIMIT $2";
 
 const UNKNOWN: &str =
     "SELECT id, peer, first_at, last_at, times, reason FROM unknown_client ORDER BY last_at DESC, id";
@@ -123,6 +134,16 @@ impl Roster for Postgres {
         })
     }
 
+    fn approve(&mut self, entries: &[Entry]) -> Result<Vec<(ClientId, Obstacle)>, Failed> {
+        self.change(async |transaction| {
+            let obstacles = obstacles(transaction, entries).await?;
+            if obstacles.is_empty() {
+                add(transaction, entries).await?;
+            }
+            Ok(obstacles)
+        })
+    }
+
     fn import(&mut self, entries: &[Entry]) -> Result<Imported, Failed> {
         self.change(async |transaction| {
             let mut added = 0;
@@ -165,14 +186,45 @@ async fn run(transaction: &Transaction<'_>, sql: &str, entries: &[Entry]) -> Res
     let has_expiry: Vec<_> = entries.iter().map(|entry| entry.expires_at.is_some()).collect();
     let expires_at: Vec<Option<SystemTime>> =
         entries.iter().map(|entry| entry.expires_at.flatten()).collect();
+    let networks: Vec<_> =
+        entries.iter().map(|entry| entry.networks.as_ref().map(Networks::to_string)).collect();
     let sql = sql.replace("{entries}", ENTRIES);
-    let rows = transaction.query(&sql, &[&ids, &enabled, &notes, &has_expiry, &expires_at]).await?;
-    Ok(rows.len())
+    let values: [&(dyn ToSql + Sync); 6] = [&ids, &enabled, &notes, &has_expiry, &expires_at, &networks];
+    let changed = transaction.query(&sql, &values).await?;
+    forget_elsewhere(transaction, entries, &changed).await?;
+    Ok(changed.len())
+}
+
+/// Of the rows that were changed, those whose networks were.
+async fn forget_elsewhere(
+    transaction: &Transaction<'_>,
+    entries: &[Entry],
+    changed: &[Row],
+) -> Result<(), Error> {
+    let changed = changed.iter().map(|row| row.try_get::<_, &str>(0)).collect::<Result<HashSet<_>, _>>()?;
+    let ids = entries.iter().filter(|entry| entry.networks.is_some()).map(|entry| entry.id.as_str());
+    let ids: Vec<_> = ids.filter(|id| changed.contains(id)).collect();
+    transaction.execute(FORGET_ELSEWHERE, &[&ids]).await.map(drop)
+}
+
+/// The ids that cannot be approved.
+async fn obstacles(
+    transaction: &Transaction<'_>,
+    entries: &[Entry],
+) -> Result<Vec<(ClientId, Obstacle)>, Error> {
+    let ids: Vec<_> = entries.iter().map(|entry| entry.id.as_str()).collect();
+    let mut obstacles = Vec::new();
+    for (entry, row) in entries.iter().zip(transaction.query(FIND, &[&ids]).await?) {
+        let obstacle = Obstacle::of(row.try_get(0)?, row.try_get(1)?);
+        obstacles.extend(obstacle.map(|obstacle| (entry.id.clone(), obstacle)));
+    }
+    Ok(obstacles)
 }
 
 fn client(row: &Row) -> Result<Client, Error> {
-    let standing = Standing { enabled: row.try_get(1)?, expires_at: row.try_get(3)? };
-    Ok(Client { id: row.try_get(0)?, standing, note: row.try_get(2)?, created_at: row.try_get(4)? })
+    let networks = Networks::stored(row.try_get(4)?);
+    let standing = Standing { enabled: row.try_get(1)?, expires_at: row.try_get(3)?, networks };
+    Ok(Client { id: row.try_get(0)?, standing, note: row.try_get(2)?, created_at: row.try_get(5)? })
 }
 
 fn attempt(row: &Row) -> Result<Attempt, Error> {

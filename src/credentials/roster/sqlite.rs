@@ -8,7 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::{Connection, Row, TransactionBehavior};
 
-use super::{Access, Count, Entry, Imported, PAGE, Roster};
+use super::{Access, Count, Entry, Imported, Obstacle, PAGE, Roster};
+use crate::access::Networks;
 use crate::credentials::Failed;
 use crate::credentials::client::{Client, Standing};
 use crate::credentials::unknown::Attempt;
@@ -21,18 +22,24 @@ use crate::protocol::ClientId;
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
-const ADD: &str = "INSERT INTO client (id, enabled, note, expires_at, created_at)
-     VALUES (?, coalesce(?, 1), coalesce(?, ''), ?, ?) ON CONFLICT (id) DO NOTHING";
+const ADD: &str = "INSERT INTO client (id, enabled, note, expires_at, networks, created_at)
+     VALUES (?, coalesce(?, 1), coalesce(?, ''), ?, coalesce(?, ''), ?) ON CONFLICT (id) DO NOTHING";
 
 const UPDATE: &str = "UPDATE client SET enabled = coalesce(?2, enabled), note = coalesce(?3, note),
-     expires_at = CASE WHEN ?4 THEN ?5 ELSE expires_at END WHERE id = ?1";
+     expires_at = CASE WHEN ?4 THEN ?5 ELSE expires_at END, networks = coalesce(?6, networks) WHERE id = ?1";
 
-/// An id that may authenticate now is no longer a rejected one.
-const FORGET: &str = "DELETE FROM unknown_client WHERE id IN (
+/// An id that may authenticate now is no longer a rejected one, unless it came from elsewhere.
+const FORGET: &str = "DELETE FROM unknown_client WHERE reason <> 'elsewhere' AND id IN (
      SELECT id FROM client WHERE enabled AND (expires_at IS NULL OR expires_at > ?))";
 
+/// The networks of the id have changed.
+const FORGET_ELSEWHERE: &str = "DELETE FROM unknown_client WHERE reason = 'elsewhere' AND id = ?";
+
+const FIND: &str = "SELECT EXISTS (SELECT 1 FROM client WHERE id = ?1),
+     EXISTS (SELECT 1 FROM unknown_client WHERE id = ?1)";
+
 const CLIENTS: &str =
-    "SELECT id, enabled, note, expires_at, created_at FROM client WHERE id > ? ORDER BY id LIMIT ?";
+    "SELECT id, enabled, note, expires_at, networks, created_at FROM client WHERE id > ? ORDER BY id LIMIT ?";
 
 const UNKNOWN: &str =
     "SELECT id, peer, first_at, last_at, times, reason FROM unknown_client ORDER BY last_at DESC, id";
@@ -119,8 +126,19 @@ impl Roster for SqliteRoster {
     }
 
     fn enable(&mut self, client: &ClientId, enabled: bool) -> Result<bool, Failed> {
-        let entry = Entry { id: client.clone(), enabled: Some(enabled), note: None, expires_at: None };
+        let id = client.clone();
+        let entry = Entry { id, enabled: Some(enabled), note: None, expires_at: None, networks: None };
         self.change(|connection| update(connection, &entry))
+    }
+
+    fn approve(&mut self, entries: &[Entry]) -> Result<Vec<(ClientId, Obstacle)>, Failed> {
+        self.change(|connection| {
+            let obstacles = obstacles(connection, entries)?;
+            if obstacles.is_empty() {
+                entries.iter().try_for_each(|entry| add(connection, entry).map(drop))?;
+            }
+            Ok(obstacles)
+        })
     }
 
     fn import(&mut self, entries: &[Entry]) -> Result<Imported, Failed> {
@@ -183,23 +201,48 @@ fn is_of_a_server(folder: &Path) -> bool {
 }
 
 fn add(connection: &Connection, entry: &Entry) -> rusqlite::Result<bool> {
-    let Entry { id, enabled, note, expires_at } = entry;
+    let Entry { id, enabled, note, expires_at, networks } = entry;
     let (expires_at, now) = (expires_at.flatten().map(Timestamp::from), Timestamp::now());
-    let added = connection.prepare_cached(ADD)?.execute((id.as_str(), enabled, note, expires_at, now))?;
+    let values = (id.as_str(), enabled, note, expires_at, networks.as_ref().map(Networks::to_string), now);
+    let added = connection.prepare_cached(ADD)?.execute(values)?;
+    if added > 0 {
+        forget_elsewhere(connection, entry)?;
+    }
     Ok(added > 0)
 }
 
 fn update(connection: &Connection, entry: &Entry) -> rusqlite::Result<bool> {
-    let Entry { id, enabled, note, expires_at } = entry;
-    let values =
-        (id.as_str(), enabled, note, expires_at.is_some(), expires_at.flatten().map(Timestamp::from));
+    let Entry { id, enabled, note, expires_at, networks } = entry;
+    let (has_expiry, expires_at) = (expires_at.is_some(), expires_at.flatten().map(Timestamp::from));
+    let networks = networks.as_ref().map(Networks::to_string);
+    forget_elsewhere(connection, entry)?;
+    let values = (id.as_str(), enabled, note, has_expiry, expires_at, networks);
     Ok(connection.prepare_cached(UPDATE)?.execute(values)? > 0)
+}
+
+fn forget_elsewhere(connection: &Connection, entry: &Entry) -> rusqlite::Result<()> {
+    if entry.networks.is_some() {
+        connection.prepare_cached(FORGET_ELSEWHERE)?.execute([entry.id.as_str()])?;
+    }
+    Ok(())
+}
+
+/// The ids that cannot be approved.
+fn obstacles(connection: &Connection, entries: &[Entry]) -> rusqlite::Result<Vec<(ClientId, Obstacle)>> {
+    let mut find = connection.prepare_cached(FIND)?;
+    let mut obstacles = Vec::new();
+    for Entry { id, .. } in entries {
+        let obstacle = find.query_row([id.as_str()], |row| Ok(Obstacle::of(row.get(0)?, row.get(1)?)))?;
+        obstacles.extend(obstacle.map(|obstacle| (id.clone(), obstacle)));
+    }
+    Ok(obstacles)
 }
 
 fn client(row: &Row<'_>) -> rusqlite::Result<Client> {
     let expires_at = row.get::<_, Option<Timestamp>>(3)?.map(Into::into);
-    let standing = Standing { enabled: row.get(1)?, expires_at };
-    Ok(Client { id: row.get(0)?, standing, note: row.get(2)?, created_at: time(row, 4)? })
+    let networks = Networks::stored(row.get_ref(4)?.as_str()?);
+    let standing = Standing { enabled: row.get(1)?, expires_at, networks };
+    Ok(Client { id: row.get(0)?, standing, note: row.get(2)?, created_at: time(row, 5)? })
 }
 
 fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<SystemTime> {

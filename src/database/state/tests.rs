@@ -87,7 +87,7 @@ fn open(folder: &TempDir) -> Result<State, Error> {
 }
 
 fn add(connection: &Connection, id: &str) -> rusqlite::Result<usize> {
-    connection.execute("INSERT INTO client VALUES (?, 1, '', NULL, 0)", [id])
+    connection.execute("INSERT INTO client VALUES (?, 1, '', NULL, 0, '')", [id])
 }
 
 fn count(connection: &Connection) -> rusqlite::Result<i64> {

@@ -125,7 +125,7 @@ fn the_state_is_copied_while_it_is_written() {
     let options =
         Options { path: sample.data().join(STATE_FILE), full: false, lock_timeout: Default::default() };
     let state = database::open(&database::STATE, &options).unwrap();
-    state.execute("INSERT INTO client VALUES ('gate-7', 1, '', NULL, 0)", []).unwrap();
+    state.execute("INSERT INTO client VALUES ('gate-7', 1, '', NULL, 0, '')", []).unwrap();
     let (target, manifest, _) = backup(&sample, || {});
     assert_eq!((manifest.files[4].name.as_str(), manifest.segments()), (STATE_FILE, 4));
     let data = tempfile::tempdir().unwrap();

@@ -34,7 +34,8 @@ const UNFINISHED: &str = "state.tmp";
 /// since.
 const MISSING: &str = "SELECT count(*) FROM main.client WHERE id NOT IN (SELECT id FROM state.client)";
 
-const COPY: &str = "INSERT INTO state.client SELECT id, enabled, note, expires_at, created_at FROM main.client;
+const COPY: &str = "INSERT INTO state.client (id, enabled, note, expires_at, created_at)
+        SELECT id, enabled, note, expires_at, created_at FROM main.client;
     INSERT INTO state.unknown_client SELECT id, peer, first_at, last_at, times, reason FROM main.unknown_client;";
 
 /// The table `pruned` stays: an upgrade that goes on would not know the next id of an empty file otherwise.

@@ -21,7 +21,10 @@ use crate::output::unguarded;
 const TOLD: usize = 100;
 
 /// The known columns. The last one is ignored: `clients list --format csv` prints it.
-const COLUMNS: [&str; 5] = ["id", "enabled", "note", "expires_at", "created_at"];
+const COLUMNS: [&str; 6] = ["id", "enabled", "note", "expires_at", "networks", "created_at"];
+
+const NETWORKS: &str =
+    "addresses or networks with a space between two of them (10.0.0.0/8 192.0.2.7), or empty";
 
 /// Maximum bytes of a file: some hundred thousand ids. An import locks a SQLite file.
 const MAX_FILE: u64 = 16 << 20;
@@ -173,7 +176,8 @@ impl Sheet {
             "" => Some(None),
             text => when::future(text).ok().map(Some),
         });
-        self.entries.push(Entry { id, enabled, note, expires_at });
+        let networks = self.value(line, values, "networks", NETWORKS, |text| text.parse().ok());
+        self.entries.push(Entry { id, enabled, note, expires_at, networks });
     }
 
     fn id(&mut self, line: u64, values: &StringRecord) -> Option<ClientId> {
@@ -285,7 +289,7 @@ mod tests {
     fn a_wrong_header_is_the_only_mistake_in_the_report() {
         assert_eq!(mistakes("name\na\n").len(), 2);
         assert_eq!(mistakes("\n\"id\na\n\"b\n").len(), 1);
-        assert!(mistakes("id,id\na,a\n")[0].contains("duplicate column"));
+        assert!(mistakes("id,id\na,a\n")[0].contains("duplicate column `id`"));
         assert!(mistakes("")[0].starts_with("x.csv:1: the file is empty"));
         assert!(mistakes(b"id\xff\na\n")[0].contains("UTF-8"));
     }

@@ -17,9 +17,11 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use clap::Subcommand;
+use ipnet::IpNet;
+use trap_server::access::{Networks, parse_network};
 use trap_server::config::{ClientPattern, Config, Source};
 use trap_server::credentials::client::Client;
-use trap_server::credentials::roster::{self, Access, Entry, Imported, Roster};
+use trap_server::credentials::roster::{self, Access, Entry, Imported, Obstacle, Roster};
 use trap_server::credentials::unknown::Attempt;
 use trap_server::credentials::{Failed, Unusable};
 use trap_server::protocol::{BadClientId, ClientId};
@@ -40,6 +42,8 @@ pub(crate) struct Args {
 enum Action {
     /// Add an id
     Add(Add),
+    /// Add ids that were rejected as unknown: all of them, or none if one cannot be added
+    Approve(Approve),
     /// Remove an id; an open session stays until its device has to authenticate again
     Remove(Id),
     /// Enable a disabled id
@@ -75,6 +79,30 @@ struct Add {
     /// Add it disabled
     #[arg(long)]
     disabled: bool,
+    #[command(flatten)]
+    from: Origin,
+}
+
+#[derive(clap::Args)]
+struct Approve {
+    /// Ids as `clients unknown` prints them
+    #[arg(required = true, value_name = "ID", value_parser = client_id)]
+    ids: Vec<ClientId>,
+    #[command(flatten)]
+    from: Origin,
+}
+
+#[derive(clap::Args)]
+struct Origin {
+    /// A network from which the id may come; may be repeated. Without it, the id may come from everywhere
+    #[arg(long = "from", value_name = "CIDR", value_parser = parse_network)]
+    networks: Vec<IpNet>,
+}
+
+impl Origin {
+    fn networks(&self) -> Networks {
+        Networks::of(self.networks.iter().copied())
+    }
 }
 
 #[derive(clap::Args)]
@@ -87,8 +115,8 @@ struct List {
 #[derive(clap::Args)]
 #[command(after_help = when::HELP)]
 struct Import {
-    /// The csv file, "-" is standard input. Its first line names the columns: id, and optionally enabled, note, expires_at.
-    /// `expires_at` is a TIME, or empty for never
+    /// The csv file, "-" is standard input. Its first line names the columns: id, and optionally enabled, note, expires_at,
+    /// networks. `expires_at` is a TIME, or empty for never; `networks` are separated by spaces, or empty for everywhere
     file: PathBuf,
 }
 
@@ -109,6 +137,7 @@ fn note(text: &str) -> Result<String, String> {
 pub(super) fn run(args: &Args, config: &Config) -> Result<(), Failure> {
     match &args.action {
         Action::Add(args) => add(args, config),
+        Action::Approve(args) => approve(args, config),
         Action::Remove(Id { id }) => changed(writable(config)?.remove(id)?, id),
         Action::Enable(Id { id }) => changed(writable(config)?.enable(id, true)?, id),
         Action::Disable(Id { id }) => changed(writable(config)?.enable(id, false)?, id),
@@ -125,15 +154,45 @@ fn add(args: &Add, config: &Config) -> Result<(), Failure> {
         enabled: Some(!args.disabled),
         note: args.note.clone(),
         expires_at: Some(args.expires),
+        networks: Some(args.from.networks()),
     };
     if writable(config)?.add(&entry)? {
         return Ok(());
     }
     Err(Failure::no(format!(
-        "{id:?} exists already; `clients enable` and `disable` switch it, `clients import` changes its note and its \
-         expiry",
+        "{id:?} exists already; `clients enable` and `disable` switch it, `clients import` changes its note, its \
+         expiry and its networks",
         id = id.as_str()
     )))
+}
+
+fn approve(args: &Approve, config: &Config) -> Result<(), Failure> {
+    let entry = |id: &ClientId| Entry {
+        id: id.clone(),
+        enabled: Some(true),
+        note: None,
+        expires_at: None,
+        networks: Some(args.from.networks()),
+    };
+    let entries: Vec<_> = args.ids.iter().map(entry).collect();
+    let obstacles = writable(config)?.approve(&entries)?;
+    if obstacles.is_empty() {
+        return Ok(());
+    }
+    let told: Vec<_> =
+        obstacles.iter().map(|(id, obstacle)| format!("{:?} {}", id.as_str(), hint(*obstacle))).collect();
+    Err(Failure::no(format!("nothing was approved:\n{}", told.join("\n"))))
+}
+
+const fn hint(obstacle: Obstacle) -> &'static str {
+    match obstacle {
+        Obstacle::Known => {
+            "exists already; `clients enable` enables it, `clients import` changes its expiry and its networks"
+        }
+        Obstacle::NotRejected => {
+            "is not a rejected id; `clients unknown` prints them, `clients add` adds any other id"
+        }
+    }
 }
 
 fn changed(is_there: bool, id: &ClientId) -> Result<(), Failure> {

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 use serde_json::json;
+use trap_server::access::Networks;
 use trap_server::config::ClientPattern;
 use trap_server::credentials::client::Client;
 use trap_server::credentials::unknown::Attempt;
@@ -18,9 +19,9 @@ fn or_nothing(time: Option<SystemTime>) -> String {
 
 impl Record for Client {
     const TABLE: &'static [Column] =
-        &[Left("ID", 24), Left("STATE", 8), Left("EXPIRES", 20), Left("NOTE", 0)];
+        &[Left("ID", 24), Left("STATE", 8), Left("EXPIRES", 20), Left("NETWORKS", 18), Left("NOTE", 0)];
     /// The header of an import, which ignores `created_at`.
-    const CSV: &'static [&'static str] = &["id", "enabled", "note", "expires_at", "created_at"];
+    const CSV: &'static [&'static str] = &["id", "enabled", "note", "expires_at", "networks", "created_at"];
 
     fn table(&self) -> Vec<String> {
         let expires_at = self.standing.expires_at;
@@ -30,7 +31,8 @@ impl Record for Client {
             (true, true) => "expired",
             (true, false) => "enabled",
         };
-        vec![visible(&self.id), state.into(), or_nothing(expires_at), visible(&self.note)]
+        let networks = self.standing.networks.to_string();
+        vec![visible(&self.id), state.into(), or_nothing(expires_at), visible(&networks), visible(&self.note)]
     }
 
     fn csv(&self) -> Vec<Field> {
@@ -39,6 +41,7 @@ impl Record for Client {
             Field::Plain(self.standing.enabled.to_string()),
             Field::Text(self.note.clone()),
             Field::Plain(or_nothing(self.standing.expires_at)),
+            Field::Text(self.standing.networks.to_string()),
             Field::Plain(stamp(self.created_at)),
         ]
     }
@@ -49,6 +52,7 @@ impl Record for Client {
             "enabled": self.standing.enabled,
             "note": self.note,
             "expires_at": self.standing.expires_at.map(stamp),
+            "networks": words(&self.standing.networks),
             "created_at": stamp(self.created_at),
         })
     }
@@ -56,7 +60,7 @@ impl Record for Client {
 
 impl Record for Attempt {
     const TABLE: &'static [Column] =
-        &[Left("LAST", 20), Left("TIMES", 8), Left("REASON", 8), Left("PEER", 21), Left("ID", 0)];
+        &[Left("LAST", 20), Left("TIMES", 8), Left("REASON", 9), Left("PEER", 21), Left("ID", 0)];
     const CSV: &'static [&'static str] = &["id", "peer", "first_at", "last_at", "times", "reason"];
 
     fn table(&self) -> Vec<String> {
@@ -90,19 +94,23 @@ impl Record for Attempt {
 /// With the source `list`, the patterns of the config.
 impl Record for ClientPattern {
     const TABLE: &'static [Column] = &[Left("ID", 0)];
-    const CSV: &'static [&'static str] = &["id"];
+    const CSV: &'static [&'static str] = &["id", "networks"];
 
     fn table(&self) -> Vec<String> {
         vec![visible(&self.to_string())]
     }
 
     fn csv(&self) -> Vec<Field> {
-        vec![Field::Text(self.to_string())]
+        vec![Field::Text(self.ids.to_string()), Field::Text(self.networks.to_string())]
     }
 
     fn json(&self) -> impl Serialize {
-        json!({ "id": self.to_string() })
+        json!({ "id": self.ids.to_string(), "networks": words(&self.networks) })
     }
+}
+
+fn words(networks: &Networks) -> Vec<String> {
+    networks.to_string().split_whitespace().map(str::to_owned).collect()
 }
 
 fn stamp(time: SystemTime) -> String {

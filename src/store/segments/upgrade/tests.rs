@@ -110,7 +110,7 @@ fn ids_may_be_changed_in_the_state_after_an_interrupted_upgrade() {
     upgrade_until(data.path(), Step::Convert).unwrap_err();
     let state = Connection::open(data.path().join(STATE_FILE)).unwrap();
     state
-        .execute_batch("UPDATE client SET note = 'new'; INSERT INTO client VALUES ('d', 1, '', NULL, 1)")
+        .execute_batch("UPDATE client SET note = 'new'; INSERT INTO client VALUES ('d', 1, '', NULL, 1, '')")
         .unwrap();
     drop(state);
     assert_eq!(upgrade(data.path(), WRITING).unwrap(), Some(UPGRADED));
