@@ -115,42 +115,31 @@ impl Door {
         stats: &Arc<Stats>,
         queue: &mut Queue,
     ) {
-        let reason = match self.admit(&stream, peer, queue).await {
-            Ok((place, visit)) => match self.enter(stream, peer, place, visit, stats) {
-                Ok(()) => return,
-                Err(reason) => reason,
-            },
+        match self.admit(&stream, peer, queue).await {
+            Ok((place, visit)) => self.enter(stream, peer, place, visit, stats),
             Err(reason) => {
+                self.refuse(reason, "", peer, stats);
                 drop(stream);
-                reason
+                self.pause_refusals().await;
             }
-        };
-        self.refuse(reason, "", peer, stats);
-        self.pause_refusals().await;
+        }
     }
 
     /// Starts the session, or what comes before it.
-    fn enter(
-        self: &Arc<Self>,
-        stream: Stream,
-        peer: Peer,
-        place: Place,
-        visit: Visit,
-        stats: &Arc<Stats>,
-    ) -> Result<(), Refused> {
+    fn enter(self: &Arc<Self>, stream: Stream, peer: Peer, place: Place, visit: Visit, stats: &Arc<Stats>) {
         let stats = Arc::clone(stats);
         let (socket, loaded) = match (stream, self.tls()) {
             (Stream::Tcp(socket), Some(loaded)) => (socket, loaded),
             (stream, _) => {
                 let admitted = Admitted::new(peer, place, stats, self.journal.clone());
-                self.start_session(stream, admitted.visiting(visit));
-                return Ok(());
+                return self.start_session(stream, admitted.visiting(visit));
             }
         };
-        let in_progress = self.handshakes.enter().ok_or(Refused::CrowdedOut)?;
+        let Some(in_progress) = self.handshakes.enter() else {
+            return self.refuse(Refused::CrowdedOut, "", peer, &stats);
+        };
         let handshake = Handshake { door: Arc::clone(self), loaded, stats, peer, place, visit, in_progress };
         actix_rt::spawn(handshake.run(socket));
-        Ok(())
     }
 
     pub(super) fn start_session(&self, stream: Stream, admitted: Admitted) {
