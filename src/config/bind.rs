@@ -6,6 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use rustix::net::netdevice::name_to_index;
 use toml::de::DeValue;
 
+use super::Listener;
 use crate::address::Address;
 
 const ADDRESS: &str = "a port or an IP address with a port, in quotes, such as \"5000\", \"192.168.0.7:5000\" or \"[::1]:5000\" \
@@ -56,6 +57,25 @@ fn with_zone(text: &str) -> Result<SocketAddr, &'static str> {
 /// The number of an interface. Any socket may ask for it.
 fn interface(name: &str) -> Option<u32> {
     name_to_index(UnixDatagram::unbound().ok()?, name).ok()
+}
+
+impl Listener {
+    /// Whether the socket of one listener keeps the other from its address. `[::]` is every IPv6 and IPv4 address, unless it
+    /// is only for IPv6; `0.0.0.0` is every IPv4 one.
+    pub fn excludes(&self, other: &Self) -> bool {
+        let (Some(at), Some(other_at)) = (self.bind.ip(), other.bind.ip()) else {
+            return self.bind == other.bind;
+        };
+        let (ip, other_ip) = (at.ip().to_canonical(), other_at.ip().to_canonical());
+        let covered = covers(ip, self.only_v6, other_ip) || covers(other_ip, other.only_v6, ip);
+        // Two zones are two addresses.
+        let is_same = ip == other_ip && (ip.is_ipv4() || at == other_at);
+        at.port() == other_at.port() && at.port() != 0 && (is_same || covered)
+    }
+}
+
+fn covers(wide: IpAddr, only_v6: bool, narrow: IpAddr) -> bool {
+    wide.is_unspecified() && (wide.is_ipv4() == narrow.is_ipv4() || (wide.is_ipv6() && !only_v6))
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! The sections of `config.toml`, read into a [`Config`] with the [`keys`] of each.
 
-use std::net::IpAddr;
 use std::ops::Range;
 
 use toml::de::DeTable;
@@ -132,7 +131,7 @@ fn forbid_twins(file: &mut Section<'_>, placed: &[Placed]) {
             file.fault(at.clone(), message);
         }
         if let Some(at) = bind_at
-            && let Some(other) = above.find(|other| collide(other, listener))
+            && let Some(other) = above.find(|other| other.excludes(listener))
         {
             let (bind, other) = (&listener.bind, &other.bind);
             let message = if bind == other {
@@ -145,19 +144,4 @@ fn forbid_twins(file: &mut Section<'_>, placed: &[Placed]) {
             file.fault(at.clone(), message);
         }
     }
-}
-
-/// Whether one socket keeps the other from its address. `[::]` is every IPv6 and IPv4 address, unless it is only for IPv6;
-/// `0.0.0.0` is every IPv4 one.
-fn collide(one: &Listener, other: &Listener) -> bool {
-    let (Some(at), Some(other_at)) = (one.bind.ip(), other.bind.ip()) else { return one.bind == other.bind };
-    let (ip, other_ip) = (at.ip().to_canonical(), other_at.ip().to_canonical());
-    let covered = covers(ip, one.only_v6, other_ip) || covers(other_ip, other.only_v6, ip);
-    // Two zones are two addresses.
-    let is_same = ip == other_ip && (ip.is_ipv4() || at == other_at);
-    at.port() == other_at.port() && at.port() != 0 && (is_same || covered)
-}
-
-fn covers(wide: IpAddr, only_v6: bool, narrow: IpAddr) -> bool {
-    wide.is_unspecified() && (wide.is_ipv4() == narrow.is_ipv4() || (wide.is_ipv6() && !only_v6))
 }

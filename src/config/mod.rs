@@ -306,12 +306,13 @@ impl Default for Session {
 }
 
 impl Session {
-    /// The limits on the rates of one session.
-    pub fn pace(&self) -> PaceLimits {
-        PaceLimits {
+    /// The limits on the rates of one session; none if there is no limit.
+    pub fn pace(&self) -> Option<PaceLimits> {
+        let limits = PaceLimits {
             messages: self.messages_per_second.and_then(NonZero::new),
             bytes: self.bytes_per_second.and_then(NonZero::new),
-        }
+        };
+        (limits != PaceLimits::default()).then_some(limits)
     }
 }
 

@@ -31,33 +31,37 @@ impl Plan {
         old: &[config::Listener],
         new: &[config::Listener],
     ) -> Result<Self, ReloadError> {
-        let is_in = |listeners: &[config::Listener], name: &str| listeners.iter().any(|one| one.name == name);
-        let removed = old.iter().filter(|one| !is_in(new, &one.name)).map(|one| one.name.clone());
+        let stays = |one: &&config::Listener| {
+            let same = new.iter().find(|other| other.name == one.name);
+            same.is_some_and(|same| options(one).shares_socket_with(&options(same)))
+        };
+        let is_in_new = |one: &&config::Listener| new.iter().any(|other| other.name == one.name);
+        let removed = old.iter().filter(|one| !is_in_new(one)).map(|one| one.name.clone());
         let mut plan = Self { removed: removed.collect(), ..Self::default() };
         // What was loaded for it: its files may have changed.
         let as_it_is = |one: &config::Listener| Options { tls: listeners.tls(&one.name), ..options(one) };
-        let before = |name: &str| old.iter().find(|one| one.name == name).map(as_it_is);
-        let pair = |one: &config::Listener| Ok(Late { old: before(&one.name), new: with_tls(one)? });
-        let pairs = new.iter().map(pair).collect::<Result<Vec<_>, ReloadError>>()?;
-        let closes_one = !plan.removed.is_empty() || pairs.iter().any(Late::is_moved);
-        for pair in pairs {
-            plan.add(pair, closes_one)?;
+        for listener in new {
+            let before = old.iter().find(|one| one.name == listener.name).map(as_it_is);
+            let pair = Late { old: before, new: with_tls(listener)? };
+            // Sockets that this reload closes may have its address.
+            let may_be_free = old.iter().filter(|one| !stays(one)).any(|one| one.excludes(listener));
+            plan.add(pair, may_be_free)?;
         }
         Ok(plan)
     }
 
-    fn add(&mut self, pair: Late, closes_one: bool) -> Result<(), BindError> {
+    fn add(&mut self, pair: Late, may_be_free: bool) -> Result<(), BindError> {
         if pair.old.as_ref() == Some(&pair.new) {
             return Ok(());
         }
-        if pair.old.is_some() && !pair.is_moved() {
+        if pair.old.as_ref().is_some_and(|old| old.shares_socket_with(&pair.new)) {
             self.changed.push(pair.new);
             return Ok(());
         }
         match Listening::open(&pair.new) {
             Ok(listening) if pair.old.is_some() => self.moved.push((pair.new, listening)),
             Ok(listening) => self.added.push((pair.new, listening)),
-            Err(err) if err.is_in_use() && closes_one => self.late.push(pair),
+            Err(err) if err.is_in_use() && may_be_free => self.late.push(pair),
             Err(err) => return Err(err),
         }
         Ok(())
@@ -80,12 +84,5 @@ impl Plan {
             failed.extend(listeners.configure(options).await.err());
         }
         failed
-    }
-}
-
-impl Late {
-    /// Whether the listener is there, and needs another socket.
-    fn is_moved(&self) -> bool {
-        self.old.as_ref().is_some_and(|old| !old.shares_socket_with(&self.new))
     }
 }

@@ -104,7 +104,7 @@ pub(super) struct Host {
     pub(super) drain: Drain,
     settings: RefCell<config::Session>,
     /// A part of the settings that is looked at for each frame.
-    pub(super) pace: Cell<PaceLimits>,
+    pub(super) pace: Cell<Option<PaceLimits>>,
     stopping: Cell<bool>,
 }
 

@@ -120,6 +120,9 @@ impl Session {
 
     /// Decodes the waiting input, if the pause is over. Returns whether it is.
     pub(super) fn resume(&mut self, ctx: &mut SessionContext, cx: &TaskContext<'_>) -> bool {
+        if self.work.as_deref().is_none_or(|work| work.paused.is_none()) {
+            return false;
+        }
         let (phase, has_own_room, is_too_fast) = (self.phase, self.has_own_room(), self.is_too_fast());
         let Some(work) = self.work.as_deref_mut() else { return false };
         match &mut work.paused {

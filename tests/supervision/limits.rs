@@ -1,6 +1,6 @@
 //! Parts that crash again and again.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use trap_server::client::Device;
 use trap_server::faults::{Fault, Point};
@@ -139,4 +139,23 @@ async fn a_listener_that_gives_up_leaves_the_others_alone() {
     assert!(logs::has(&[" INFO ", &id, "runs again after="]));
     assert!(load.finish().await.is_empty());
     server.assert_nothing_is_left().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_lags_accepts_nothing_and_the_other_one_does() {
+    let server = server("lag", |config| {
+        config.server.workers = 2;
+        config.listeners[0].acceptors = 2;
+        config.server.max_lag = Some(Duration::from_millis(300));
+    });
+    let mut blocked = server.authenticated("blocked").await;
+    server.faults.set(Point::Frame, Fault::Block(Duration::from_secs(3)));
+    let pong = tokio::spawn(async move { blocked.ping().await.map(|()| blocked) });
+    eventually("it is overloaded", || logs::has(&["worker ", "is overloaded lag="])).await;
+    // As many as an acceptor takes in a row, and more.
+    let others = tokio::time::timeout(Duration::from_secs(30), newcomers(server.address, 40));
+    others.await.unwrap();
+    let _blocked = pong.await.unwrap().unwrap();
+    eventually("it has caught up", || logs::has(&["worker ", "accepts connections again lag="])).await;
+    newcomers(server.address, 40).await;
 }
