@@ -24,7 +24,10 @@ pub async fn reload(running: &mut Running, named: Option<PathBuf>) {
         Err(_) => Err(format!("timed out after {}s reading the config", READ.as_secs())),
     };
     if let Err(why) = reloaded {
-        error!("not reloaded, the running config stays in effect: {why}");
+        // Mistakes are shown with the lines of the file, which are not for the log.
+        let more = if why.lines().count() > 1 { " (`trap-server --check` reports all)" } else { "" };
+        let first = why.lines().next().unwrap_or_default();
+        error!("not reloaded, the running config stays in effect: {first}{more}");
     }
 }
 
