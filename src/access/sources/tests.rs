@@ -164,17 +164,24 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Default)]
 struct Model {
     open: u32,
-    bucket: Option<(f64, u64)>,
+    /// Parts of tokens, and when they were counted.
+    bucket: Option<(u64, u64)>,
+}
+
+/// At two tokens a second, each millisecond earns one part.
+const TOKEN: u64 = 500;
+
+/// The parts of a full bucket.
+fn full(burst: u32) -> u64 {
+    (u64::from(burst) + 1) * TOKEN
 }
 
 impl Model {
-    /// Tokens in thousandths at two a second, which are exact in a float.
-    fn tokens(&mut self, burst: u32, now: u64) -> f64 {
-        let full = f64::from(burst) + 1.0;
-        let (tokens, at) = self.bucket.unwrap_or((full, now));
-        let tokens = (tokens * 500.0 + (now - at) as f64).min(full * 500.0) / 500.0;
-        self.bucket = Some((tokens, now));
-        tokens
+    fn parts(&mut self, burst: u32, now: u64) -> u64 {
+        let (parts, at) = self.bucket.unwrap_or((full(burst), now));
+        let parts = (parts + now - at).min(full(burst));
+        self.bucket = Some((parts, now));
+        parts
     }
 }
 
@@ -193,16 +200,16 @@ proptest! {
             match step {
                 Step::Enter(number) => {
                     let model = models.entry(number).or_default();
-                    let tokens = model.tokens(burst, millis);
+                    let parts = model.parts(burst, millis);
                     let visit = sources.enter(address(number), now);
                     let expected = match () {
                         () if max.is_some_and(|max| model.open >= max) => Some(Refusal::TooMany),
-                        () if tokens < 1.0 => Some(Refusal::TooFast),
+                        () if parts < TOKEN => Some(Refusal::TooFast),
                         () => None,
                     };
                     prop_assert_eq!(visit.as_ref().err().copied(), expected);
                     if let Ok(visit) = visit {
-                        model.bucket = Some((tokens - 1.0, millis));
+                        model.bucket = Some((parts - TOKEN, millis));
                         model.open += 1;
                         open.push((number, visit));
                     }
@@ -218,17 +225,15 @@ proptest! {
                     sources.set(limits(new_max, (2, new_burst)), now);
                     for model in models.values_mut() {
                         // A source that was forgotten has the new burst at once.
-                        let (tokens, full) = (model.tokens(burst, millis), f64::from(burst) + 1.0);
-                        let is_forgotten = model.open == 0 && tokens >= full;
-                        let tokens = tokens.min(f64::from(new_burst) + 1.0);
-                        model.bucket = (!is_forgotten).then_some((tokens, millis));
+                        let parts = model.parts(burst, millis);
+                        let is_forgotten = model.open == 0 && parts >= full(burst);
+                        model.bucket = (!is_forgotten).then_some((parts.min(full(new_burst)), millis));
                     }
                     (max, burst) = (new_max, new_burst);
                 }
             }
-            let full = f64::from(burst) + 1.0;
             let counting = models.values_mut().filter_map(|model| {
-                (model.open > 0 || model.tokens(burst, millis) < full).then_some(())
+                (model.open > 0 || model.parts(burst, millis) < full(burst)).then_some(())
             });
             prop_assert!(sources.known() >= counting.count());
         }
