@@ -5,6 +5,7 @@
 //! | [`bucket`] | a token bucket, the arithmetic of [`rate`] |
 //! | [`budget`] | a shared memory budget, granted in the order of requests |
 //! | [`networks`] | networks that a peer must be in |
+//! | [`even`] | numbers that are spread evenly |
 //! | [`pace`] | bytes and messages per second of one session, which delay its reads |
 //! | [`rate`] | connections per second, shared by listeners |
 //! | [`rules`] | lists of `allow` and `deny`; the first match decides |
@@ -16,6 +17,7 @@
 pub mod bucket;
 pub mod budget;
 mod epoch;
+pub mod even;
 pub mod networks;
 pub mod pace;
 pub mod permit;
@@ -29,6 +31,7 @@ pub(crate) mod woken;
 
 pub use bucket::RateLimit;
 pub use budget::{Budget, Held, Ticket};
+pub use even::Even;
 pub use networks::{BadNetwork, Networks, parse_network};
 pub use pace::{Pace, PaceLimits};
 pub use permit::{Permit, Permits};

@@ -6,11 +6,12 @@
 //! system call per client would cost more than accepting needs otherwise. Clients that have piled up in the backlog have
 //! all got the same time, so those beyond the first get a time of their own.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use rustix::net::sockopt::set_tcp_keepidle;
+
+use crate::access::Even;
 
 /// Seconds; the most that Linux takes for `TCP_KEEPIDLE`.
 const MOST: u64 = 32_767;
@@ -24,14 +25,14 @@ const PILE: u32 = 64;
 /// The spread of one accept loop: a quarter less to a quarter more than the time of the listener. When a peer is given up
 /// stays the same: `TCP_USER_TIMEOUT` sets that.
 pub(super) struct Spread {
-    position: u64,
+    even: Even,
     accepted: u32,
     since_rest: u32,
 }
 
 impl Spread {
     pub(super) fn new() -> Self {
-        Self { position: RandomState::new().build_hasher().finish(), accepted: 0, since_rest: 0 }
+        Self { even: Even::new(), accepted: 0, since_rest: 0 }
     }
 
     /// No client was waiting.
@@ -57,17 +58,14 @@ impl Spread {
         let _ = set_tcp_keepidle(socket, Duration::from_secs(seconds));
     }
 
-    /// Steps of the golden ratio: each part of the sequence is spread evenly, however short. Where there is no second to be
-    /// shifted, nothing.
+    /// Where there is no second to be shifted, nothing.
     fn next(&mut self, idle: u64) -> Option<u64> {
         let quarter = idle / 4;
         if quarter == 0 {
             return None;
         }
         let (first, last) = (idle - quarter, (idle + quarter).min(MOST));
-        self.position = self.position.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let offset = u64::try_from((u128::from(self.position) * u128::from(last - first + 1)) >> u64::BITS);
-        Some(first + offset.unwrap_or_default())
+        Some(first + self.even.below(last - first + 1))
     }
 }
 

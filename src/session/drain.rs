@@ -2,14 +2,11 @@
 //! devices do not all connect elsewhere at the same time.
 
 use std::cell::Cell;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use super::roll::Moment;
 use super::{Phase, Session};
-
-/// Multiples of the golden ratio, as a fraction of 2^64, are spread evenly between 0 and 1, however many there are.
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+use crate::access::Even;
 
 /// Whether a thread drains.
 #[derive(Default)]
@@ -17,13 +14,12 @@ pub(super) struct Drain {
     /// When the last idle session is closed.
     end: Cell<Option<Moment>>,
     over: Cell<Duration>,
-    position: Cell<u64>,
+    even: Cell<Even>,
 }
 
 impl Drain {
     /// Begins: the sessions end within `over`, the last of them at `end`.
     pub(super) fn begin(&self, over: Duration, end: Moment) {
-        self.position.set(RandomState::new().build_hasher().finish());
         self.over.set(over);
         self.end.set(Some(end));
     }
@@ -34,11 +30,10 @@ impl Drain {
 
     /// How long the next session may go on.
     fn share(&self) -> Duration {
-        let position = self.position.get().wrapping_add(GOLDEN);
-        self.position.set(position);
-        // The upper 32 bits are a fraction of 2^32.
-        let nanos = (self.over.get().as_nanos() * u128::from(position >> 32)) >> 32;
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        let (mut even, over) = (self.even.get(), self.over.get().as_nanos());
+        let nanos = even.below(u64::try_from(over).unwrap_or(u64::MAX));
+        self.even.set(even);
+        Duration::from_nanos(nanos)
     }
 }
 
