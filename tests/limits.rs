@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use common::{PATIENCE, TestServer, eventually};
 use tokio::task::JoinSet;
+use trap_server::access::Excess;
 use trap_server::client::{Device, Error};
-use trap_server::config::{Config, Excess};
+use trap_server::config::Config;
 use trap_server::stats::Refused;
 
 fn server(listener: &str, change: impl FnOnce(&mut Config)) -> TestServer {

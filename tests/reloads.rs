@@ -9,9 +9,10 @@ use std::time::Duration;
 use actix_rt::System;
 use common::{PATIENCE, eventually_so};
 use tokio::task::JoinSet;
+use trap_server::access::Excess;
 use trap_server::address::Address;
 use trap_server::client::{Device, Error};
-use trap_server::config::{self, Config, Excess};
+use trap_server::config::{self, Config};
 use trap_server::server::{Running, Server};
 use trap_server::stats::{Ended, Refused};
 

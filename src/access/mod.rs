@@ -36,7 +36,7 @@ pub use networks::{BadNetwork, Networks, parse_network};
 pub use pace::{Pace, PaceLimits};
 pub use permit::{Permit, Permits};
 pub use places::{Place, Places};
-pub use rate::{Rate, Turn};
+pub use rate::{Excess, Rate, Turn};
 pub use rules::{BadRule, Rules};
 pub use source::Source;
 pub use sources::{Refusal, Sources, Visit};

@@ -71,6 +71,15 @@ impl Rate {
     }
 }
 
+/// What happens to a connection beyond the rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Excess {
+    /// It waits in the backlog, which the kernel bounds. Waiting costs the server nothing.
+    Wait,
+    /// It is closed.
+    Refuse,
+}
+
 /// The turn of one connection. Dropping it gives it back.
 #[derive(Debug)]
 #[must_use = "dropping it gives the turn back"]

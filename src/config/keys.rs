@@ -16,10 +16,10 @@ use super::value::{
     Time, TimeOr, Word, Wrong, strings,
 };
 use super::{
-    ClientCertificates, ClientPattern, Credentials, Duplicate, Excess, IdentityFrom, Listener, Log, OnChange,
-    Server, Session, Source, Store, StoreKind, Supervisor, Synchronous, Tls, TlsVersion, one_per_core,
+    ClientCertificates, ClientPattern, Credentials, Duplicate, IdentityFrom, Listener, Log, OnChange, Server,
+    Session, Source, Store, StoreKind, Supervisor, Synchronous, Tls, TlsVersion, one_per_core,
 };
-use crate::access::Rules;
+use crate::access::{Excess, Rules};
 use crate::address::Address;
 use crate::protocol::MAX_DATA;
 

@@ -41,7 +41,7 @@ use self::mistake::Fault;
 pub use self::mistake::{LoadError, Mistake, Mistakes};
 pub use self::pattern::{BadPattern, ClientPattern, Ids};
 pub use self::tls::{ClientCertificates, IdentityFrom, Tls, TlsVersion};
-use crate::access::{PaceLimits, Rules};
+use crate::access::{Excess, PaceLimits, Rules};
 use crate::address::Address;
 use crate::protocol::MAX_DATA;
 
@@ -314,15 +314,6 @@ impl Session {
         };
         (limits != PaceLimits::default()).then_some(limits)
     }
-}
-
-/// What happens to connections beyond the rate of a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Excess {
-    /// They wait in the backlog.
-    Wait,
-    /// They are closed.
-    Refuse,
 }
 
 /// What a reload does to open connections that the changed rules of their listener deny.

@@ -31,11 +31,9 @@ impl Admitted {
     }
 
     /// It counts for its source as well.
-    pub(super) fn visiting(self, visit: Visit) -> Self {
-        // This one is empty, and its drop has no effect.
-        let mut this = self;
-        this.visit = visit;
-        this
+    pub(super) fn visiting(mut self, visit: Visit) -> Self {
+        self.visit = visit;
+        self
     }
 
     /// The client has sent something: at its end it does not give back what it took of the rates.

@@ -12,12 +12,12 @@ use super::exhaustion::Exhaustion;
 use super::gate::Gate;
 use super::handshake::Handshake;
 use super::journal::Journal;
-use super::limits::{Excess, REFUSALS, SharedLimits};
+use super::limits::{REFUSALS, SharedLimits};
 use super::options::Options;
 use super::queue::Queue;
 use super::stream::Stream;
 use super::tls::Loaded;
-use crate::access::{Permits, Place, Places, Rate, Refusal, Rules, Sources, Turn, Visit};
+use crate::access::{Excess, Permits, Place, Places, Rate, Refusal, Rules, Sources, Turn, Visit};
 use crate::address::Peer;
 use crate::stats::{Refused, Stats};
 

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::access::{Permits, Rate, RateLimit};
+use crate::access::{Excess, Permits, Rate, RateLimit};
 
 /// The shared limits of a server. A clone is a handle to the same ones.
 #[derive(Clone)]
@@ -48,15 +48,6 @@ pub struct ConnectionRate {
     pub shared: Option<String>,
     /// What happens to a connection beyond it.
     pub excess: Excess,
-}
-
-/// What happens to a connection beyond the rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Excess {
-    /// It waits in the backlog, which the kernel bounds. Waiting costs the server nothing.
-    Wait,
-    /// It is closed.
-    Refuse,
 }
 
 /// Refusals of a listener per second, and at once: more connections wait in the backlog, so that a storm costs a bounded

@@ -52,7 +52,7 @@ pub use door::StartSession;
 pub use failure::BindError;
 pub use gate::{Gate, Hold};
 pub use journal::Journal;
-pub use limits::{ConnectionRate, Excess, SharedLimits};
+pub use limits::{ConnectionRate, SharedLimits};
 pub use listening::Listening;
 pub use options::{Keepalive, Options, SocketOptions};
 pub use socket::Socket;

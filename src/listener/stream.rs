@@ -33,9 +33,7 @@ impl Stream {
             let _ = stream.set_zero_linger();
         }
     }
-}
 
-impl Stream {
     /// The TCP socket, if it is over one.
     const fn tcp(&self) -> Option<&TcpStream> {
         match self {

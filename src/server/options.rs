@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::tls::{self, TlsError};
 use crate::access::{RateLimit, sources};
 use crate::config;
-use crate::listener::{ConnectionRate, Excess, Keepalive, Options, SocketOptions};
+use crate::listener::{ConnectionRate, Keepalive, Options, SocketOptions};
 
 /// The options of a listener that the config describes, without TLS.
 pub(super) fn options(config: &config::Listener) -> Options {
@@ -52,10 +52,7 @@ fn rate(config: &config::Listener) -> Option<ConnectionRate> {
     Some(ConnectionRate {
         limit: limit(config.connection_rate, config.connection_burst)?,
         shared: config.shared_rate.clone(),
-        excess: match config.connection_excess {
-            config::Excess::Wait => Excess::Wait,
-            config::Excess::Refuse => Excess::Refuse,
-        },
+        excess: config.connection_excess,
     })
 }
 
